@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+// What a scenario is made of. A scenario file in scenarios/ defines one `const Scenario& name()`
+// out of these types; scenarios/list.cpp lists it; nothing else knows of it.
+//
+// The texts (string_view) must be literals or otherwise live as long as the program.
+#ifndef FAULTLINE_ENGINE_SCENARIO_HPP
+#define FAULTLINE_ENGINE_SCENARIO_HPP
+
+#include "engine/rng.hpp"
+#include "faultline_abi.h"
+#include "kernel/result.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace faultline {
+
+class Session;
+
+enum class Verdict { pass, skip, miss, fail, error }; // from best to worst
+std::string_view to_string(Verdict verdict);          // "PASS", ...
+
+// What one run observed, in words, and whether the claim allows it.
+struct Outcome {
+    std::vector<std::pair<std::string, std::string>> words;
+    bool allowed = true;
+    std::string why; // one sentence: what was forbidden
+
+    // Chain: outcome.add("collapse", "EBUSY").add("event", "yes")
+    Outcome& add(std::string key, std::string value) {
+        words.emplace_back(std::move(key), std::move(value));
+        return *this;
+    }
+    // The first reason stays.
+    Outcome& forbid(std::string reason) {
+        if (allowed)
+            why = std::move(reason);
+        allowed = false;
+        return *this;
+    }
+    Outcome& require(bool condition, std::string_view otherwise) {
+        return condition ? *this : forbid(std::string(otherwise));
+    }
+};
+std::string to_string(const Outcome& outcome); // "collapse=EBUSY event=yes"
+
+inline constexpr unsigned slots_per_actor = 16;
+// A slot that nobody reported. Check for it: an actor that did not get that far reports nothing.
+inline constexpr std::int64_t unreported = std::numeric_limits<std::int64_t>::min();
+
+// How an actor and the engine talk during a run. It lies in memory shared with child processes.
+struct ActorShare {
+    std::array<std::int64_t, slots_per_actor> slots;
+    std::int32_t failed; // 1: `failure` says what the actor could not do
+    std::int32_t number; // its errno
+    std::array<char, 240> failure;
+};
+
+// Given to an actor's body in each run. Valid in a process actor's child too.
+class ActorContext {
+  public:
+    ActorContext(Session& session, const std::vector<std::pair<std::string, unsigned>>& user_sites,
+                 ActorShare& share, const std::atomic<std::uint32_t>& stopping, unsigned run,
+                 std::uint64_t seed)
+        : session_(session), user_sites_(user_sites), share_(share), stopping_(stopping), run_(run),
+          rng_(seed) {}
+
+    // This actor is at `user:NAME`: waits for its edges. FL_END_PASSED at once if the schedule does
+    // not name the site. A second call in one run is its second hit (`#2` in a schedule).
+    Result<fl_end> at(std::string_view user_site);
+
+    // For judge(): Run::slot() reads it. Works from a child process.
+    void report(unsigned slot, std::int64_t value) { share_.slots.at(slot) = value; }
+
+    // Our own machinery failed (a syscall that the experiment needs): the verdict becomes ERROR.
+    void fail(const Error& error);
+
+    [[nodiscard]] unsigned run() const { return run_; } // from 1
+    Rng& rng() { return rng_; }                         // its own for each actor and run
+    // True once the run is over its time or the driver was told to stop: leave loops.
+    [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed) != 0; }
+
+  private:
+    Session& session_;
+    const std::vector<std::pair<std::string, unsigned>>& user_sites_; // of this actor
+    ActorShare& share_;
+    const std::atomic<std::uint32_t>& stopping_;
+    unsigned run_;
+    Rng rng_;
+};
+
+struct Actor {
+    // A process actor is forked for each run: it has a copy of the memory as begin() left it. What
+    // it writes to private memory is lost; use report(). It ends with _exit, so no destructor runs.
+    enum class Kind { thread, process };
+
+    std::string_view name; // up to 15 characters, [A-Za-z0-9_-]
+    Kind kind = Kind::thread;
+    int cpu = 0; // modulo the CPUs that are online
+    std::function<void(ActorContext&)> body;
+};
+
+// One run, as begin(), judge() and overlapped() see it.
+class Run {
+  public:
+    Run(unsigned number, std::uint64_t seed) : rng_(mix(seed)), number_(number), seed_(seed) {}
+
+    [[nodiscard]] unsigned number() const { return number_; } // from 1
+    [[nodiscard]] std::uint64_t seed() const { return seed_; }
+    Rng& rng() { return rng_; }
+
+    // What an actor reported, or `unreported`.
+    [[nodiscard]] std::int64_t slot(std::string_view actor, unsigned slot) const;
+    [[nodiscard]] const fl_result& result() const { return result_; }
+    // By its text in the schedule, "collapser@enter:collapse_file"; null if the schedule has no
+    // such.
+    [[nodiscard]] const fl_site_result* site(std::string_view text) const;
+    // All edges honoured.
+    [[nodiscard]] bool overlapped() const { return result_.overlapped != 0; }
+    // A hold ended because the awaited actor slept on a lock.
+    [[nodiscard]] bool excluded() const { return result_.excluded != 0; }
+
+    // For the runner and for tests of judge().
+    void set_slots(std::string actor, const std::array<std::int64_t, slots_per_actor>& slots);
+    void set_result(const fl_result& result, std::vector<std::string> site_texts);
+
+  private:
+    Rng rng_;
+    unsigned number_;
+    std::uint64_t seed_;
+    fl_result result_{};
+    std::vector<std::string> site_texts_; // by index of the site
+    std::vector<std::pair<std::string, std::array<std::int64_t, slots_per_actor>>> slots_;
+};
+
+struct Variant {
+    std::string_view name;
+    std::string_view about;    // one line
+    std::string_view schedule; // the edges only, without "scenario/variant:"
+    bool forced = true;        // a window is forced: runs in which it was not open do not count.
+                               // An unforced variant counts a run when overlapped() says so.
+    unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
+    bool expects_excluded = false; // the lock is the claim: PASS needs excluded runs, not overlaps
+};
+
+// One variant, living for many runs. Destroyed after disarming.
+class Experiment {
+  public:
+    Experiment() = default;
+    Experiment(const Experiment&) = delete;
+    Experiment& operator=(const Experiment&) = delete;
+    virtual ~Experiment() = default;
+
+    // Once, before arming. An error is our own fault: verdict ERROR.
+    virtual Result<void> prepare() { return {}; }
+    // Once, after prepare(). The order is the actors' index.
+    virtual std::vector<Actor> actors() = 0;
+    // Before the actors of each run start. Runs in the driver's main thread, which is no actor.
+    virtual Result<void> begin(Run& run) = 0;
+    // After they have ended.
+    virtual Outcome judge(Run& run) = 0;
+    // For unforced variants: did what should overlap overlap? nullopt: as the module says.
+    virtual std::optional<bool> overlapped(const Run& /*run*/) { return std::nullopt; }
+    // Asked after prepare(): what ControlAction::value is added to if value_is_address.
+    [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }
+};
+
+struct ControlAction {
+    fl_control_kind kind = FL_CONTROL_SKIP;
+    std::string_view actor;    // "" = every actor
+    std::string_view function; // logical name or function
+    std::string_view caller;   // only if called from there; "" = from anywhere
+    std::uint64_t value = 0;   // SKIP: the return value. CORRUPT: address of the byte
+    std::string_view replacement;
+    unsigned every = 1;
+    bool value_is_address = false; // value is an offset from Experiment::corrupt_base()
+};
+
+// A deliberate defect that brings the hazard back: this variant under it must FAIL.
+struct Control {
+    std::string_view name;
+    std::string_view about;
+    std::string_view variant;
+    std::vector<ControlAction> actions;
+};
+
+// Something that must exist. missing(): what is missing, in words, or nullopt.
+struct Need {
+    std::string_view name; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
+    std::function<std::optional<std::string>()> missing;
+};
+
+struct Scenario {
+    std::string_view name;
+    std::string_view claim;  // what should hold
+    std::string_view source; // who argued it, where
+    std::string_view races;  // which kernel functions run against which
+    std::string_view bad;    // what a bad outcome looks like
+    std::vector<Variant> variants;
+    std::vector<Control> controls;
+    std::vector<Need> needs;
+    std::function<std::unique_ptr<Experiment>(const Variant&)> make;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_ENGINE_SCENARIO_HPP

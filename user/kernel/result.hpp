@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+// Errors as values: Result<T> is a T, or the errno, the path and the words that say what failed.
+//
+//     Result<Fd> file = Fd::open(path, O_RDONLY);
+//     if (!file)
+//         return file.error();          // converts to any Result<U>
+//     use(*file);
+//
+//     return Error::last("open", path); // takes errno
+#ifndef FAULTLINE_KERNEL_RESULT_HPP
+#define FAULTLINE_KERNEL_RESULT_HPP
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace faultline {
+
+struct Error {
+    int number = 0;      // an errno; 0 if none fits
+    std::string path;    // the file or object it happened to; may be empty
+    std::string message; // what was being done
+
+    // What errno says now about doing `action` to `path`.
+    static Error last(std::string_view action, std::string_view path = {}) {
+        const int number = errno; // before anything below may change it
+        return {number, std::string(path), std::string(action)};
+    }
+
+    static Error make(int number, std::string_view message, std::string_view path = {}) {
+        return {number, std::string(path), std::string(message)};
+    }
+
+    // "open /proc/x: No such file or directory (2)"
+    [[nodiscard]] std::string to_string() const {
+        std::string text = message;
+        if (!path.empty())
+            text += (text.empty() ? "" : " ") + path;
+        if (number != 0)
+            text += std::string(": ") + std::strerror(number) + " (" + std::to_string(number) + ")";
+        return text;
+    }
+};
+
+template <typename T> class [[nodiscard]] Result {
+  public:
+    Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}
+    Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}
+
+    [[nodiscard]] bool ok() const { return value_.index() == 0; }
+    explicit operator bool() const { return ok(); }
+
+    T& operator*() & { return std::get<0>(value_); }
+    const T& operator*() const& { return std::get<0>(value_); }
+    T&& operator*() && { return std::get<0>(std::move(value_)); }
+    T* operator->() { return &std::get<0>(value_); }
+    const T* operator->() const { return &std::get<0>(value_); }
+
+    [[nodiscard]] T value_or(T other) const { return ok() ? std::get<0>(value_) : other; }
+    [[nodiscard]] const Error& error() const { return std::get<1>(value_); }
+
+  private:
+    std::variant<T, Error> value_;
+};
+
+template <> class [[nodiscard]] Result<void> {
+  public:
+    Result() = default;
+    Result(Error error) : error_(std::move(error)) {}
+
+    [[nodiscard]] bool ok() const { return !error_; }
+    explicit operator bool() const { return ok(); }
+    [[nodiscard]] const Error& error() const { return *error_; }
+
+  private:
+    std::optional<Error> error_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_RESULT_HPP

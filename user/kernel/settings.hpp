@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+// System settings (sysfs, sysctl) that are changed for a while and always restored.
+//
+//     Result<Setting> shmem = Setting::set("/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+//     "advise"); if (!shmem)
+//         return shmem.error();      // nothing was changed
+//     shmem_ = std::move(*shmem);    // a member: restored when the experiment goes
+//
+// A Setting restores its old value when it is destroyed. Two Settings of one path nest: destroy
+// them in the reverse order. INT, TERM, HUP and QUIT end the driver the ordinary way (see
+// engine/stop.hpp), so destructors run. For everything else, SIGKILL above all, the first set()
+// forks a guardian: a child in a session of its own, which is told each old value *before* it is
+// changed, watches the driver's pidfd and restores what is left when the driver has died.
+#ifndef FAULTLINE_KERNEL_SETTINGS_HPP
+#define FAULTLINE_KERNEL_SETTINGS_HPP
+
+#include "kernel/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace faultline {
+
+class Setting {
+  public:
+    Setting() = default; // changes nothing
+    Setting(const Setting&) = delete;
+    Setting& operator=(const Setting&) = delete;
+    Setting(Setting&& other) noexcept;
+    Setting& operator=(Setting&& other) noexcept;
+    ~Setting();
+
+    static Result<Setting> set(const std::string& path, std::string_view value);
+
+    // Restores now; the destructor then does nothing. Use it where a failure must be seen.
+    Result<void> restore();
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] const std::string& old_value() const { return old_; }
+
+  private:
+    Setting(std::string path, std::string old) : path_(std::move(path)), old_(std::move(old)) {}
+
+    std::string path_; // empty: nothing to restore
+    std::string old_;
+};
+
+// What a setting is now, as it would have to be written: "always [madvise] never" gives "madvise".
+Result<std::string> read_setting(const std::string& path);
+
+// Forks the guardian now. main() does so while there is one thread; set() does it if nobody did.
+Result<void> start_settings_guardian();
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_SETTINGS_HPP

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+// Bugs that a kernel series is known to have: there the scenario must FAIL, and a pass is news.
+#ifndef FAULTLINE_SCENARIOS_KNOWN_BUGS_HPP
+#define FAULTLINE_SCENARIOS_KNOWN_BUGS_HPP
+
+#include <string_view>
+
+namespace faultline {
+
+struct KnownBug {
+    std::string_view scenario;
+    std::string_view series; // "6.1": of 6.1.x, not of 6.12
+    std::string_view fix;    // "fixed by commit ... (v6.x)"
+};
+
+// Null if none is known. `release` is what uname says.
+const KnownBug* known_bug(std::string_view scenario, std::string_view release);
+
+// "6.1" covers "6.1", "6.1.0-32-amd64" and "6.1-rc3", not "6.12.1".
+bool in_series(std::string_view release, std::string_view series);
+
+} // namespace faultline
+
+#endif // FAULTLINE_SCENARIOS_KNOWN_BUGS_HPP

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+// All scenarios, in the order in which they run.
+#ifndef FAULTLINE_SCENARIOS_LIST_HPP
+#define FAULTLINE_SCENARIOS_LIST_HPP
+
+#include "engine/scenario.hpp"
+
+#include <vector>
+
+namespace faultline {
+
+const std::vector<const Scenario*>& all_scenarios();
+
+} // namespace faultline
+
+#endif // FAULTLINE_SCENARIOS_LIST_HPP
