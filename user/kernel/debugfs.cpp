@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/debugfs.hpp"
+
+#include "kernel/fd.hpp"
+
+#include <sstream>
+#include <sys/mount.h>
+
+namespace faultline {
+
+namespace {
+
+Result<std::string> mounted(const std::string& type) {
+    const Result<std::string> mounts = read_text("/proc/self/mounts");
+    if (!mounts)
+        return mounts.error();
+    std::istringstream lines(*mounts);
+    std::string device;
+    std::string where;
+    std::string kind;
+    std::string rest;
+    while (lines >> device >> where >> kind && std::getline(lines, rest))
+        if (kind == type)
+            return where;
+    return Error::make(ENOENT, type + " is not mounted");
+}
+
+Result<std::string> find_or_mount(const std::string& type, const std::string& where) {
+    const Result<std::string> found = mounted(type);
+    if (found)
+        return found;
+    if (::mount(type.c_str(), where.c_str(), type.c_str(), 0, nullptr) != 0)
+        return Error::last("mount " + type + " on", where);
+    return where;
+}
+
+} // namespace
+
+Result<std::string> debugfs_root() {
+    static const Result<std::string> root = find_or_mount("debugfs", "/sys/kernel/debug");
+    return root;
+}
+
+Result<std::string> tracefs_root() {
+    static const Result<std::string> root = find_or_mount("tracefs", "/sys/kernel/tracing");
+    return root;
+}
+
+Result<std::string> faultline_file(std::string_view name) {
+    const Result<std::string> root = debugfs_root();
+    if (!root)
+        return root.error();
+    return *root + "/faultline/" + std::string(name);
+}
+
+} // namespace faultline

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+// A session of the module: what the engine does to the kernel. An interface, so that the engine's
+// rules can be tested on a host that has no module.
+#ifndef FAULTLINE_KERNEL_SESSION_HPP
+#define FAULTLINE_KERNEL_SESSION_HPP
+
+#include "faultline_abi.h"
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <memory>
+#include <sys/types.h>
+
+namespace faultline {
+
+class Session {
+  public:
+    Session() = default;
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    virtual ~Session() = default; // undoes everything
+
+    // On failure the error's message holds the module's own words, as program.why does.
+    virtual Result<void> arm(fl_program& program) = 0;
+    virtual Result<void> disarm() = 0;
+    virtual Result<void> bind(unsigned actor, pid_t tid) = 0; // tid 0: the caller
+    virtual Result<void> begin_run() = 0;
+    virtual Result<fl_end> arrive(unsigned site) = 0; // by the actor itself
+    virtual Result<fl_result> result() = 0;
+    virtual Result<void> stop() = 0;
+};
+
+// Over <debugfs>/faultline/session. The file is inherited by child processes: a process actor uses
+// the session of its parent.
+class DebugfsSession final : public Session {
+  public:
+    static Result<std::unique_ptr<Session>> open();
+
+    Result<void> arm(fl_program& program) override;
+    Result<void> disarm() override;
+    Result<void> bind(unsigned actor, pid_t tid) override;
+    Result<void> begin_run() override;
+    Result<fl_end> arrive(unsigned site) override;
+    Result<fl_result> result() override;
+    Result<void> stop() override;
+
+  private:
+    DebugfsSession(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+
+    Result<void> request(std::string_view what, unsigned long number, void* argument = nullptr);
+
+    Fd file_;
+    std::string path_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_SESSION_HPP
