@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * holds.c - how an actor is held, and how each hold ends.
+ *
+ * Every hold has a bound. It ends WAITED (its edges are satisfied), TIMEOUT,
+ * KILLED (a fatal signal, or the run was stopped), or EXCLUDED: the actor that
+ * is awaited has been asleep, uninterruptibly and without once being switched
+ * in, for excluded_ms. While we hold what it needs it cannot come; that is an
+ * answer, and its stack says which lock gave it.
+ */
+#include <linux/delay.h>
+#include <linux/kallsyms.h>
+#include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
+
+#include "sites.h"
+#include "symbols.h"
+
+#define FL_POLL_MS 4 /* between looks at the awaited actor */
+#define FL_STACK_DEPTH 24
+
+int fl_actor_of(struct fl_armed *armed, const struct task_struct *task)
+{
+	u32 i;
+
+	for (i = 0; i < armed->program.nr_actors; i++)
+		if (READ_ONCE(armed->actors[i].task) == task)
+			return i;
+	return -1;
+}
+
+/* Sites that this one still waits for, as a bit mask. */
+static u32 fl_site_awaits(struct fl_armed *armed, int site)
+{
+	u32 missing = 0;
+	u32 bits;
+
+	for (bits = armed->sites[site].awaits; bits; bits &= bits - 1)
+		/* Pairs with the release in fl_site_reached(). */
+		if (!smp_load_acquire(&armed->sites[__ffs(bits)].reached))
+			missing |= BIT(__ffs(bits));
+	return missing;
+}
+
+static void fl_site_left(struct fl_armed *armed, int site, enum fl_end end)
+{
+	struct fl_site_result *result = &armed->sites[site].result;
+
+	result->end = end;
+	result->left_ns = ktime_get_mono_fast_ns();
+}
+
+bool fl_site_reached(struct fl_armed *armed, int site, u64 value)
+{
+	struct fl_site_state *state = &armed->sites[site];
+	const struct fl_site *in = &armed->program.sites[site];
+
+	if (atomic_inc_return(&state->hits) != in->hit)
+		return false;
+	state->result.cpu = raw_smp_processor_id();
+	state->result.value = value;
+	state->result.context = FL_CONTEXT_AUTO;
+	state->result.reached_ns = ktime_get_mono_fast_ns();
+	fl_event(armed, FL_EVENT_REACHED, in->actor, in->name, value);
+	/*
+	 * What this actor did before it came here is seen by those whom this
+	 * lets go on. Pairs with the acquire in fl_site_awaits().
+	 */
+	smp_store_release(&state->reached, 1);
+	irq_work_queue(&armed->wake);
+	if (fl_site_awaits(armed, site))
+		return true;
+	fl_site_left(armed, site, FL_END_PASSED);
+	return false;
+}
+
+static bool fl_may_sleep(enum fl_context context)
+{
+	if (irqs_disabled() || preempt_count())
+		return false;
+#ifdef CONFIG_PREEMPT_RCU
+	if (rcu_preempt_depth())
+		return false;
+#endif
+	return context == FL_CONTEXT_SLEEP ||
+	       (context == FL_CONTEXT_AUTO &&
+		IS_ENABLED(CONFIG_PREEMPT_COUNT));
+}
+
+static bool fl_hold_over(struct fl_armed *armed, int site)
+{
+	return !READ_ONCE(armed->running) || !fl_site_awaits(armed, site);
+}
+
+/* The actor that a hold waits for, and since when it has slept unswitched. */
+struct fl_sleeper {
+	struct fl_actor *actor;
+	unsigned long switches;
+	u64 since_ns;
+};
+
+static struct task_struct *fl_task_get(struct fl_armed *armed,
+				       struct fl_actor *actor)
+{
+	struct task_struct *task;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&armed->tasks_lock, flags);
+	task = actor->task;
+	if (task)
+		get_task_struct(task);
+	raw_spin_unlock_irqrestore(&armed->tasks_lock, flags);
+	return task;
+}
+
+/* Asleep on a lock, not in one of our own holds. */
+static bool fl_task_blocked(const struct fl_actor *actor,
+			    const struct task_struct *task)
+{
+	return READ_ONCE(actor->held_at) < 0 && !READ_ONCE(task->on_cpu) &&
+	       (READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE);
+}
+
+static bool fl_sleeps_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
+			 const struct task_struct *task)
+{
+	unsigned long switches = task->nvcsw + task->nivcsw;
+	u64 now = ktime_get_mono_fast_ns();
+
+	if (!sleeper->since_ns || sleeper->switches != switches) {
+		sleeper->switches = switches;
+		sleeper->since_ns = now;
+		return false;
+	}
+	return now - sleeper->since_ns >=
+	       armed->program.excluded_ms * (u64)NSEC_PER_MSEC;
+}
+
+/* The functions the sleeper is in, innermost first, less the scheduler's. */
+static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
+			    struct task_struct *task)
+{
+	static char name[KSYM_SYMBOL_LEN]; /* under name_lock */
+	static DEFINE_RAW_SPINLOCK(name_lock);
+	unsigned long entries[FL_STACK_DEPTH];
+	unsigned int nr = 0, i;
+	unsigned long flags;
+	size_t len = 0;
+
+	if (fl_sym.stack_trace_save_tsk)
+		nr = fl_sym.stack_trace_save_tsk(task, entries,
+						 FL_STACK_DEPTH, 0);
+	raw_spin_lock_irqsave(&name_lock, flags);
+	armed->excluded = 1;
+	armed->blocked_actor = actor - armed->actors;
+	armed->blocked[0] = '\0';
+	for (i = 0; i < nr; i++) {
+		sprint_symbol_no_offset(name, entries[i]);
+		if (strstr(name, "schedule"))
+			continue;
+		if (len + strlen(name) + 4 > sizeof(armed->blocked))
+			break;
+		len += scnprintf(armed->blocked + len,
+				 sizeof(armed->blocked) - len, "%s%s",
+				 len ? " < " : "", name);
+	}
+	raw_spin_unlock_irqrestore(&name_lock, flags);
+}
+
+static bool fl_excluded(struct fl_armed *armed, int site,
+			struct fl_sleeper *sleeper)
+{
+	u32 missing = fl_site_awaits(armed, site);
+	struct task_struct *task;
+	struct fl_actor *actor;
+	bool excluded = false;
+
+	if (!armed->program.excluded_ms || !missing)
+		return false;
+	actor = &armed->actors[armed->program.sites[__ffs(missing)].actor];
+	if (sleeper->actor != actor)
+		*sleeper = (struct fl_sleeper){ .actor = actor };
+	task = fl_task_get(armed, actor);
+	if (!task)
+		return false;
+	if (fl_task_blocked(actor, task))
+		excluded = fl_sleeps_on(armed, sleeper, task);
+	else
+		sleeper->since_ns = 0;
+	if (excluded)
+		fl_note_blocked(armed, actor, task);
+	put_task_struct(task);
+	return excluded;
+}
+
+/* One step of a hold: FL_END_NOT_REACHED means go on waiting. */
+static enum fl_end fl_hold_look(struct fl_armed *armed, int site,
+				u64 deadline_ns, struct fl_sleeper *sleeper)
+{
+	if (!fl_site_awaits(armed, site))
+		return FL_END_WAITED;
+	if (!READ_ONCE(armed->running) || fatal_signal_pending(current))
+		return FL_END_KILLED;
+	if (ktime_get_mono_fast_ns() >= deadline_ns)
+		return FL_END_TIMEOUT;
+	if (fl_excluded(armed, site, sleeper))
+		return FL_END_EXCLUDED;
+	return FL_END_NOT_REACHED;
+}
+
+static void fl_hold_pause(struct fl_armed *armed, int site, bool sleep)
+{
+	if (sleep)
+		wait_event_killable_timeout(armed->waiters,
+					    fl_hold_over(armed, site),
+					    msecs_to_jiffies(FL_POLL_MS));
+	else
+		udelay(1);
+}
+
+void fl_site_hold(struct fl_armed *armed, int site)
+{
+	const struct fl_site *in = &armed->program.sites[site];
+	struct fl_site_state *state = &armed->sites[site];
+	struct fl_actor *actor = &armed->actors[in->actor];
+	bool sleep = fl_may_sleep(state->place.context) &&
+		     in->context != FL_CONTEXT_SPIN;
+	struct fl_sleeper sleeper = {};
+	u32 bound_ms = armed->program.wait_ms;
+	enum fl_end end;
+	u64 deadline;
+
+	if (!sleep)
+		bound_ms = min_t(u32, bound_ms, FL_MAX_SPIN_MS);
+	deadline = ktime_get_mono_fast_ns() + bound_ms * (u64)NSEC_PER_MSEC;
+	state->result.context = sleep ? FL_CONTEXT_SLEEP : FL_CONTEXT_SPIN;
+	WRITE_ONCE(actor->held_at, site);
+	fl_event(armed, FL_EVENT_HELD, in->actor, in->name,
+		 state->result.context);
+	for (;;) {
+		end = fl_hold_look(armed, site, deadline, &sleeper);
+		if (end != FL_END_NOT_REACHED)
+			break;
+		fl_hold_pause(armed, site, sleep);
+	}
+	WRITE_ONCE(actor->held_at, -1);
+	fl_site_left(armed, site, end);
+	fl_event(armed, FL_EVENT_LEFT, in->actor, in->name, end);
+}

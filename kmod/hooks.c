@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hooks.c - one ftrace_ops for each armed program, and what happens at a hit.
+ *
+ * The callback runs with preemption off and must not wait. So it only notes the
+ * hit and, where the actor is to be held, sends it to a stub: the hold then
+ * happens in the context of the traced function itself. A *frame* is one stay
+ * between such a redirection and its end; it keeps the armed program and the
+ * module in place, whatever happens to the session meanwhile.
+ *
+ * IPMODIFY makes a function belong to one program at a time: a second session,
+ * or a live patch, gets EBUSY rather than half of the hits.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/preempt.h>
+
+#include "compat.h"
+#include "sites.h"
+#include "symbols.h"
+
+#define FL_NR_FRAMES (4 * FL_MAX_ACTORS)
+
+struct fl_frame {
+	struct task_struct *task; /* NULL: free */
+	u64 serial; /* the newest frame of a task is its innermost */
+	struct fl_armed *armed;
+	int actor;
+	u32 enter_sites; /* to hold at now */
+	u32 return_sites; /* to note, and hold at, on return */
+	u32 corruptions; /* controls to apply on return */
+	unsigned long go_on; /* where the entry stub goes on */
+	unsigned long caller; /* the return address taken away; 0 if none */
+	bool skip;
+	u64 value; /* for skip */
+};
+
+static struct fl_frame fl_frames[FL_NR_FRAMES];
+static DEFINE_RAW_SPINLOCK(fl_frames_lock);
+static u64 fl_frames_serial;
+
+/* Called by stubs_<arch>.S alone. */
+void fl_enter(struct fl_enter_regs *regs);
+void fl_return(struct fl_return_regs *regs);
+
+static struct fl_frame *fl_frame_new(struct fl_armed *armed, int actor)
+{
+	struct fl_frame *frame = NULL;
+	unsigned long flags;
+	int i;
+
+	raw_spin_lock_irqsave(&fl_frames_lock, flags);
+	for (i = 0; i < FL_NR_FRAMES && !frame; i++)
+		if (!fl_frames[i].task)
+			frame = &fl_frames[i];
+	if (frame) {
+		memset(frame, 0, sizeof(*frame));
+		frame->task = current;
+		frame->serial = ++fl_frames_serial;
+	}
+	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
+	if (!frame) {
+		pr_warn_once("no free frame: a hit is not held\n");
+		return NULL;
+	}
+	frame->armed = armed;
+	frame->actor = actor;
+	__module_get(THIS_MODULE);
+	fl_armed_get(armed);
+	atomic_inc(&armed->actors[actor].inside);
+	return frame;
+}
+
+static struct fl_frame *fl_frame_innermost(void)
+{
+	struct fl_frame *frame = NULL;
+	unsigned long flags;
+	int i;
+
+	raw_spin_lock_irqsave(&fl_frames_lock, flags);
+	for (i = 0; i < FL_NR_FRAMES; i++)
+		if (fl_frames[i].task == current &&
+		    (!frame || fl_frames[i].serial > frame->serial))
+			frame = &fl_frames[i];
+	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
+	return frame;
+}
+
+/*
+ * After this the module may go away as soon as the task has left it, which
+ * fl_exit() waits for with synchronize_rcu_tasks().
+ */
+static void fl_frame_free(struct fl_frame *frame)
+{
+	struct fl_armed *armed = frame->armed;
+	unsigned long flags;
+
+	atomic_dec(&armed->actors[frame->actor].inside);
+	raw_spin_lock_irqsave(&fl_frames_lock, flags);
+	frame->task = NULL;
+	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
+	fl_armed_put(armed);
+	module_put(THIS_MODULE);
+}
+
+static void fl_hold_all(struct fl_armed *armed, u32 sites)
+{
+	for (; sites; sites &= sites - 1)
+		fl_site_hold(armed, __ffs(sites));
+}
+
+void fl_enter(struct fl_enter_regs *regs)
+{
+	struct fl_frame *frame = fl_frame_innermost();
+
+	regs->go_on = frame->go_on;
+	if (frame->skip)
+		fl_enter_set_value(regs, frame->value);
+	fl_hold_all(frame->armed, frame->enter_sites);
+	if (!frame->caller)
+		fl_frame_free(frame);
+}
+
+void fl_return(struct fl_return_regs *regs)
+{
+	struct fl_frame *frame = fl_frame_innermost();
+	struct fl_armed *armed = frame->armed;
+	u32 bits, hold = 0;
+
+	regs->go_on = frame->caller;
+	for (bits = frame->corruptions; bits; bits &= bits - 1)
+		fl_corrupt_byte(armed->program.controls[__ffs(bits)].value);
+	for (bits = frame->return_sites; bits; bits &= bits - 1)
+		if (fl_site_reached(armed, __ffs(bits), fl_return_value(regs)))
+			hold |= BIT(__ffs(bits));
+	fl_hold_all(armed, hold);
+	fl_frame_free(frame);
+}
+
+static bool fl_called_from(unsigned long ip, unsigned long start,
+			   unsigned long end)
+{
+	return !end || (ip >= start && ip < end);
+}
+
+static struct fl_hook *fl_hook_at(struct fl_armed *armed, unsigned long ip)
+{
+	u32 i;
+
+	for (i = 0; i < armed->nr_hooks; i++)
+		if (armed->hooks[i].ip == ip)
+			return &armed->hooks[i];
+	return NULL;
+}
+
+/* What a hit of one actor on one hook asks for. */
+struct fl_demand {
+	u32 enter_sites;
+	u32 return_sites;
+	u32 corruptions;
+	int divert; /* control that skips or replaces, -1 if none */
+};
+
+static void fl_demand_controls(struct fl_armed *armed, u32 controls, int actor,
+			       unsigned long caller, struct fl_demand *demand)
+{
+	for (; controls; controls &= controls - 1) {
+		int i = __ffs(controls);
+		const struct fl_control *control = &armed->program.controls[i];
+		struct fl_control_state *state = &armed->controls[i];
+
+		if (!(control->actors & BIT(actor)) ||
+		    !fl_called_from(caller, state->caller_start,
+				    state->caller_end) ||
+		    atomic_inc_return(&state->calls) % control->every)
+			continue;
+		atomic_inc(&state->applied);
+		fl_event(armed, FL_EVENT_CONTROL, actor, control->function, i);
+		if (control->kind == FL_CONTROL_CORRUPT)
+			demand->corruptions |= BIT(i);
+		else
+			demand->divert = i;
+	}
+}
+
+static void fl_demand_sites(struct fl_armed *armed, u32 sites, int actor,
+			    unsigned long caller, struct fl_demand *demand)
+{
+	for (; sites; sites &= sites - 1) {
+		int i = __ffs(sites);
+		const struct fl_place *place = &armed->sites[i].place;
+
+		if (armed->program.sites[i].actor != actor ||
+		    !fl_called_from(caller, place->caller_start,
+				    place->caller_end))
+			continue;
+		if (armed->program.sites[i].kind == FL_SITE_RETURN)
+			demand->return_sites |= BIT(i);
+		else if (fl_site_reached(armed, i, 0))
+			demand->enter_sites |= BIT(i);
+	}
+}
+
+/* Where the traced function is to go on if it is not to be run, else 0. */
+static unsigned long fl_divert_to(struct fl_armed *armed, int control)
+{
+	if (control < 0)
+		return 0;
+	if (armed->program.controls[control].kind == FL_CONTROL_SKIP)
+		return (unsigned long)fl_skip_stub;
+	return armed->controls[control].replacement;
+}
+
+static void fl_hook_act(struct fl_armed *armed, int actor,
+			const struct fl_demand *demand, struct pt_regs *regs)
+{
+	unsigned long divert = fl_divert_to(armed, demand->divert);
+	bool skip = divert == (unsigned long)fl_skip_stub;
+	struct fl_frame *frame = NULL;
+
+	if (demand->enter_sites || demand->return_sites || demand->corruptions)
+		frame = fl_frame_new(armed, actor);
+	if (frame) {
+		frame->enter_sites = demand->enter_sites;
+		frame->return_sites = demand->return_sites;
+		frame->corruptions = demand->corruptions;
+		frame->go_on = divert ?: instruction_pointer(regs);
+	}
+	if (skip) {
+		u64 value = armed->program.controls[demand->divert].value;
+
+		regs_set_return_value(regs, value);
+		if (frame) {
+			frame->skip = true;
+			frame->value = value;
+		}
+	}
+	if (frame && (demand->return_sites || demand->corruptions)) {
+		frame->caller = *fl_return_slot(regs);
+		*fl_return_slot(regs) = (unsigned long)fl_return_stub;
+	}
+	if (frame && demand->enter_sites)
+		instruction_pointer_set(regs, (unsigned long)fl_enter_stub);
+	else if (divert)
+		instruction_pointer_set(regs, divert);
+}
+
+static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
+			struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct fl_armed *armed = container_of(ops, struct fl_armed, ops);
+	struct fl_demand demand = { .divert = -1 };
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+	struct fl_hook *hook;
+	int actor;
+
+	if (!regs || !in_task() || !READ_ONCE(armed->running))
+		return;
+	actor = fl_actor_of(armed, current);
+	if (actor < 0)
+		return;
+	/* A replacement that calls the original must get the original. */
+	if (within_module(parent_ip, THIS_MODULE) &&
+	    parent_ip != (unsigned long)fl_return_stub)
+		return;
+	hook = fl_hook_at(armed, ip);
+	if (!hook)
+		return;
+	fl_demand_controls(armed, hook->controls, actor, parent_ip, &demand);
+	fl_demand_sites(armed, hook->sites, actor, parent_ip, &demand);
+	fl_hook_act(armed, actor, &demand, regs);
+}
+
+int fl_hooks_arm(struct fl_armed *armed)
+{
+	struct fl_program *p = &armed->program;
+	int err;
+	u32 i;
+
+	if (!armed->nr_hooks)
+		return 0;
+	armed->ops.func = fl_hook_hit;
+	armed->ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY |
+			   FTRACE_OPS_FL_PERMANENT;
+	for (i = 0; i < armed->nr_hooks; i++) {
+		struct fl_hook *hook = &armed->hooks[i];
+
+		hook->ip = fl_sym.ftrace_location(hook->address);
+		err = ftrace_set_filter_ip(&armed->ops, hook->ip, 0, 0);
+		if (err) {
+			snprintf(p->why, sizeof(p->why),
+				 "ftrace refuses %pS: %d", (void *)hook->ip,
+				 err);
+			goto out_free_filter;
+		}
+	}
+	err = register_ftrace_function(&armed->ops);
+	if (err) {
+		snprintf(p->why, sizeof(p->why),
+			 err == -EBUSY ?
+				 "another session or a live patch has one of these functions, or kernel.ftrace_enabled is 0" :
+				 "register_ftrace_function() failed");
+		goto out_free_filter;
+	}
+	armed->hooked = true;
+	return 0;
+
+out_free_filter:
+	ftrace_free_filter(&armed->ops);
+	return err;
+}
+
+void fl_hooks_disarm(struct fl_armed *armed)
+{
+	if (!armed->hooked)
+		return;
+	unregister_ftrace_function(&armed->ops);
+	ftrace_free_filter(&armed->ops);
+	armed->hooked = false;
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * main.c - load, unload, and the files under <debugfs>/faultline/.
+ *
+ * faultline puts tasks at chosen places of the memory management code and
+ * holds them there. It is for test VMs only.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/debugfs.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/seq_file.h>
+#include <linux/utsname.h>
+
+#include "sites.h"
+#include "symbols.h"
+
+static struct dentry *fl_debugfs;
+
+static int fl_about_show(struct seq_file *m, void *unused)
+{
+	seq_printf(m, "faultline abi %d kernel %s machine %s page-size %lu cpus %u\n",
+		   FL_ABI_VERSION, init_utsname()->release,
+		   init_utsname()->machine, PAGE_SIZE, num_online_cpus());
+	seq_puts(m, "holds tasks inside memory management code: test VMs only\n");
+	return 0;
+}
+
+/* DEFINE_SHOW_ATTRIBUTE() makes NAME_fops of NAME_show(). */
+DEFINE_SHOW_ATTRIBUTE(fl_about);
+DEFINE_SHOW_ATTRIBUTE(fl_capabilities);
+DEFINE_SHOW_ATTRIBUTE(fl_sites);
+DEFINE_SHOW_ATTRIBUTE(fl_replacements);
+DEFINE_SHOW_ATTRIBUTE(fl_sessions);
+DEFINE_SHOW_ATTRIBUTE(fl_events);
+
+static const struct {
+	const char *name;
+	const struct file_operations *fops;
+} fl_files[] = {
+	{ "about", &fl_about_fops },
+	{ "capabilities", &fl_capabilities_fops },
+	{ "sites", &fl_sites_fops },
+	{ "replacements", &fl_replacements_fops },
+	{ "sessions", &fl_sessions_fops },
+	{ "events", &fl_events_fops },
+	{ "session", &fl_session_fops },
+};
+
+/* Safe from every partial state of fl_init(). */
+static void fl_teardown(void)
+{
+	debugfs_remove(fl_debugfs);
+	/*
+	 * A task that gave back its reference on the module may not have left
+	 * the stub yet; once every task has been scheduled, all have.
+	 */
+	synchronize_rcu_tasks();
+	fl_events_exit();
+}
+
+static int __init fl_init(void)
+{
+	size_t i;
+	int err;
+
+	err = fl_symbols_init();
+	if (err)
+		return err;
+	err = fl_events_init();
+	if (err)
+		goto out_teardown;
+	fl_debugfs = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	if (IS_ERR(fl_debugfs)) {
+		err = PTR_ERR(fl_debugfs);
+		goto out_teardown;
+	}
+	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
+		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs,
+				    NULL, fl_files[i].fops);
+	pr_info("loaded, abi %d: test VMs only\n", FL_ABI_VERSION);
+	return 0;
+
+out_teardown:
+	fl_teardown();
+	return err;
+}
+
+static void __exit fl_exit(void)
+{
+	fl_teardown();
+}
+
+module_init(fl_init);
+module_exit(fl_exit);
+
+MODULE_AUTHOR("The Faultline developers");
+MODULE_DESCRIPTION("Holds tasks at chosen places of memory management code");
+MODULE_LICENSE("GPL");
+MODULE_INFO(test, "Y");

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * program.c - is this program one that can be run? Every refusal names the
+ * field in program.why.
+ */
+#include <linux/bitops.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "sites.h"
+#include "symbols.h"
+
+#define fl_refuse(_program, _err, ...)                                       \
+	({                                                                   \
+		snprintf((_program)->why, sizeof((_program)->why), __VA_ARGS__); \
+		_err;                                                        \
+	})
+
+static bool fl_name_ok(const char *name, size_t len, bool may_be_empty)
+{
+	return strnlen(name, len) < len && (may_be_empty || name[0]);
+}
+
+static int fl_check_counts(struct fl_program *p)
+{
+	if (p->nr_actors < 1 || p->nr_actors > FL_MAX_ACTORS)
+		return fl_refuse(p, -EINVAL, "%u actors: 1 to %d can take part",
+				 p->nr_actors, FL_MAX_ACTORS);
+	if (p->nr_sites > FL_MAX_SITES)
+		return fl_refuse(p, -EINVAL, "%u sites: at most %d",
+				 p->nr_sites, FL_MAX_SITES);
+	if (p->nr_edges > FL_MAX_EDGES)
+		return fl_refuse(p, -EINVAL, "%u edges: at most %d",
+				 p->nr_edges, FL_MAX_EDGES);
+	if (p->nr_controls > FL_MAX_CONTROLS)
+		return fl_refuse(p, -EINVAL, "%u controls: at most %d",
+				 p->nr_controls, FL_MAX_CONTROLS);
+	if (p->wait_ms < 1 || p->wait_ms > FL_MAX_WAIT_MS)
+		return fl_refuse(p, -EINVAL, "wait_ms %u: 1 to %d",
+				 p->wait_ms, FL_MAX_WAIT_MS);
+	if (p->excluded_ms > FL_MAX_WAIT_MS)
+		return fl_refuse(p, -EINVAL, "excluded_ms %u: at most %d",
+				 p->excluded_ms, FL_MAX_WAIT_MS);
+	return 0;
+}
+
+static int fl_check_actors(struct fl_program *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr_actors; i++)
+		if (!fl_name_ok(p->actors[i], FL_ACTOR_LEN, false))
+			return fl_refuse(p, -EINVAL,
+					 "actor %u: no name of 1 to %d bytes",
+					 i, FL_ACTOR_LEN - 1);
+	return 0;
+}
+
+static int fl_check_site(struct fl_program *p, u32 i)
+{
+	const struct fl_site *site = &p->sites[i];
+
+	if (site->actor >= p->nr_actors)
+		return fl_refuse(p, -EINVAL, "site %u: no actor %u", i,
+				 site->actor);
+	if (site->kind < FL_SITE_ENTER || site->kind > FL_SITE_USER)
+		return fl_refuse(p, -EINVAL, "site %u: unknown kind %u", i,
+				 site->kind);
+	if (site->context < FL_CONTEXT_AUTO || site->context > FL_CONTEXT_SPIN)
+		return fl_refuse(p, -EINVAL, "site %u: unknown context %u", i,
+				 site->context);
+	if (!site->hit)
+		return fl_refuse(p, -EINVAL, "site %u: hits count from 1", i);
+	if (!fl_name_ok(site->name, FL_NAME_LEN, false))
+		return fl_refuse(p, -EINVAL,
+				 "site %u: no name of 1 to %d bytes", i,
+				 FL_NAME_LEN - 1);
+	return 0;
+}
+
+static int fl_check_control(struct fl_program *p, u32 i)
+{
+	const struct fl_control *control = &p->controls[i];
+
+	if (control->kind < FL_CONTROL_SKIP ||
+	    control->kind > FL_CONTROL_CORRUPT)
+		return fl_refuse(p, -EINVAL, "control %u: unknown kind %u", i,
+				 control->kind);
+	if (!control->actors || control->actors >> p->nr_actors)
+		return fl_refuse(p, -EINVAL,
+				 "control %u: actor mask %#x of %u actors", i,
+				 control->actors, p->nr_actors);
+	if (!control->every)
+		return fl_refuse(p, -EINVAL, "control %u: every counts from 1",
+				 i);
+	if (control->reserved)
+		return fl_refuse(p, -EINVAL, "control %u: reserved is not 0",
+				 i);
+	if (!fl_name_ok(control->function, FL_NAME_LEN, false) ||
+	    !fl_name_ok(control->caller, FL_NAME_LEN, true) ||
+	    !fl_name_ok(control->replacement, FL_NAME_LEN,
+			control->kind != FL_CONTROL_REPLACE))
+		return fl_refuse(p, -EINVAL,
+				 "control %u: a name is empty or too long", i);
+	return 0;
+}
+
+static int fl_check_edge(struct fl_program *p, u32 i)
+{
+	const struct fl_edge *edge = &p->edges[i];
+	u32 k;
+
+	if (edge->before >= p->nr_sites || edge->after >= p->nr_sites)
+		return fl_refuse(p, -EINVAL, "edge %u: site %u -> %u of %u", i,
+				 edge->before, edge->after, p->nr_sites);
+	if (edge->before == edge->after)
+		return fl_refuse(p, -EINVAL,
+				 "edge %u: site %u waits for itself", i,
+				 edge->before);
+	for (k = 0; k < i; k++)
+		if (p->edges[k].before == edge->after &&
+		    p->edges[k].after == edge->before)
+			return fl_refuse(p, -ELOOP,
+					 "edges %u and %u: a cycle, each of the two sites waits for the other",
+					 k, i);
+	return 0;
+}
+
+/*
+ * Two events a site: reached (2i) and left (2i + 1). A site is left after it is
+ * reached, the next site of an actor is reached after the one before is left,
+ * and an edge lets its second site be left after its first is reached. If these
+ * have a cycle, no execution honours them all. Events without a predecessor are
+ * taken away until none is left, or none can be.
+ */
+static int fl_check_cycles(struct fl_program *p)
+{
+	u64 before[2 * FL_MAX_SITES] = {};
+	u64 left = p->nr_sites == 32 ? ~0ULL :
+				       (1ULL << (2 * p->nr_sites)) - 1;
+	bool moved = true;
+	u32 i, k;
+
+	BUILD_BUG_ON(2 * FL_MAX_SITES > 64);
+	for (i = 0; i < p->nr_sites; i++) {
+		before[2 * i + 1] |= BIT_ULL(2 * i);
+		for (k = 0; k < i; k++)
+			if (p->sites[k].actor == p->sites[i].actor)
+				before[2 * i] |= BIT_ULL(2 * k + 1);
+	}
+	for (i = 0; i < p->nr_edges; i++)
+		before[2 * p->edges[i].after + 1] |=
+			BIT_ULL(2 * p->edges[i].before);
+	while (moved) {
+		moved = false;
+		for (i = 0; i < 2 * p->nr_sites; i++)
+			if ((left & BIT_ULL(i)) && !(before[i] & left)) {
+				left &= ~BIT_ULL(i);
+				moved = true;
+			}
+	}
+	if (left)
+		return fl_refuse(p, -ELOOP,
+				 "a cycle: site %u (%s) can never be %s",
+				 (u32)__ffs64(left) / 2,
+				 p->sites[__ffs64(left) / 2].name,
+				 __ffs64(left) & 1 ? "left" : "reached");
+	return 0;
+}
+
+static int fl_check(struct fl_program *p)
+{
+	int err = fl_check_counts(p);
+	u32 i;
+
+	if (!err)
+		err = fl_check_actors(p);
+	for (i = 0; !err && i < p->nr_sites; i++)
+		err = fl_check_site(p, i);
+	for (i = 0; !err && i < p->nr_edges; i++)
+		err = fl_check_edge(p, i);
+	for (i = 0; !err && i < p->nr_controls; i++)
+		err = fl_check_control(p, i);
+	return err ?: fl_check_cycles(p);
+}
+
+static struct fl_hook *fl_hook_for(struct fl_armed *armed,
+				   unsigned long address)
+{
+	struct fl_hook *hook;
+	u32 i;
+
+	for (i = 0; i < armed->nr_hooks; i++)
+		if (armed->hooks[i].address == address)
+			return &armed->hooks[i];
+	hook = &armed->hooks[armed->nr_hooks++];
+	hook->address = address;
+	return hook;
+}
+
+static int fl_resolve_site(struct fl_armed *armed, u32 i)
+{
+	struct fl_program *p = &armed->program;
+	struct fl_site_state *state = &armed->sites[i];
+	int err;
+
+	if (p->sites[i].kind == FL_SITE_USER) {
+		state->place.context = FL_CONTEXT_SLEEP;
+		return 0;
+	}
+	err = fl_site_resolve(p->sites[i].name, &state->place, p->why,
+			      sizeof(p->why));
+	if (err)
+		return err;
+	if (p->sites[i].context != FL_CONTEXT_AUTO)
+		state->place.context = p->sites[i].context;
+	fl_hook_for(armed, state->place.address)->sites |= BIT(i);
+	return 0;
+}
+
+static int fl_resolve_control(struct fl_armed *armed, u32 i)
+{
+	struct fl_program *p = &armed->program;
+	const struct fl_control *control = &p->controls[i];
+	struct fl_control_state *state = &armed->controls[i];
+	unsigned long caller;
+	int err;
+
+	err = fl_site_resolve(control->function, &state->place, p->why,
+			      sizeof(p->why));
+	if (err)
+		return err;
+	state->caller_start = state->place.caller_start;
+	state->caller_end = state->place.caller_end;
+	if (control->caller[0]) {
+		caller = fl_symbol_address(control->caller);
+		if (!caller || fl_symbol_range(caller, &state->caller_start,
+					       &state->caller_end))
+			return fl_refuse(p, -ENOENT,
+					 "this kernel has no function %s()",
+					 control->caller);
+	}
+	if (control->kind == FL_CONTROL_REPLACE) {
+		state->replacement =
+			fl_replacement_address(control->replacement);
+		if (!state->replacement)
+			return fl_refuse(p, -ENOENT,
+					 "control %u: no replacement %s here", i,
+					 control->replacement);
+	}
+	fl_hook_for(armed, state->place.address)->controls |= BIT(i);
+	return 0;
+}
+
+int fl_program_prepare(struct fl_armed *armed)
+{
+	struct fl_program *p = &armed->program;
+	int err;
+	u32 i;
+
+	p->why[0] = '\0';
+	err = fl_check(p);
+	for (i = 0; !err && i < p->nr_sites; i++)
+		err = fl_resolve_site(armed, i);
+	for (i = 0; !err && i < p->nr_controls; i++)
+		err = fl_resolve_control(armed, i);
+	for (i = 0; !err && i < p->nr_edges; i++)
+		armed->sites[p->edges[i].after].awaits |=
+			BIT(p->edges[i].before);
+	return err;
+}

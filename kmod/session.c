@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * session.c - <debugfs>/faultline/session: open makes a session, ioctls arm,
+ * run and read it, release undoes everything. See faultline_abi.h for the
+ * words.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pid.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "sites.h"
+
+struct fl_session {
+	struct list_head list;
+	struct mutex lock; /* armed, and all that an ioctl does to it */
+	u32 id;
+	pid_t opener;
+	char comm[TASK_COMM_LEN];
+	struct fl_armed *armed; /* NULL if not */
+};
+
+static LIST_HEAD(fl_sessions);
+static DEFINE_MUTEX(fl_sessions_lock);
+static u32 fl_last_session;
+
+/* --- the armed program's life ------------------------------------------- */
+
+static void fl_wake_waiters(struct irq_work *work)
+{
+	wake_up_all(&container_of(work, struct fl_armed, wake)->waiters);
+}
+
+static void fl_armed_free(struct work_struct *work)
+{
+	struct fl_armed *armed =
+		container_of(work, struct fl_armed, free_work);
+	int i;
+
+	irq_work_sync(&armed->wake);
+	for (i = 0; i < FL_MAX_ACTORS; i++)
+		if (armed->actors[i].task)
+			put_task_struct(armed->actors[i].task);
+	kfree(armed);
+	module_put(THIS_MODULE);
+}
+
+static struct fl_armed *fl_armed_new(u32 session_id)
+{
+	struct fl_armed *armed = kzalloc(sizeof(*armed), GFP_KERNEL);
+	int i;
+
+	if (!armed)
+		return NULL;
+	/* Dropped by the work item that frees it, which is module text. */
+	__module_get(THIS_MODULE);
+	kref_init(&armed->kref);
+	armed->session_id = session_id;
+	raw_spin_lock_init(&armed->tasks_lock);
+	init_waitqueue_head(&armed->waiters);
+	init_irq_work(&armed->wake, fl_wake_waiters);
+	INIT_WORK(&armed->free_work, fl_armed_free);
+	for (i = 0; i < FL_MAX_ACTORS; i++)
+		armed->actors[i].held_at = -1;
+	return armed;
+}
+
+static void fl_armed_release(struct kref *kref)
+{
+	schedule_work(&container_of(kref, struct fl_armed, kref)->free_work);
+}
+
+void fl_armed_get(struct fl_armed *armed)
+{
+	kref_get(&armed->kref);
+}
+
+void fl_armed_put(struct fl_armed *armed)
+{
+	kref_put(&armed->kref, fl_armed_release);
+}
+
+static void fl_stop(struct fl_armed *armed)
+{
+	WRITE_ONCE(armed->running, 0);
+	wake_up_all(&armed->waiters);
+}
+
+/* --- ioctls; the session's lock is held ---------------------------------- */
+
+static void fl_disarm(struct fl_session *session)
+{
+	struct fl_armed *armed = session->armed;
+
+	if (!armed)
+		return;
+	session->armed = NULL;
+	fl_stop(armed);
+	fl_hooks_disarm(armed);
+	fl_armed_put(armed);
+}
+
+static int fl_copy_program(struct fl_program *p, struct fl_program __user *arg)
+{
+	if (copy_from_user(p, arg, offsetof(struct fl_program, nr_actors)))
+		return -EFAULT;
+	if (p->size != sizeof(*p) || p->version != FL_ABI_VERSION)
+		return -EMSGSIZE;
+	if (copy_from_user(p, arg, sizeof(*p)))
+		return -EFAULT;
+	/* It may have changed since the first look. */
+	return p->size == sizeof(*p) && p->version == FL_ABI_VERSION ?
+		       0 :
+		       -EMSGSIZE;
+}
+
+static int fl_ioc_arm(struct fl_session *session,
+		      struct fl_program __user *arg)
+{
+	struct fl_armed *armed;
+	int err;
+
+	if (session->armed)
+		return -EBUSY;
+	armed = fl_armed_new(session->id);
+	if (!armed)
+		return -ENOMEM;
+	err = fl_copy_program(&armed->program, arg);
+	if (err)
+		goto out_put_armed;
+	err = fl_program_prepare(armed);
+	if (!err)
+		err = fl_hooks_arm(armed);
+	if (copy_to_user(arg->why, armed->program.why, FL_WHY_LEN) && !err)
+		err = -EFAULT;
+	if (err)
+		goto out_disarm_hooks;
+	session->armed = armed;
+	return 0;
+
+out_disarm_hooks:
+	fl_hooks_disarm(armed);
+out_put_armed:
+	fl_armed_put(armed);
+	return err;
+}
+
+static int fl_ioc_bind(struct fl_armed *armed, const struct fl_bind __user *arg)
+{
+	struct task_struct *task, *old;
+	struct fl_actor *actor;
+	struct fl_bind bind;
+	struct pid *pid;
+
+	if (copy_from_user(&bind, arg, sizeof(bind)))
+		return -EFAULT;
+	if (bind.actor >= armed->program.nr_actors)
+		return -EINVAL;
+	actor = &armed->actors[bind.actor];
+	if (atomic_read(&actor->inside))
+		return -EBUSY;
+	pid = bind.tid ? find_get_pid(bind.tid) :
+			 get_task_pid(current, PIDTYPE_PID);
+	task = get_pid_task(pid, PIDTYPE_PID);
+	put_pid(pid);
+	if (!task)
+		return -ESRCH;
+	raw_spin_lock_irq(&armed->tasks_lock);
+	old = actor->task;
+	WRITE_ONCE(actor->task, task);
+	raw_spin_unlock_irq(&armed->tasks_lock);
+	if (old)
+		put_task_struct(old);
+	return 0;
+}
+
+static int fl_ioc_run(struct fl_armed *armed)
+{
+	u32 i;
+
+	for (i = 0; i < armed->program.nr_actors; i++)
+		if (atomic_read(&armed->actors[i].inside))
+			return -EBUSY;
+	WRITE_ONCE(armed->running, 0);
+	for (i = 0; i < armed->program.nr_sites; i++) {
+		struct fl_site_state *state = &armed->sites[i];
+
+		atomic_set(&state->hits, 0);
+		WRITE_ONCE(state->reached, 0);
+		memset(&state->result, 0, sizeof(state->result));
+		state->result.end = FL_END_NOT_REACHED;
+		state->result.context = FL_CONTEXT_AUTO;
+	}
+	for (i = 0; i < armed->program.nr_controls; i++) {
+		atomic_set(&armed->controls[i].calls, 0);
+		atomic_set(&armed->controls[i].applied, 0);
+	}
+	armed->excluded = 0;
+	armed->blocked[0] = '\0';
+	armed->run++;
+	fl_event(armed, FL_EVENT_RUN, -1, "-", armed->run);
+	/* The actors are let go by the driver after this, in user space. */
+	WRITE_ONCE(armed->running, 1);
+	return 0;
+}
+
+static bool fl_edge_honoured(struct fl_armed *armed, const struct fl_edge *edge)
+{
+	const struct fl_site_result *after = &armed->sites[edge->after].result;
+
+	return READ_ONCE(armed->sites[edge->before].reached) &&
+	       (after->end == FL_END_PASSED || after->end == FL_END_WAITED);
+}
+
+static int fl_ioc_result(struct fl_armed *armed, struct fl_result __user *arg)
+{
+	const struct fl_program *p = &armed->program;
+	struct fl_result *result;
+	int err;
+	u32 i;
+
+	result = kzalloc(sizeof(*result), GFP_KERNEL);
+	if (!result)
+		return -ENOMEM;
+	result->run = armed->run;
+	result->overlapped = 1;
+	for (i = 0; i < p->nr_edges; i++) {
+		if (fl_edge_honoured(armed, &p->edges[i]))
+			result->honoured |= BIT(i);
+		else
+			result->overlapped = 0;
+	}
+	result->excluded = armed->excluded;
+	result->blocked_actor = armed->blocked_actor;
+	strscpy(result->blocked, armed->blocked, sizeof(result->blocked));
+	for (i = 0; i < p->nr_controls; i++)
+		result->control_hits[i] =
+			atomic_read(&armed->controls[i].applied);
+	for (i = 0; i < p->nr_sites; i++) {
+		result->sites[i] = armed->sites[i].result;
+		result->sites[i].hits = atomic_read(&armed->sites[i].hits);
+	}
+	err = copy_to_user(arg, result, sizeof(*result)) ? -EFAULT : 0;
+	kfree(result);
+	return err;
+}
+
+static long fl_ioctl_armed(struct fl_armed *armed, unsigned int cmd,
+			   void __user *arg)
+{
+	switch (cmd) {
+	case FL_IOC_BIND:
+		return fl_ioc_bind(armed, arg);
+	case FL_IOC_RUN:
+		return fl_ioc_run(armed);
+	case FL_IOC_RESULT:
+		return fl_ioc_result(armed, arg);
+	case FL_IOC_STOP:
+		fl_stop(armed);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long fl_ioctl_locked(struct fl_session *session, unsigned int cmd,
+			    void __user *arg)
+{
+	if (cmd == FL_IOC_ARM)
+		return fl_ioc_arm(session, arg);
+	if (cmd == FL_IOC_DISARM) {
+		fl_disarm(session);
+		return 0;
+	}
+	if (_IOC_TYPE(cmd) != FL_IOC_MAGIC)
+		return -ENOTTY;
+	if (!session->armed)
+		return -ENOTCONN;
+	return fl_ioctl_armed(session->armed, cmd, arg);
+}
+
+/* --- the one ioctl that waits, and so must not hold the lock ------------- */
+
+static struct fl_armed *fl_session_armed(struct fl_session *session)
+{
+	struct fl_armed *armed;
+
+	mutex_lock(&session->lock);
+	armed = session->armed;
+	if (armed)
+		fl_armed_get(armed);
+	mutex_unlock(&session->lock);
+	return armed;
+}
+
+static int fl_arrive(struct fl_armed *armed, struct fl_arrive *arrive)
+{
+	const struct fl_site *site;
+	struct fl_actor *actor;
+
+	if (arrive->site >= armed->program.nr_sites)
+		return -EINVAL;
+	site = &armed->program.sites[arrive->site];
+	if (site->kind != FL_SITE_USER)
+		return -EINVAL;
+	actor = &armed->actors[site->actor];
+	if (READ_ONCE(actor->task) != current)
+		return -EPERM;
+	if (!READ_ONCE(armed->running)) {
+		arrive->end = FL_END_KILLED;
+		return 0;
+	}
+	atomic_inc(&actor->inside);
+	if (fl_site_reached(armed, arrive->site, 0))
+		fl_site_hold(armed, arrive->site);
+	arrive->end = armed->sites[arrive->site].result.end;
+	atomic_dec(&actor->inside);
+	return 0;
+}
+
+static long fl_ioc_arrive(struct fl_session *session,
+			  struct fl_arrive __user *arg)
+{
+	struct fl_arrive arrive;
+	struct fl_armed *armed;
+	int err;
+
+	if (copy_from_user(&arrive, arg, sizeof(arrive)))
+		return -EFAULT;
+	armed = fl_session_armed(session);
+	if (!armed)
+		return -ENOTCONN;
+	err = fl_arrive(armed, &arrive);
+	fl_armed_put(armed);
+	if (!err && copy_to_user(arg, &arrive, sizeof(arrive)))
+		err = -EFAULT;
+	return err;
+}
+
+static long fl_session_ioctl(struct file *file, unsigned int cmd,
+			     unsigned long arg)
+{
+	struct fl_session *session = file->private_data;
+	long err;
+
+	if (cmd == FL_IOC_ARRIVE)
+		return fl_ioc_arrive(session, (void __user *)arg);
+	if (mutex_lock_killable(&session->lock))
+		return -EINTR;
+	err = fl_ioctl_locked(session, cmd, (void __user *)arg);
+	mutex_unlock(&session->lock);
+	return err;
+}
+
+/* --- open and release ---------------------------------------------------- */
+
+static int fl_session_open(struct inode *inode, struct file *file)
+{
+	struct fl_session *session;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	session = kzalloc(sizeof(*session), GFP_KERNEL);
+	if (!session)
+		return -ENOMEM;
+	mutex_init(&session->lock);
+	session->opener = task_pid_nr(current);
+	get_task_comm(session->comm, current);
+	mutex_lock(&fl_sessions_lock);
+	session->id = ++fl_last_session;
+	list_add_tail(&session->list, &fl_sessions);
+	mutex_unlock(&fl_sessions_lock);
+	file->private_data = session;
+	return 0;
+}
+
+static int fl_session_release(struct inode *inode, struct file *file)
+{
+	struct fl_session *session = file->private_data;
+
+	mutex_lock(&fl_sessions_lock);
+	list_del(&session->list);
+	mutex_unlock(&fl_sessions_lock);
+	fl_disarm(session); /* the last user of the file: no lock needed */
+	kfree(session);
+	return 0;
+}
+
+const struct file_operations fl_session_fops = {
+	.owner = THIS_MODULE,
+	.open = fl_session_open,
+	.release = fl_session_release,
+	.unlocked_ioctl = fl_session_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* --- <debugfs>/sessions -------------------------------------------------- */
+
+static void fl_actor_show(struct seq_file *m, struct fl_armed *armed, u32 i)
+{
+	struct fl_actor *actor = &armed->actors[i];
+	int site = READ_ONCE(actor->held_at);
+	const char *state = "idle";
+
+	if (site >= 0)
+		state = "held";
+	else if (atomic_read(&actor->inside))
+		state = "inside";
+	seq_printf(m, "  actor %s tid %d state %s site %s\n",
+		   armed->program.actors[i],
+		   actor->task ? task_pid_nr(actor->task) : 0, state,
+		   site >= 0 ? armed->program.sites[site].name : "-");
+}
+
+int fl_sessions_show(struct seq_file *m, void *unused)
+{
+	struct fl_session *session;
+	u32 i;
+
+	mutex_lock(&fl_sessions_lock);
+	list_for_each_entry(session, &fl_sessions, list) {
+		struct fl_armed *armed;
+
+		mutex_lock(&session->lock);
+		armed = session->armed;
+		seq_printf(m, "session %u pid %d comm %s armed %s run %llu\n",
+			   session->id, session->opener, session->comm,
+			   armed ? "yes" : "no", armed ? armed->run : 0);
+		for (i = 0; armed && i < armed->program.nr_actors; i++)
+			fl_actor_show(m, armed, i);
+		mutex_unlock(&session->lock);
+	}
+	mutex_unlock(&fl_sessions_lock);
+	return 0;
+}

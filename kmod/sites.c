@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sites.c - the table of logical sites.
+ *
+ * Names of functions change between kernels, and some windows are reached
+ * through different functions on different machines. A row gives the window a
+ * name that stays; candidates are tried in order, and the first that exists and
+ * can be traced is taken. Any other traceable function can be named directly.
+ *
+ * To add a site, add a row. Its context is that of all its candidates: write
+ * FL_CONTEXT_SLEEP only where each of them may sleep.
+ */
+#include <linux/kernel.h>
+#include <linux/seq_file.h>
+
+#include "sites.h"
+#include "symbols.h"
+
+static const struct fl_logical_site fl_logical_sites[] = {
+	{
+		.name = "collapse_file",
+		.about = "one file extent becomes a huge page",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "collapse_file" } },
+	},
+	{
+		.name = "collapse_scan_file",
+		.about = "decides whether to call collapse_file()",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "hpage_collapse_scan_file" },
+				{ "collapse_scan_file" },
+				{ "khugepaged_scan_file" } },
+	},
+	{
+		.name = "collapse_file/allocate",
+		.about = "nothing scanned yet, no folio locked",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "alloc_charge_folio", "collapse_file" },
+				{ "alloc_charge_hpage", "collapse_file" } },
+	},
+	{
+		/*
+		 * Before 6.4 shmem_charge() is called under the xarray lock,
+		 * so the flush comes first; ppc64 and s390x have no flush.
+		 */
+		.name = "collapse_file/unmapped",
+		.about = "old folios locked and unmapped, holes not yet re-checked",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "try_to_unmap_flush", "collapse_file" },
+				{ "shmem_charge", "collapse_file" } },
+	},
+	{
+		.name = "collapse_file/retract",
+		.about = "the huge page is in the page cache, still locked",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "retract_page_tables", "collapse_file" } },
+	},
+};
+
+static bool fl_traceable(unsigned long address)
+{
+	return fl_sym.ftrace_location && fl_sym.ftrace_location(address);
+}
+
+static int fl_candidate_resolve(const struct fl_candidate *candidate,
+				struct fl_place *place, char *why,
+				size_t why_len)
+{
+	unsigned long caller;
+
+	place->function = candidate->function;
+	place->address = fl_symbol_address(candidate->function);
+	if (!place->address) {
+		snprintf(why, why_len, "this kernel has no function %s()",
+			 candidate->function);
+		return -ENOENT;
+	}
+	if (!fl_traceable(place->address)) {
+		snprintf(why, why_len, "%s() cannot be traced in this kernel",
+			 candidate->function);
+		return -ENODEV;
+	}
+	place->caller_start = 0;
+	place->caller_end = 0;
+	if (!candidate->caller)
+		return 0;
+	caller = fl_symbol_address(candidate->caller);
+	if (!caller || fl_symbol_range(caller, &place->caller_start,
+				       &place->caller_end)) {
+		snprintf(why, why_len, "this kernel has no function %s()",
+			 candidate->caller);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int fl_logical_resolve(const struct fl_logical_site *site,
+			      struct fl_place *place, char *why, size_t why_len)
+{
+	int err = -ENOENT;
+	int i;
+
+	place->context = site->context;
+	for (i = 0; i < FL_MAX_CANDIDATES && site->candidates[i].function; i++) {
+		err = fl_candidate_resolve(&site->candidates[i], place, why,
+					   why_len);
+		if (!err)
+			return 0;
+	}
+	return err;
+}
+
+int fl_site_resolve(const char *name, struct fl_place *place, char *why,
+		    size_t why_len)
+{
+	const struct fl_candidate direct = { .function = name };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_logical_sites); i++)
+		if (!strcmp(name, fl_logical_sites[i].name))
+			return fl_logical_resolve(&fl_logical_sites[i], place,
+						  why, why_len);
+	place->context = FL_CONTEXT_AUTO;
+	return fl_candidate_resolve(&direct, place, why, why_len);
+}
+
+int fl_sites_show(struct seq_file *m, void *unused)
+{
+	static const char *const contexts[] = {
+		[FL_CONTEXT_AUTO] = "auto",
+		[FL_CONTEXT_SLEEP] = "sleeps",
+		[FL_CONTEXT_SPIN] = "spins",
+	};
+	char why[FL_WHY_LEN];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_logical_sites); i++) {
+		const struct fl_logical_site *site = &fl_logical_sites[i];
+		struct fl_place place;
+		int err = fl_logical_resolve(site, &place, why, sizeof(why));
+
+		seq_printf(m, "%s %s %s %s %s\n", site->name,
+			   err ? "-" : place.function, contexts[site->context],
+			   err ? "no" : "yes", err ? why : site->about);
+	}
+	return 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * sites.h - what the files of the engine share: the table of logical sites,
+ * an armed program, and the few calls between its parts.
+ *
+ *   session.c  open, ioctl, release; owns at most one armed program
+ *   program.c  checks a program, finds its functions
+ *   hooks.c    one ftrace_ops for each armed program; what happens at a hit
+ *   holds.c    how an actor is held, and how each hold ends
+ *   controls.c replacement functions
+ *   events.c   per-CPU log
+ */
+#ifndef FAULTLINE_SITES_H
+#define FAULTLINE_SITES_H
+
+#include <linux/ftrace.h>
+#include <linux/irq_work.h>
+#include <linux/kref.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "faultline_abi.h"
+
+/* --- sites.c: logical names ------------------------------------------- */
+
+#define FL_MAX_CANDIDATES 4
+
+struct fl_candidate {
+	const char *function;
+	const char *caller; /* only when called from here; NULL = anyone */
+};
+
+struct fl_logical_site {
+	const char *name;
+	const char *about;
+	enum fl_context context;
+	struct fl_candidate candidates[FL_MAX_CANDIDATES];
+};
+
+/* Where a name leads in this kernel. */
+struct fl_place {
+	unsigned long address; /* start of the function */
+	unsigned long caller_start, caller_end; /* 0, 0: any caller */
+	enum fl_context context;
+	const char *function; /* its symbol */
+};
+
+/*
+ * Resolve a logical name, or else a function name. May sleep. 0, -ENOENT (no
+ * such function here), -ENODEV (not traceable); @why gets a sentence.
+ */
+int fl_site_resolve(const char *name, struct fl_place *place, char *why,
+		    size_t why_len);
+
+/* <debugfs>/sites: "NAME SYMBOL|- sleeps|spins|auto yes|no why". */
+int fl_sites_show(struct seq_file *m, void *unused);
+
+/* --- an armed program ------------------------------------------------- */
+
+struct fl_hook { /* one patched function */
+	unsigned long address;
+	unsigned long ip; /* what ftrace calls it: its patched instruction */
+	u32 sites; /* bit mask: sites on this function */
+	u32 controls; /* bit mask */
+};
+
+struct fl_site_state {
+	struct fl_place place; /* not for USER */
+	u32 awaits; /* bit mask of the sites that its edges wait for */
+	atomic_t hits; /* in this run */
+	int reached; /* release by the actor, acquire by those who wait */
+	struct fl_site_result result;
+};
+
+struct fl_control_state {
+	struct fl_place place;
+	unsigned long caller_start, caller_end;
+	unsigned long replacement;
+	atomic_t calls; /* in this run */
+	atomic_t applied; /* in this run */
+};
+
+struct fl_actor {
+	struct task_struct *task; /* referenced; NULL until bound */
+	atomic_t inside; /* frames and arrivals under way */
+	int held_at; /* site, or -1 */
+};
+
+/*
+ * Lives from FL_IOC_ARM until disarmed and until the last task has left its
+ * stubs: each frame holds a reference, and one on the module.
+ */
+struct fl_armed {
+	struct kref kref;
+	u32 session_id;
+	struct fl_program program;
+	struct ftrace_ops ops;
+	bool hooked;
+
+	struct fl_hook hooks[FL_MAX_SITES + FL_MAX_CONTROLS];
+	u32 nr_hooks;
+	struct fl_site_state sites[FL_MAX_SITES];
+	struct fl_control_state controls[FL_MAX_CONTROLS];
+	struct fl_actor actors[FL_MAX_ACTORS];
+
+	u64 run;
+	int running; /* hits count only then; cleared by stop */
+	wait_queue_head_t waiters;
+	struct irq_work wake; /* a hit may come under any lock: wake from here */
+	struct work_struct free_work; /* the last put may come from anywhere */
+
+	raw_spinlock_t tasks_lock; /* actors[].task against FL_IOC_BIND */
+	u32 excluded;
+	u32 blocked_actor;
+	char blocked[FL_WHY_LEN];
+};
+
+/* --- program.c -------------------------------------------------------- */
+
+/* Checks and resolves; may sleep. 0 or -errno with program.why filled. */
+int fl_program_prepare(struct fl_armed *armed);
+
+/* --- session.c -------------------------------------------------------- */
+
+extern const struct file_operations fl_session_fops;
+int fl_sessions_show(struct seq_file *m, void *unused);
+void fl_armed_get(struct fl_armed *armed);
+void fl_armed_put(struct fl_armed *armed); /* any context */
+
+/* --- hooks.c ---------------------------------------------------------- */
+
+int fl_hooks_arm(struct fl_armed *armed); /* may sleep, long */
+void fl_hooks_disarm(struct fl_armed *armed); /* may sleep, long */
+
+/* --- holds.c ---------------------------------------------------------- */
+
+int fl_actor_of(struct fl_armed *armed, const struct task_struct *task);
+
+/*
+ * The actor that runs now reached a site: count it, and if it is the hit that
+ * counts, note it. True if it must be held. Any context.
+ */
+bool fl_site_reached(struct fl_armed *armed, int site, u64 value);
+
+/*
+ * Hold the current task at a site until its edges allow it to go on or a bound
+ * is hit. Sleeps if the context allows it, else spins.
+ */
+void fl_site_hold(struct fl_armed *armed, int site);
+
+/* --- controls.c ------------------------------------------------------- */
+
+/* Address of a replacement function by name, 0 if there is none. */
+unsigned long fl_replacement_address(const char *name);
+int fl_replacements_show(struct seq_file *m, void *unused);
+
+/* Flip the byte at a user address of the current task; may sleep. */
+void fl_corrupt_byte(unsigned long address);
+
+/* --- events.c --------------------------------------------------------- */
+
+enum fl_event_kind {
+	FL_EVENT_RUN = 1,
+	FL_EVENT_REACHED,
+	FL_EVENT_HELD,
+	FL_EVENT_LEFT,
+	FL_EVENT_CONTROL,
+};
+
+int fl_events_init(void);
+void fl_events_exit(void);
+/* Any context. @what is a name of the program, copied. */
+void fl_event(const struct fl_armed *armed, enum fl_event_kind kind, int actor,
+	      const char *what, u64 value);
+int fl_events_show(struct seq_file *m, void *unused);
+
+/* --- stubs_<arch>.S --------------------------------------------------- */
+
+void fl_enter_stub(void);
+void fl_return_stub(void);
+void fl_skip_stub(void);
+
+#endif /* FAULTLINE_SITES_H */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * stubs_x86.S - where a hooked entry and a watched return are sent to.
+ *
+ * fl_enter_stub: ftrace lands here instead of behind the fentry call, with the
+ * registers and the stack as at the entry of the traced function. All registers
+ * that may carry an argument are saved, fl_enter() holds the task in a context
+ * that is the function's own (so it may sleep where the function may), and the
+ * stub goes on where fl_enter() says. It gets there by a return, not a jump:
+ * behind an fentry call there is no endbr.
+ *
+ * fl_return_stub: the traced function returns to here instead of to its caller.
+ * The stack pointer is as after that return, rax and rdx carry the value. The
+ * slot made first gets the caller's address early in fl_return(), so that it is
+ * this frame's return address for the unwinder, too.
+ *
+ * fl_skip_stub: the traced function is not run at all; rax was set by the hook.
+ */
+#include <linux/linkage.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+
+	.text
+
+SYM_FUNC_START(fl_enter_stub)
+	sub	$8, %rsp		/* fl_enter_regs.go_on */
+	push	%rax
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbp
+	mov	%rsp, %rdi
+	call	fl_enter
+	pop	%rbp
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	pop	%rax
+	UNWIND_HINT_FUNC
+	RET
+SYM_FUNC_END(fl_enter_stub)
+
+SYM_FUNC_START(fl_return_stub)
+	sub	$8, %rsp		/* fl_return_regs.go_on */
+	UNWIND_HINT_FUNC
+	push	%rax
+	push	%rdx
+	mov	%rsp, %rdi
+	/* The caller's frame was aligned; one slot and two words are not. */
+	sub	$8, %rsp
+	call	fl_return
+	add	$8, %rsp
+	pop	%rdx
+	pop	%rax
+	RET
+SYM_FUNC_END(fl_return_stub)
+
+SYM_FUNC_START(fl_skip_stub)
+	RET
+SYM_FUNC_END(fl_skip_stub)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * symbols.c - one table of kernel functions that are not exported, resolved
+ * once at load. A missing one disables the capabilities that need it, with the
+ * reason; it never keeps the module from loading.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/slab.h>
+
+#include "symbols.h"
+
+struct fl_symbols fl_sym;
+
+struct fl_symbol_row {
+	const char *name;
+	void **slot;
+	const char *capability;
+	const char *use; /* what it is good for; completes "resolved: ..." */
+};
+
+#define FL_SYMBOL(_name, _capability, _use)                             \
+	{                                                               \
+		.name = #_name, .slot = (void **)&fl_sym._name,         \
+		.capability = _capability, .use = _use                  \
+	}
+
+static const struct fl_symbol_row fl_symbol_rows[] = {
+	FL_SYMBOL(kallsyms_lookup_size_offset, "caller-filter",
+		  "controls and sites can be limited to one calling function"),
+	FL_SYMBOL(ftrace_location, "function-sites",
+		  "enter and return sites on traceable functions"),
+	FL_SYMBOL(stack_trace_save_tsk, "blocked-stack",
+		  "an excluded order names the lock function"),
+	FL_SYMBOL(vma_interval_tree_iter_first, "iter_first_point_only",
+		  "this replacement can call the original"),
+};
+
+/*
+ * kallsyms_lookup_name() lost its export in 5.7 (0bd476e6c671): take its
+ * address from a kprobe. The probe may sit behind an endbr or an mcount
+ * sequence, so subtract the offset that sprint_symbol() prints.
+ */
+static int fl_find_kallsyms(void)
+{
+	struct kprobe probe = { .symbol_name = "kallsyms_lookup_name" };
+	unsigned long addr, offset;
+	char *text;
+	int err;
+
+	text = kmalloc(KSYM_SYMBOL_LEN, GFP_KERNEL);
+	if (!text)
+		return -ENOMEM;
+	err = register_kprobe(&probe);
+	if (err)
+		goto out_free_text;
+	addr = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+
+	sprint_symbol(text, addr);
+	if (sscanf(text, "kallsyms_lookup_name+%lx", &offset) == 1)
+		fl_sym.kallsyms_lookup_name = (void *)(addr - offset);
+	else
+		err = -ENOENT;
+out_free_text:
+	kfree(text);
+	return err;
+}
+
+int fl_symbols_init(void)
+{
+	int err = fl_find_kallsyms();
+	size_t i;
+
+	if (err) {
+		pr_err("cannot find kallsyms_lookup_name(): %d\n", err);
+		return err;
+	}
+	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++)
+		*fl_symbol_rows[i].slot =
+			(void *)fl_symbol_address(fl_symbol_rows[i].name);
+	return 0;
+}
+
+unsigned long fl_symbol_address(const char *name)
+{
+	return fl_sym.kallsyms_lookup_name(name);
+}
+
+int fl_symbol_range(unsigned long addr, unsigned long *start,
+		    unsigned long *end)
+{
+	unsigned long size, offset;
+
+	if (!fl_sym.kallsyms_lookup_size_offset ||
+	    !fl_sym.kallsyms_lookup_size_offset(addr, &size, &offset))
+		return -ENOENT;
+	*start = addr - offset;
+	*end = *start + size;
+	return 0;
+}
+
+int fl_capabilities_show(struct seq_file *m, void *unused)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++) {
+		const struct fl_symbol_row *row = &fl_symbol_rows[i];
+
+		if (*row->slot)
+			seq_printf(m, "%s yes %s\n", row->capability, row->use);
+		else
+			seq_printf(m, "%s no this kernel has no %s()\n",
+				   row->capability, row->name);
+	}
+	seq_printf(m, "sleep-detection %s\n",
+		   IS_ENABLED(CONFIG_PREEMPT_COUNT) ?
+			   "yes CONFIG_PREEMPT_COUNT tells whether a hold may sleep" :
+			   "no CONFIG_PREEMPT_COUNT is off: sites of unknown context spin");
+	return 0;
+}

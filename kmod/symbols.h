@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* symbols.h - kernel functions that are not exported, resolved once by name. */
+#ifndef FAULTLINE_SYMBOLS_H
+#define FAULTLINE_SYMBOLS_H
+
+#include <linux/mm_types.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/types.h>
+
+struct rb_root_cached;
+struct vm_area_struct;
+
+/*
+ * Members are NULL where this kernel has no such function. Fixed from load to
+ * unload, so no lock.
+ */
+struct fl_symbols {
+	unsigned long (*kallsyms_lookup_name)(const char *name);
+	int (*kallsyms_lookup_size_offset)(unsigned long addr,
+					   unsigned long *size,
+					   unsigned long *offset);
+	unsigned long (*ftrace_location)(unsigned long ip);
+	unsigned int (*stack_trace_save_tsk)(struct task_struct *task,
+					     unsigned long *store,
+					     unsigned int size,
+					     unsigned int skipnr);
+	struct vm_area_struct *(*vma_interval_tree_iter_first)(
+		struct rb_root_cached *root, unsigned long first,
+		unsigned long last);
+};
+
+extern struct fl_symbols fl_sym;
+
+/* May sleep. 0, or -errno if not even kallsyms_lookup_name() was found. */
+int fl_symbols_init(void);
+
+/* Address of a function, 0 if there is none; may sleep. */
+unsigned long fl_symbol_address(const char *name);
+
+/* The text range [*start, *end) of the function at @addr; -ENOENT if unknown. */
+int fl_symbol_range(unsigned long addr, unsigned long *start,
+		    unsigned long *end);
+
+/* <debugfs>/capabilities: a line each, "NAME yes|no why". */
+int fl_capabilities_show(struct seq_file *m, void *unused);
+
+#endif /* FAULTLINE_SYMBOLS_H */
