@@ -49,6 +49,10 @@ static inline u64 fl_return_value(const struct fl_return_regs *regs)
 	return regs->ax;
 }
 
+/* hooks.c; called by stubs_x86.S alone. */
+void fl_enter(struct fl_enter_regs *regs);
+void fl_return(struct fl_return_regs *regs);
+
 #else
 #error "faultline: no hook and stub for this architecture; see CONTRIBUTING.md"
 #endif

@@ -40,10 +40,6 @@ static struct fl_frame fl_frames[FL_NR_FRAMES];
 static DEFINE_RAW_SPINLOCK(fl_frames_lock);
 static u64 fl_frames_serial;
 
-/* Called by stubs_<arch>.S alone. */
-void fl_enter(struct fl_enter_regs *regs);
-void fl_return(struct fl_return_regs *regs);
-
 static struct fl_frame *fl_frame_new(struct fl_armed *armed, int actor)
 {
 	struct fl_frame *frame = NULL;
