@@ -61,7 +61,6 @@ inline constexpr std::int64_t unreported = std::numeric_limits<std::int64_t>::mi
 struct ActorShare {
     std::array<std::int64_t, slots_per_actor> slots;
     std::int32_t failed; // 1: `failure` says what the actor could not do
-    std::int32_t number; // its errno
     std::array<char, 240> failure;
 };
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/scenario.hpp"
+
+#include "kernel/session.hpp"
+
+#include <algorithm>
+
+namespace faultline {
+
+std::string_view to_string(Verdict verdict) {
+    switch (verdict) {
+    case Verdict::pass:
+        return "PASS";
+    case Verdict::skip:
+        return "SKIP";
+    case Verdict::miss:
+        return "MISS";
+    case Verdict::fail:
+        return "FAIL";
+    case Verdict::error:
+        break;
+    }
+    return "ERROR";
+}
+
+std::string to_string(const Outcome& outcome) {
+    std::string text;
+    for (const auto& [key, value] : outcome.words) {
+        if (!text.empty())
+            text += ' ';
+        text.append(key).append("=").append(value);
+    }
+    return text.empty() ? "nothing" : text;
+}
+
+Result<fl_end> ActorContext::at(std::string_view user_site) {
+    // `x` and `x#2` are two sites to the module, each counting its own hits: arrive at all of them.
+    // Only the one whose hit this is can hold us. The ends are ordered from harmless to bad.
+    fl_end worst = FL_END_PASSED;
+    for (const auto& [name, index] : user_sites_) {
+        if (name != user_site)
+            continue;
+        const Result<fl_end> end = session_.arrive(index);
+        if (!end)
+            return end;
+        worst = std::max(worst, *end);
+    }
+    return worst;
+}
+
+void ActorContext::fail(const Error& error) {
+    if (share_.failed != 0)
+        return; // the first is the cause
+    const std::string text = error.to_string();
+    const std::size_t length = std::min(text.size(), share_.failure.size() - 1);
+    std::copy_n(text.begin(), length, share_.failure.begin());
+    share_.failure.at(length) = '\0';
+    share_.failed = 1;
+}
+
+std::int64_t Run::slot(std::string_view actor, unsigned slot) const {
+    for (const auto& [name, slots] : slots_)
+        if (name == actor)
+            return slots.at(slot);
+    return unreported;
+}
+
+const fl_site_result* Run::site(std::string_view text) const {
+    for (std::size_t i = 0; i < site_texts_.size(); ++i)
+        if (site_texts_[i] == text)
+            return &result_.sites[i];
+    return nullptr;
+}
+
+void Run::set_slots(std::string actor, const std::array<std::int64_t, slots_per_actor>& slots) {
+    slots_.emplace_back(std::move(actor), slots);
+}
+
+void Run::set_result(const fl_result& result, std::vector<std::string> site_texts) {
+    result_ = result;
+    site_texts_ = std::move(site_texts);
+}
+
+} // namespace faultline
