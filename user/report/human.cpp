@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "report/human.hpp"
+
+#include "report/timeline.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::size_t outcomes_in_line = 3;
+
+unsigned percent(std::uint64_t part, std::uint64_t whole) {
+    return whole == 0 ? 0 : static_cast<unsigned>(part * 100 / whole);
+}
+
+std::string histogram_line(const std::map<std::string, Tally>& histogram) {
+    std::vector<std::pair<std::string, Tally>> rows(histogram.begin(), histogram.end());
+    // Forbidden ones first, then the frequent ones: the line may be cut.
+    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+        return a.second.allowed != b.second.allowed ? !a.second.allowed
+                                                    : a.second.count > b.second.count;
+    });
+    std::string text;
+    for (std::size_t i = 0; i < rows.size() && i < outcomes_in_line; ++i)
+        text += fmt::format("{}{}{}: {}", i == 0 ? "" : ", ", rows[i].second.allowed ? "" : "!",
+                            rows[i].first, rows[i].second.count);
+    if (rows.size() > outcomes_in_line)
+        text += fmt::format(", and {} more", rows.size() - outcomes_in_line);
+    return "{" + text + "}";
+}
+
+std::string_view word(Standing standing, Verdict verdict) {
+    switch (standing) {
+    case Standing::known:
+        return "KNOWN";
+    case Standing::unexpected_pass:
+        return "XPASS";
+    default:
+        return to_string(verdict);
+    }
+}
+
+std::string counts_text(const Counts& counts, double seconds) {
+    std::string text = fmt::format("{} runs, {} overlaps ({} %)", counts.runs, counts.overlaps,
+                                   percent(counts.overlaps, counts.runs));
+    if (counts.excluded > 0)
+        text += fmt::format(", {} excluded", counts.excluded);
+    if (seconds > 0)
+        text += fmt::format(", {:.0f} runs/s", static_cast<double>(counts.runs) / seconds);
+    return text;
+}
+
+std::string replays(const std::vector<VariantReport>& reports) {
+    std::string text;
+    for (const VariantReport& report : reports)
+        if (const Tally* forbidden = report.forbidden())
+            text += fmt::format("    replay: {}\n", replay_command(report, forbidden->example));
+    return text;
+}
+
+} // namespace
+
+std::string human_scenario(const Judged& judged) {
+    const ScenarioReport& report = judged.report;
+    const Standing standing = judged.standing();
+    std::string text =
+        fmt::format("{:<20} {:<5}  ", report.scenario, word(standing, report.verdict));
+    if (report.verdict == Verdict::skip)
+        return text + report.why + "\n";
+    text +=
+        fmt::format("{}  {}\n", counts_text(total(report.variants), total_seconds(report.variants)),
+                    histogram_line(merged_histogram(report.variants)));
+    if (!report.why.empty())
+        text += "    " + report.why + "\n";
+    if (standing == Standing::known)
+        text += "    known bug: " + judged.known_bug + "\n";
+    if (standing == Standing::unexpected_pass)
+        text +=
+            "    PASSES ALTHOUGH this kernel is known to have the bug: " + judged.known_bug + "\n";
+    return text + replays(report.variants);
+}
+
+std::string human_variant(const VariantReport& report) {
+    const std::string name = report.control
+                                 ? fmt::format("{} --control {}", report.name(), *report.control)
+                                 : report.name();
+    std::string text = fmt::format("  {} {}  {}\n", to_string(report.verdict), name,
+                                   counts_text(report.counts, report.seconds));
+    if (!report.why.empty())
+        text += "    why: " + report.why + "\n";
+    if (!report.blocked.empty())
+        text += "    excluded: " + report.blocked + "\n";
+    for (const auto& [words, tally] : report.histogram)
+        text += fmt::format("    {:>8}  {}  {}{}\n", tally.count,
+                            tally.count == report.counts.runs ? "Always   " : "Sometimes", words,
+                            tally.allowed ? "" : "  FORBIDDEN");
+    const Tally* shown = report.forbidden();
+    if (shown == nullptr && !report.histogram.empty())
+        shown = &report.histogram.begin()->second;
+    if (shown == nullptr)
+        return text;
+    text +=
+        fmt::format("    run {}: {}\n", shown->example.run, replay_command(report, shown->example));
+    return text + timeline_text(shown->example, report.sites, "    ");
+}
+
+std::string human_summary(const Summary& summary) {
+    return fmt::format("{} known, {} missed, {} errors\n{} passed, {} failed, {} skipped\n",
+                       summary.known, summary.missed, summary.errors, summary.passed,
+                       summary.failed, summary.skipped);
+}
+
+} // namespace faultline

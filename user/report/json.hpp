@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+// The results as JSON, one object a line: begin, variant..., scenario, ..., end.
+#ifndef FAULTLINE_REPORT_JSON_HPP
+#define FAULTLINE_REPORT_JSON_HPP
+
+#include "report/summary.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace faultline {
+
+std::string json_begin(std::string_view version, std::string_view kernel, std::string_view machine,
+                       unsigned plan);
+// Of a variant, or of a control (then "control" names it and "caught" says if it was).
+std::string json_variant(const VariantReport& report, const std::string& known_bug);
+std::string json_scenario(const Judged& judged);
+std::string json_end(const Summary& summary);
+
+} // namespace faultline
+
+#endif // FAULTLINE_REPORT_JSON_HPP
