@@ -430,7 +430,8 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     if (!selection.control.empty()) {
         for (const Control& control : scenario.controls)
             if (control.name == selection.control)
-                if (const Variant* variant = find_variant(scenario, control.variant))
+                if (const Variant* variant = find_variant(
+                        scenario, selection.variant.empty() ? control.variant : selection.variant))
                     add(report.variants, run_variant(scenario, *variant, &control, options));
         judge_scenario(report);
         return report;

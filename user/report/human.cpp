@@ -57,7 +57,7 @@ std::string replays(const std::vector<VariantReport>& reports) {
     std::string text;
     for (const VariantReport& report : reports)
         if (const Tally* forbidden = report.forbidden())
-            text += fmt::format("    replay: {}\n", replay_command(report, forbidden->example));
+            text += fmt::format("    replay: {}\n", replay_line(report, forbidden->example));
     return text;
 }
 
@@ -103,7 +103,7 @@ std::string human_variant(const VariantReport& report) {
     if (shown == nullptr)
         return text;
     text +=
-        fmt::format("    run {}: {}\n", shown->example.run, replay_command(report, shown->example));
+        fmt::format("    run {}: {}\n", shown->example.run, replay_line(report, shown->example));
     return text + timeline_text(shown->example, report.sites, "    ");
 }
 

@@ -31,7 +31,7 @@ std::string diagnostics(const VariantReport& report) {
         text += fmt::format("  # excluded: {}\n", plain(report.blocked));
     const Tally* forbidden = report.forbidden();
     if (forbidden != nullptr)
-        text += fmt::format("  # replay: {}\n", replay_command(report, forbidden->example));
+        text += fmt::format("  # replay: {}\n", replay_line(report, forbidden->example));
     return text;
 }
 

@@ -48,7 +48,7 @@ void Summary::add(Standing standing) {
     }
 }
 
-std::string replay_command(const VariantReport& report, const Example& example) {
+std::string replay_line(const VariantReport& report, const Example& example) {
     std::string command = "faultline replay '" + example.schedule + "'";
     if (report.control)
         command += " --control " + *report.control;

@@ -36,7 +36,7 @@ struct Summary {
 };
 
 // The command that replays this run: a control is part of it.
-std::string replay_command(const VariantReport& report, const Example& example);
+std::string replay_line(const VariantReport& report, const Example& example);
 
 // Over several variants.
 Counts total(const std::vector<VariantReport>& reports);

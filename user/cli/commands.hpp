@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+// The subcommands. Each returns the exit status.
+#ifndef FAULTLINE_CLI_COMMANDS_HPP
+#define FAULTLINE_CLI_COMMANDS_HPP
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+inline constexpr int status_good = 0;
+inline constexpr int status_bad = 1;    // something failed unexpectedly, missed or erred
+inline constexpr int status_cannot = 2; // not root, no module, wrong usage: nothing was tried
+
+struct Arguments {
+    std::vector<std::string> names; // scenario or scenario/variant; none = all
+    std::string schedule;           // of replay
+    std::string variant;
+    std::string control;
+    bool no_controls = false;
+    std::optional<unsigned> runs;
+    std::uint64_t seed = 1;
+    double timeout = 30;
+    std::string json;
+    std::string ktap;
+    std::string html;
+    std::string module;
+    bool verbose = false;
+    bool list_json = false;
+};
+
+int list_command(const Arguments& arguments);
+int run_command(const Arguments& arguments);
+int replay_command(const Arguments& arguments);
+int bench_command(const Arguments& arguments);
+int show_file_command(const Arguments& arguments, const std::string& file);
+
+} // namespace faultline
+
+#endif // FAULTLINE_CLI_COMMANDS_HPP

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cli/common.hpp"
+
+#include "engine/stop.hpp"
+#include "kernel/cpu.hpp"
+#include "kernel/settings.hpp"
+#include "scenarios/list.hpp"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+namespace faultline {
+
+namespace {
+
+template <typename T> std::string names_of(const std::vector<T>& items) {
+    std::string text;
+    for (const T& item : items)
+        text += (text.empty() ? "" : ", ") + std::string(item.name);
+    return text;
+}
+
+Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
+    const std::size_t slash = name.find('/');
+    Chosen chosen;
+    chosen.scenario = find_scenario(name.substr(0, slash));
+    if (chosen.scenario == nullptr)
+        return Error::make(0, "no scenario is called \"" + name.substr(0, slash) +
+                                  "\": see faultline list");
+    chosen.selection.variant =
+        slash == std::string::npos ? arguments.variant : name.substr(slash + 1);
+    chosen.selection.control = arguments.control;
+    chosen.selection.controls = !arguments.no_controls;
+    const std::string& variant = chosen.selection.variant;
+    if (!variant.empty() && find_variant_of(*chosen.scenario, variant) == nullptr)
+        return Error::make(0, fmt::format("{} has no variant \"{}\" (there are: {})",
+                                          chosen.scenario->name, variant,
+                                          names_of(chosen.scenario->variants)));
+    return chosen;
+}
+
+} // namespace
+
+int cannot(std::string_view why) {
+    fmt::print(stderr, "faultline: {}\n", why);
+    return status_cannot;
+}
+
+Result<void> prepare_process() {
+    if (::geteuid() != 0)
+        return Error::make(0, "needs root: it loads a module and holds kernel tasks. Use a VM that "
+                              "may crash.");
+    online_cpus(); // as we were started
+    install_stop_signals();
+    return start_settings_guardian();
+}
+
+Result<Module> prepare_machine(const Arguments& arguments) {
+    const Result<void> prepared = prepare_process();
+    if (!prepared)
+        return prepared.error();
+    return Module::load(arguments.module);
+}
+
+Result<Sink> Sink::open(const std::string& path) {
+    Sink sink;
+    sink.path_ = path;
+    if (path.empty())
+        return sink;
+    Result<Fd> file = Fd::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (!file)
+        return file.error();
+    sink.file_ = std::move(*file);
+    return sink;
+}
+
+void Sink::put(std::string_view text) {
+    if (!file_ || failed_)
+        return;
+    const Result<void> written = write_all(file_.get(), text, path_);
+    if (written)
+        return;
+    failed_ = true; // the reader is gone: one message is enough, the runs go on
+    fmt::print(stderr, "faultline: {}\n", written.error().to_string());
+}
+
+ProgressLine::ProgressLine() : terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+void ProgressLine::show(const Progress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!terminal_ || now - last_ < std::chrono::milliseconds(200))
+        return;
+    last_ = now;
+    shown_ = true;
+    fmt::print(stderr, "\r\033[K{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario,
+               progress.variant, progress.done, progress.runs,
+               progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
+    std::fflush(stderr);
+}
+
+void ProgressLine::clear() {
+    if (!shown_)
+        return;
+    shown_ = false;
+    fmt::print(stderr, "\r\033[K");
+    std::fflush(stderr);
+}
+
+Result<std::vector<Chosen>> choose(const Arguments& arguments) {
+    std::vector<std::string> names = arguments.names;
+    if (names.empty())
+        for (const Scenario* scenario : all_scenarios())
+            if ((arguments.control.empty() ||
+                 find_control_of(*scenario, arguments.control) != nullptr) &&
+                (arguments.variant.empty() ||
+                 find_variant_of(*scenario, arguments.variant) != nullptr))
+                names.emplace_back(scenario->name);
+    if (names.empty())
+        return Error::make(0, "no scenario has such a variant or control: see faultline list");
+    std::vector<Chosen> all;
+    for (const std::string& name : names) {
+        Result<Chosen> chosen = choose_one(name, arguments);
+        if (!chosen)
+            return chosen.error();
+        const Control* control = find_control_of(*chosen->scenario, arguments.control);
+        if (!arguments.control.empty() && control == nullptr)
+            return Error::make(0, fmt::format("{} has no control \"{}\" (there are: {})",
+                                              chosen->scenario->name, arguments.control,
+                                              names_of(chosen->scenario->controls)));
+        all.push_back(std::move(*chosen));
+    }
+    return all;
+}
+
+const Scenario* find_scenario(std::string_view name) {
+    for (const Scenario* scenario : all_scenarios())
+        if (scenario->name == name)
+            return scenario;
+    return nullptr;
+}
+
+const Variant* find_variant_of(const Scenario& scenario, std::string_view name) {
+    for (const Variant& variant : scenario.variants)
+        if (variant.name == name)
+            return &variant;
+    return nullptr;
+}
+
+const Control* find_control_of(const Scenario& scenario, std::string_view name) {
+    for (const Control& control : scenario.controls)
+        if (control.name == name)
+            return &control;
+    return nullptr;
+}
+
+System this_system() {
+    utsname names{};
+    if (::uname(&names) != 0)
+        return {"unknown", "unknown"};
+    return {names.release, names.machine};
+}
+
+} // namespace faultline

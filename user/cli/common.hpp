@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+// What several subcommands need: the machine made ready, result files, choosing by name.
+#ifndef FAULTLINE_CLI_COMMON_HPP
+#define FAULTLINE_CLI_COMMON_HPP
+
+#include "cli/commands.hpp"
+#include "engine/runner.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/module.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace faultline {
+
+// Prints "faultline: ..." and returns status_cannot.
+int cannot(std::string_view why);
+
+// Root, the settings guardian and the answers to signals: before any thread or file.
+Result<void> prepare_process();
+// prepare_process(), and the module loaded.
+Result<Module> prepare_machine(const Arguments& arguments);
+
+// A result file. It may be a device that cannot seek (a virtio port): written in order, at once.
+class Sink {
+  public:
+    static Result<Sink> open(const std::string& path); // "" gives a sink that swallows everything
+    void put(std::string_view text);
+
+  private:
+    Fd file_;
+    std::string path_;
+    bool failed_ = false;
+};
+
+// The line that says how far a long variant is. Only on a terminal.
+class ProgressLine {
+  public:
+    ProgressLine();
+    void show(const Progress& progress);
+    void clear();
+
+  private:
+    bool terminal_;
+    bool shown_ = false;
+    std::chrono::steady_clock::time_point last_{};
+};
+
+struct Chosen {
+    const Scenario* scenario = nullptr;
+    Selection selection;
+    [[nodiscard]] bool whole() const {
+        return selection.variant.empty() && selection.control.empty();
+    }
+};
+
+// The scenarios that the names, --variant and --control mean; says which does not exist.
+Result<std::vector<Chosen>> choose(const Arguments& arguments);
+
+const Scenario* find_scenario(std::string_view name);
+const Variant* find_variant_of(const Scenario& scenario, std::string_view name);
+const Control* find_control_of(const Scenario& scenario, std::string_view name);
+
+struct System {
+    std::string release;
+    std::string machine;
+};
+System this_system();
+
+} // namespace faultline
+
+#endif // FAULTLINE_CLI_COMMON_HPP

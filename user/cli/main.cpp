@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+// The command line of faultline.
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fmt/format.h>
+#include <functional>
+
+namespace faultline {
+
+namespace {
+
+constexpr const char* description =
+    "Settles arguments about races in Linux memory management by experiment: puts tasks at "
+    "exactly\n"
+    "the places an argument names, many times, and reports what was observed and how often the\n"
+    "window was really open. It can crash the machine: use a virtual machine.";
+
+constexpr const char* exit_statuses =
+    "Exit status:\n"
+    "  0  nothing failed unexpectedly, missed or erred\n"
+    "  1  something did: FAIL that no table of known bugs explains, XPASS, MISS or ERROR\n"
+    "  2  nothing was tried: not root, module not loadable, wrong usage";
+
+void add_module(CLI::App& command, Arguments& arguments) {
+    command
+        .add_option("--module", arguments.module,
+                    "faultline.ko (else: beside the driver, else the installed one)")
+        ->type_name("PATH");
+}
+
+void add_run_options(CLI::App& command, Arguments& arguments) {
+    add_module(command, arguments);
+    command.add_option("--runs", arguments.runs, "runs of each variant")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
+    command.add_option("--timeout", arguments.timeout, "bound of one run, in seconds")
+        ->check(CLI::PositiveNumber)
+        ->type_name("S")
+        ->capture_default_str();
+    command.add_option("--json", arguments.json, "write results as JSON lines")->type_name("FILE");
+    command.add_option("--seed", arguments.seed, "of the random numbers")
+        ->type_name("N")
+        ->capture_default_str();
+    command.add_option("--control", arguments.control, "run under this control: it should FAIL")
+        ->type_name("NAME");
+    command.add_flag("-v,--verbose", arguments.verbose,
+                     "each variant with its whole histogram and the timeline of a run");
+}
+
+void add_report_options(CLI::App& command, Arguments& arguments) {
+    command.add_option("--ktap", arguments.ktap, "write results as KTAP")->type_name("FILE");
+    command
+        .add_option("--html", arguments.html, "write a page with a picture of one run a variant")
+        ->type_name("FILE");
+}
+
+// A subcommand and what it does.
+struct Command {
+    CLI::App* app;
+    std::function<int()> act;
+};
+
+std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
+    CLI::App* list = app.add_subcommand("list", "the scenarios");
+    list->add_flag("-v,--verbose", arguments.verbose,
+                   "claims, sources, variants, schedules, controls");
+    list->add_flag("--json", arguments.list_json, "as JSON, a line each");
+
+    CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
+    run->add_option("NAME", arguments.names, "scenario or scenario/variant (default: all)");
+    run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
+    run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
+    add_run_options(*run, arguments);
+    add_report_options(*run, arguments);
+
+    CLI::App* replay = app.add_subcommand("replay", "run exactly one schedule");
+    replay
+        ->add_option("SCHEDULE", arguments.schedule,
+                     "'scenario/variant seed=N: site -> site; ...', as run prints it")
+        ->required();
+    add_run_options(*replay, arguments);
+    add_report_options(*replay, arguments);
+
+    CLI::App* bench = app.add_subcommand(
+        "bench", "runs until a hazard is seen, scheduled and free-running; cost");
+    bench->add_option("NAME", arguments.names, "scenario (default: all)");
+    add_run_options(*bench, arguments);
+
+    CLI::App* capabilities =
+        app.add_subcommand("capabilities", "what the module can do in this kernel, and why not");
+    add_module(*capabilities, arguments);
+    CLI::App* sites = app.add_subcommand("sites", "the named sites and their functions here");
+    add_module(*sites, arguments);
+    CLI::App* version = app.add_subcommand("version", "the driver's version");
+
+    return {
+        {list, [&] { return list_command(arguments); }},
+        {run, [&] { return run_command(arguments); }},
+        {replay, [&] { return replay_command(arguments); }},
+        {bench, [&] { return bench_command(arguments); }},
+        {capabilities, [&] { return show_file_command(arguments, "capabilities"); }},
+        {sites, [&] { return show_file_command(arguments, "sites"); }},
+        {version,
+         [] {
+             fmt::print("faultline {}\n", FAULTLINE_VERSION);
+             return status_good;
+         }},
+    };
+}
+
+} // namespace
+
+} // namespace faultline
+
+int main(int argc, char** argv) {
+    // Somebody may watch through a pipe, and the machine may crash in the next run.
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    CLI::App app(faultline::description, "faultline");
+    app.footer(faultline::exit_statuses);
+    app.require_subcommand(1);
+    app.fallthrough(false);
+    faultline::Arguments arguments;
+    const std::vector<faultline::Command> commands = faultline::add_commands(app, arguments);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? faultline::status_good : faultline::status_cannot;
+    }
+    for (const faultline::Command& command : commands)
+        if (command.app->parsed())
+            return command.act();
+    return faultline::status_cannot;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+// faultline run and faultline replay.
+#include "cli/common.hpp"
+#include "engine/stop.hpp"
+#include "report/human.hpp"
+#include "report/json.hpp"
+#include "report/ktap.hpp"
+#include "scenarios/known_bugs.hpp"
+
+#include <fmt/format.h>
+
+namespace faultline {
+
+namespace {
+
+Options options_of(const Arguments& arguments, ProgressLine& progress) {
+    Options options;
+    options.runs = arguments.runs.value_or(options.runs);
+    options.seed = arguments.seed;
+    options.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
+    options.progress = [&progress](const Progress& now) { progress.show(now); };
+    return options;
+}
+
+// All outputs of one invocation.
+class Output {
+  public:
+    static Result<Output> open(const Arguments& arguments) {
+        Result<Sink> json = Sink::open(arguments.json);
+        if (!json)
+            return json.error();
+        Result<Sink> ktap = Sink::open(arguments.ktap);
+        if (!ktap)
+            return ktap.error();
+        Output output;
+        output.json_ = std::move(*json);
+        output.ktap_ = std::move(*ktap);
+        output.verbose_ = arguments.verbose;
+        return output;
+    }
+
+    void begin(unsigned plan) {
+        const System system = this_system();
+        json_.put(json_begin(FAULTLINE_VERSION, system.release, system.machine, plan));
+        ktap_.put(ktap_begin(plan));
+    }
+    void variant(const VariantReport& report, const std::string& known_bug) {
+        json_.put(json_variant(report, known_bug));
+        if (verbose_)
+            fmt::print("{}", human_variant(report));
+    }
+    void scenario(const Judged& judged) {
+        json_.put(json_scenario(judged));
+        ktap_.put(ktap_scenario(++number_, judged));
+        fmt::print("{}", human_scenario(judged));
+        summary_.add(judged.standing());
+    }
+    int end() {
+        json_.put(json_end(summary_));
+        fmt::print("{}", human_summary(summary_));
+        return summary_.good() && stop_signal() == 0 ? status_good : status_bad;
+    }
+
+  private:
+    Sink json_;
+    Sink ktap_;
+    Summary summary_;
+    unsigned number_ = 0;
+    bool verbose_ = false;
+};
+
+std::string known_bug_text(const Chosen& chosen, const std::string& release) {
+    if (!chosen.selection.control.empty())
+        return {}; // a control is asked for its plain verdict
+    const KnownBug* bug = known_bug(chosen.scenario->name, release);
+    return bug == nullptr ? std::string() : std::string(bug->fix);
+}
+
+int run_all(const std::vector<Chosen>& all, const Options& options, Output& output,
+            ProgressLine& progress) {
+    const std::string release = this_system().release;
+    output.begin(static_cast<unsigned>(all.size()));
+    for (const Chosen& chosen : all) {
+        const std::string known = known_bug_text(chosen, release);
+        const auto on_variant = [&](const VariantReport& report) {
+            progress.clear();
+            output.variant(report, known);
+        };
+        Judged judged{run_scenario(*chosen.scenario, chosen.selection, options, on_variant), known,
+                      chosen.whole()};
+        output.scenario(judged);
+        if (stop_signal() != 0)
+            break;
+    }
+    return output.end();
+}
+
+} // namespace
+
+int run_command(const Arguments& arguments) {
+    const Result<std::vector<Chosen>> all = choose(arguments);
+    if (!all)
+        return cannot(all.error().to_string());
+    const Result<Module> module = prepare_machine(arguments);
+    if (!module)
+        return cannot(module.error().to_string());
+    Result<Output> output = Output::open(arguments);
+    if (!output)
+        return cannot(output.error().to_string());
+    ProgressLine progress;
+    Options options = options_of(arguments, progress);
+    if (!arguments.control.empty() && !arguments.runs)
+        options.runs = control_runs;
+    return run_all(*all, options, *output, progress);
+}
+
+int replay_command(const Arguments& arguments) {
+    Result<Schedule> schedule = parse_schedule(arguments.schedule);
+    if (!schedule)
+        return cannot(schedule.error().to_string());
+    Arguments chosen = arguments;
+    chosen.names = {schedule->scenario + "/" + schedule->variant};
+    chosen.no_controls = true;
+    const Result<std::vector<Chosen>> all = choose(chosen);
+    if (!all)
+        return cannot(all.error().to_string());
+    const Result<Module> module = prepare_machine(arguments);
+    if (!module)
+        return cannot(module.error().to_string());
+    chosen.verbose = true;
+    Result<Output> output = Output::open(chosen);
+    if (!output)
+        return cannot(output.error().to_string());
+    ProgressLine progress;
+    Options options = options_of(arguments, progress);
+    options.runs = arguments.runs.value_or(1);
+    options.seed = schedule->seed.value_or(arguments.seed);
+    options.same_seed = schedule->seed.has_value();
+    options.edges = std::move(schedule->edges);
+    options.give_up = false;
+    return run_all(*all, options, *output, progress);
+}
+
+} // namespace faultline
