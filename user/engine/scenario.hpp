@@ -102,10 +102,10 @@ struct Actor {
     // it writes to private memory is lost; use report(). It ends with _exit, so no destructor runs.
     enum class Kind { thread, process };
 
-    std::string_view name; // up to 15 characters, [A-Za-z0-9_-]
+    std::string_view name = {}; // up to 15 characters, [A-Za-z0-9_-]
     Kind kind = Kind::thread;
     int cpu = 0; // modulo the CPUs that are online
-    std::function<void(ActorContext&)> body;
+    std::function<void(ActorContext&)> body = {};
 };
 
 // One run, as begin(), judge() and overlapped() see it.
@@ -142,9 +142,9 @@ class Run {
 };
 
 struct Variant {
-    std::string_view name;
-    std::string_view about;    // one line
-    std::string_view schedule; // the edges only, without "scenario/variant:"
+    std::string_view name = {};
+    std::string_view about = {};    // one line
+    std::string_view schedule = {}; // the edges only, without "scenario/variant:"
     bool forced = true;        // a window is forced: runs in which it was not open do not count.
                                // An unforced variant counts a run when overlapped() says so.
     unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
@@ -175,39 +175,39 @@ class Experiment {
 
 struct ControlAction {
     fl_control_kind kind = FL_CONTROL_SKIP;
-    std::string_view actor;    // "" = every actor
-    std::string_view function; // logical name or function
-    std::string_view caller;   // only if called from there; "" = from anywhere
-    std::uint64_t value = 0;   // SKIP: the return value. CORRUPT: address of the byte
-    std::string_view replacement;
+    std::string_view actor = {};    // "" = every actor
+    std::string_view function = {}; // logical name or function
+    std::string_view caller = {};   // only if called from there; "" = from anywhere
+    std::uint64_t value = 0;        // SKIP: the return value. CORRUPT: address of the byte
+    std::string_view replacement = {};
     unsigned every = 1;
     bool value_is_address = false; // value is an offset from Experiment::corrupt_base()
 };
 
 // A deliberate defect that brings the hazard back: this variant under it must FAIL.
 struct Control {
-    std::string_view name;
-    std::string_view about;
-    std::string_view variant;
-    std::vector<ControlAction> actions;
+    std::string_view name = {};
+    std::string_view about = {};
+    std::string_view variant = {};
+    std::vector<ControlAction> actions = {};
 };
 
 // Something that must exist. missing(): what is missing, in words, or nullopt.
 struct Need {
-    std::string_view name; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
-    std::function<std::optional<std::string>()> missing;
+    std::string_view name = {}; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
+    std::function<std::optional<std::string>()> missing = {};
 };
 
 struct Scenario {
-    std::string_view name;
-    std::string_view claim;  // what should hold
-    std::string_view source; // who argued it, where
-    std::string_view races;  // which kernel functions run against which
-    std::string_view bad;    // what a bad outcome looks like
-    std::vector<Variant> variants;
-    std::vector<Control> controls;
-    std::vector<Need> needs;
-    std::function<std::unique_ptr<Experiment>(const Variant&)> make;
+    std::string_view name = {};
+    std::string_view claim = {};  // what should hold
+    std::string_view source = {}; // who argued it, where
+    std::string_view races = {};  // which kernel functions run against which
+    std::string_view bad = {};    // what a bad outcome looks like
+    std::vector<Variant> variants = {};
+    std::vector<Control> controls = {};
+    std::vector<Need> needs = {};
+    std::function<std::unique_ptr<Experiment>(const Variant&)> make = {};
 };
 
 } // namespace faultline

@@ -48,7 +48,10 @@ struct Error {
 
 template <typename T> class [[nodiscard]] Result {
   public:
+    // Implicit, so that `return value;` and `return error;` both read as they should.
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}
 
     [[nodiscard]] bool ok() const { return value_.index() == 0; }
@@ -70,6 +73,7 @@ template <typename T> class [[nodiscard]] Result {
 template <> class [[nodiscard]] Result<void> {
   public:
     Result() = default;
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Result(Error error) : error_(std::move(error)) {}
 
     [[nodiscard]] bool ok() const { return !error_; }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+// A session without a kernel: it answers each run with what a test wants.
+#ifndef FAULTLINE_TESTS_FAKE_SESSION_HPP
+#define FAULTLINE_TESTS_FAKE_SESSION_HPP
+
+#include "kernel/session.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace faultline {
+
+inline fl_result overlapping() {
+    fl_result result{};
+    result.overlapped = 1;
+    return result;
+}
+
+inline fl_result missed() { return {}; }
+
+inline fl_result excluded() {
+    fl_result result{};
+    result.excluded = 1;
+    result.blocked_actor = 1;
+    std::snprintf(result.blocked, sizeof(result.blocked), "%s", "rwsem_down_write_slowpath");
+    return result;
+}
+
+// What a test wants and what it wants to know; shared by the sessions of one test.
+struct FakeKernel {
+    std::function<fl_result(unsigned run)> answer = [](unsigned) { return overlapping(); };
+    Error arm_error; // number 0: arming works
+    fl_program armed{};
+    std::vector<unsigned> bound;
+    unsigned runs = 0;
+    unsigned disarmed = 0;
+    std::atomic<unsigned> arrivals{0};
+    std::atomic<bool> stopped{false};
+};
+
+class FakeSession final : public Session {
+  public:
+    explicit FakeSession(std::shared_ptr<FakeKernel> kernel) : kernel_(std::move(kernel)) {}
+
+    Result<void> arm(fl_program& program) override {
+        if (kernel_->arm_error.number != 0)
+            return kernel_->arm_error;
+        kernel_->armed = program;
+        return {};
+    }
+    Result<void> disarm() override {
+        ++kernel_->disarmed;
+        return {};
+    }
+    Result<void> bind(unsigned actor, pid_t /*tid*/) override {
+        kernel_->bound.push_back(actor);
+        return {};
+    }
+    Result<void> begin_run() override {
+        ++kernel_->runs;
+        return {};
+    }
+    Result<fl_end> arrive(unsigned /*site*/) override {
+        ++kernel_->arrivals;
+        return FL_END_PASSED;
+    }
+    Result<fl_result> result() override {
+        fl_result result = kernel_->answer(kernel_->runs);
+        result.run = kernel_->runs;
+        return result;
+    }
+    Result<void> stop() override {
+        kernel_->stopped = true;
+        return {};
+    }
+
+  private:
+    std::shared_ptr<FakeKernel> kernel_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_TESTS_FAKE_SESSION_HPP

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+// The rules of verdicts, with live threads and processes over a session that is not the kernel's.
+#include "engine/runner.hpp"
+
+#include "fake_session.hpp"
+
+#include <gmock/gmock.h>
+#include <thread>
+
+namespace faultline {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+using OneRun = Run; // testing::Test has a private Run of its own
+
+// What a test's experiment does; its parts have harmless defaults.
+struct Plan {
+    std::vector<Actor> actors = {{"left", Actor::Kind::thread, 0, [](ActorContext&) {}},
+                                 {"right", Actor::Kind::thread, 1, [](ActorContext&) {}}};
+    std::function<Outcome(OneRun&)> judge = [](OneRun&) { return Outcome{}.add("ok", "yes"); };
+    std::optional<bool> overlapped;
+    Result<void> prepared;
+    Result<void> begun;
+};
+
+class PlannedExperiment final : public Experiment {
+  public:
+    explicit PlannedExperiment(const Plan& plan) : plan_(plan) {}
+    Result<void> prepare() override { return plan_.prepared; }
+    std::vector<Actor> actors() override { return plan_.actors; }
+    Result<void> begin(OneRun& /*run*/) override { return plan_.begun; }
+    Outcome judge(OneRun& run) override { return plan_.judge(run); }
+    std::optional<bool> overlapped(const OneRun& /*run*/) override { return plan_.overlapped; }
+    [[nodiscard]] std::uint64_t corrupt_base() const override { return 0x1000; }
+
+  private:
+    const Plan& plan_;
+};
+
+class RunnerTest : public testing::Test {
+  protected:
+    RunnerTest() {
+        scenario.name = "fake";
+        scenario.variants = {
+            {.name = "one", .about = "", .schedule = "left@enter:f -> right@user:go"}};
+        scenario.make = [this](const Variant&) {
+            return std::make_unique<PlannedExperiment>(plan);
+        };
+        options.runs = 10;
+        options.open_session = [this]() -> Result<std::unique_ptr<Session>> {
+            return std::unique_ptr<Session>(std::make_unique<FakeSession>(kernel));
+        };
+    }
+
+    VariantReport run(const Control* control = nullptr) {
+        return run_variant(scenario, scenario.variants.at(0), control, options);
+    }
+    ScenarioReport run_all(const Selection& selection = {}) {
+        return run_scenario(scenario, selection, options, nullptr);
+    }
+    // Forbidden in all runs, or only under a control.
+    void add_control(std::string_view name) {
+        scenario.controls.push_back(
+            {.name = name,
+             .about = "",
+             .variant = "one",
+             .actions = {{.kind = FL_CONTROL_SKIP, .actor = "right", .function = "g"}}});
+    }
+    void forbid_under_control() {
+        plan.judge = [this](OneRun&) {
+            return Outcome{}.add("ok", "?").require(kernel->armed.nr_controls == 0, "came back");
+        };
+    }
+
+    std::shared_ptr<FakeKernel> kernel = std::make_shared<FakeKernel>();
+    Plan plan;
+    Scenario scenario;
+    Options options;
+};
+
+TEST(VerdictRule, NoPassWithoutAnOverlap) {
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0}, false), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1}, false), Verdict::pass);
+    EXPECT_EQ(verdict_of({}, false), Verdict::miss);
+}
+
+TEST(VerdictRule, NothingUndoesAForbiddenOutcome) {
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1000, .forbidden = 1}, false), Verdict::fail);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0, .forbidden = 1}, false), Verdict::fail);
+    EXPECT_EQ(verdict_of({.runs = 9, .overlaps = 0, .excluded = 8, .forbidden = 1}, true),
+              Verdict::fail);
+}
+
+TEST(VerdictRule, ExclusionIsNoOverlapUnlessItIsTheClaim) {
+    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, false), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, true), Verdict::pass);
+}
+
+TEST_F(RunnerTest, CountsOverlapsAndOutcomes) {
+    kernel->answer = [](unsigned run) { return run % 2 == 0 ? overlapping() : missed(); };
+    plan.judge = [](OneRun& run) {
+        return Outcome{}.add("third", run.number() % 3 == 0 ? "yes" : "no");
+    };
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+    EXPECT_EQ(report.counts.runs, 10U);
+    EXPECT_EQ(report.counts.overlaps, 5U);
+    EXPECT_EQ(report.histogram.at("third=yes").count, 3U);
+    EXPECT_EQ(report.histogram.at("third=no").count, 7U);
+    EXPECT_EQ(kernel->disarmed, 1U);
+    EXPECT_THAT(kernel->bound, ElementsAre(0U, 1U)) << "threads bind once, not in each run";
+}
+
+TEST_F(RunnerTest, ActorsReportAndArriveThroughThreadsAndProcesses) {
+    plan.actors = {{"left", Actor::Kind::thread, 0,
+                    [](ActorContext& context) { context.report(0, 7 + context.run()); }},
+                   {"right", Actor::Kind::process, 1, [](ActorContext& context) {
+                        const Result<fl_end> end = context.at("go");
+                        const Result<fl_end> unknown = context.at("elsewhere");
+                        context.report(3, end.ok() && *end == FL_END_PASSED);
+                        context.report(4, unknown.ok() && *unknown == FL_END_PASSED);
+                        context.report(5, ::getpid());
+                    }}};
+    std::vector<std::int64_t> lefts;
+    plan.judge = [&](OneRun& run) {
+        lefts.push_back(run.slot("left", 0));
+        EXPECT_EQ(run.slot("left", 1), unreported);
+        EXPECT_EQ(run.slot("nobody", 0), unreported);
+        EXPECT_EQ(run.slot("right", 3), 1);
+        EXPECT_EQ(run.slot("right", 4), 1);
+        EXPECT_NE(run.slot("right", 5), ::getpid());
+        EXPECT_NE(run.site("left@enter:f"), nullptr);
+        EXPECT_EQ(run.site("left@enter:g"), nullptr);
+        return Outcome{};
+    };
+    options.runs = 3;
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+    EXPECT_THAT(lefts, ElementsAre(8, 9, 10));
+}
+
+TEST_F(RunnerTest, MissNamesWhatWasNotReached) {
+    kernel->answer = [](unsigned) {
+        fl_result result = missed();
+        result.sites[0].end = FL_END_NOT_REACHED;
+        result.sites[1].end = FL_END_TIMEOUT;
+        return result;
+    };
+    options.runs = 1000;
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::miss);
+    EXPECT_EQ(report.counts.runs, give_up_runs) << "a window that never opens is given up";
+    EXPECT_THAT(report.why, HasSubstr("not reached: left@enter:f"));
+    EXPECT_THAT(report.why, HasSubstr("timed out: right@user:go"));
+}
+
+TEST_F(RunnerTest, AnOverlapInARetryDoesNotHideAFailure) {
+    plan.judge = [](OneRun& run) {
+        return Outcome{}.add("run", "x").require(run.number() != 1, "the first run was bad");
+    };
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    EXPECT_EQ(report.why, "the first run was bad");
+    EXPECT_EQ(report.counts.forbidden, 1U);
+    EXPECT_EQ(report.counts.runs, 10U) << "the histogram is still filled";
+    ASSERT_NE(report.forbidden(), nullptr);
+    EXPECT_EQ(report.forbidden()->example.schedule,
+              "fake/one seed=1: left@enter:f -> right@user:go");
+}
+
+TEST_F(RunnerTest, TheExampleOfASometimesForbiddenOutcomeIsTheForbiddenRun) {
+    plan.judge = [](OneRun& run) {
+        return Outcome{}.add("run", "x").require(run.number() != 4, "bad");
+    };
+    const VariantReport report = run();
+    ASSERT_NE(report.forbidden(), nullptr);
+    EXPECT_EQ(report.forbidden()->example.run, 4U);
+    EXPECT_THAT(report.forbidden()->example.schedule,
+                StartsWith("fake/one seed=" + std::to_string(seed_of_run(1, 4)) + ":"));
+}
+
+TEST_F(RunnerTest, AReplayHasTheSeedOfTheRun) {
+    std::vector<std::uint64_t> seen;
+    plan.judge = [&](OneRun& run) {
+        seen.push_back(run.rng().next());
+        return Outcome{};
+    };
+    options.runs = 4;
+    ASSERT_EQ(run().verdict, Verdict::pass);
+    const std::uint64_t fourth = seen.at(3);
+    EXPECT_NE(seen.at(0), fourth);
+    seen.clear();
+    options.seed = seed_of_run(1, 4);
+    options.same_seed = true;
+    options.runs = 2;
+    ASSERT_EQ(run().verdict, Verdict::pass);
+    EXPECT_THAT(seen, ElementsAre(fourth, fourth));
+}
+
+TEST_F(RunnerTest, ExcludedRunsCountApartAndNameTheLock) {
+    kernel->answer = [](unsigned run) { return run == 3 ? overlapping() : excluded(); };
+    VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::pass);
+    EXPECT_EQ(report.counts.overlaps, 1U);
+    EXPECT_EQ(report.counts.excluded, 9U);
+    EXPECT_EQ(report.blocked, "right slept in rwsem_down_write_slowpath");
+
+    kernel->answer = [](unsigned) { return excluded(); };
+    report = run();
+    EXPECT_EQ(report.verdict, Verdict::miss);
+    EXPECT_THAT(report.why, HasSubstr("excluded"));
+    scenario.variants[0].expects_excluded = true;
+    EXPECT_EQ(run().verdict, Verdict::pass);
+}
+
+TEST_F(RunnerTest, AnUnforcedVariantSaysItselfWhatOverlapped) {
+    scenario.variants[0].forced = false;
+    plan.overlapped = false;
+    EXPECT_EQ(run().verdict, Verdict::miss);
+    EXPECT_EQ(run().counts.runs, 10U) << "chance is given all the runs";
+    plan.overlapped = true;
+    kernel->answer = [](unsigned) { return missed(); };
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    scenario.variants[0].forced = true;
+    EXPECT_EQ(run().verdict, Verdict::miss) << "a forced window is the module's to judge";
+}
+
+TEST_F(RunnerTest, OwnFaultsAreErrors) {
+    plan.begun = Error::make(ENOMEM, "mmap");
+    EXPECT_EQ(run().verdict, Verdict::error);
+    plan.begun = {};
+    plan.prepared = Error::make(ENOSPC, "hugetlbfs", "/mnt");
+    EXPECT_EQ(run().verdict, Verdict::error);
+    EXPECT_THAT(run().why, HasSubstr("/mnt"));
+    plan.prepared = {};
+    plan.actors[0].body = [](ActorContext& context) {
+        context.fail(Error::make(EIO, "pread", "memfd"));
+    };
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::error);
+    EXPECT_THAT(report.why, HasSubstr("left: pread memfd: Input/output error"));
+    EXPECT_EQ(report.counts.runs, 0U);
+}
+
+TEST_F(RunnerTest, ADeadChildIsAnErrorThatNamesItsSignal) {
+    plan.actors[1] = {"right", Actor::Kind::process, 1,
+                      [](ActorContext&) { ::kill(::getpid(), SIGKILL); }};
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::error);
+    EXPECT_THAT(report.why, HasSubstr("right: ended by signal Killed"));
+}
+
+TEST_F(RunnerTest, AStuckActorIsStoppedAndNamed) {
+    plan.actors[0].body = [this](ActorContext& context) {
+        while (!context.stopping() || !kernel->stopped)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    options.timeout = std::chrono::milliseconds(100);
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::error);
+    EXPECT_THAT(report.why, HasSubstr("not over after 100 ms: left (tid "));
+    EXPECT_THAT(report.why, testing::Not(HasSubstr("right (")));
+}
+
+TEST_F(RunnerTest, WhatTheKernelLacksIsASkip) {
+    kernel->arm_error = Error::make(ENOENT, "no function pte_free_defer in this kernel");
+    EXPECT_EQ(run().verdict, Verdict::skip);
+    EXPECT_EQ(run().why, "no function pte_free_defer in this kernel");
+    kernel->arm_error = Error::make(EBUSY, "another session");
+    EXPECT_EQ(run().verdict, Verdict::error);
+    kernel->arm_error = {};
+    scenario.needs = {{"userfaultfd(2)", [] { return std::optional<std::string>("not built"); }}};
+    EXPECT_EQ(run().verdict, Verdict::skip);
+    EXPECT_EQ(run().why, "userfaultfd(2): not built");
+}
+
+TEST_F(RunnerTest, BadSchedulesAreErrors) {
+    scenario.variants[0].schedule = "left@enter:f -> stranger@user:go";
+    EXPECT_EQ(run().verdict, Verdict::error);
+    EXPECT_THAT(run().why, HasSubstr("stranger"));
+}
+
+TEST_F(RunnerTest, ControlsReachTheProgram) {
+    const Control control{.name = "c",
+                          .about = "",
+                          .variant = "one",
+                          .actions = {{.kind = FL_CONTROL_CORRUPT,
+                                       .actor = "right",
+                                       .function = "f",
+                                       .caller = "g",
+                                       .value = 5,
+                                       .value_is_address = true},
+                                      {.kind = FL_CONTROL_SKIP, .function = "h", .every = 3}}};
+    EXPECT_EQ(run(&control).verdict, Verdict::pass);
+    ASSERT_EQ(kernel->armed.nr_controls, 2U);
+    EXPECT_EQ(kernel->armed.controls[0].actors, 2U);
+    EXPECT_EQ(kernel->armed.controls[0].value, 0x1005U);
+    EXPECT_STREQ(kernel->armed.controls[0].caller, "g");
+    EXPECT_EQ(kernel->armed.controls[1].actors, 3U) << "no name means every actor";
+    EXPECT_EQ(kernel->armed.controls[1].every, 3U);
+}
+
+TEST_F(RunnerTest, AScenarioPassesWhenItsControlsAreCaught) {
+    add_control("blind");
+    forbid_under_control();
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+    ASSERT_EQ(report.controls.size(), 1U);
+    EXPECT_EQ(report.controls[0].verdict, Verdict::fail);
+    EXPECT_EQ(report.controls[0].counts.runs, 1U) << "the first catch is enough";
+}
+
+TEST_F(RunnerTest, AControlThatIsNotCaughtFailsTheScenario) {
+    add_control("blind");
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    EXPECT_THAT(report.why, HasSubstr("control blind not caught"));
+    EXPECT_THAT(report.why, HasSubstr("never applied"));
+    EXPECT_EQ(report.controls.at(0).counts.runs, control_runs);
+}
+
+TEST_F(RunnerTest, OneUncaughtControlOfTwoFailsTheScenario) {
+    add_control("good");
+    add_control("useless");
+    scenario.controls[1].actions[0].every = 2;
+    plan.judge = [this](OneRun&) {
+        const bool good = kernel->armed.nr_controls == 1 && kernel->armed.controls[0].every == 1;
+        return Outcome{}.add("ok", "?").require(!good, "came back");
+    };
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    EXPECT_THAT(report.why, HasSubstr("control useless not caught"));
+}
+
+TEST_F(RunnerTest, AControlAloneHasItsPlainVerdict) {
+    add_control("blind");
+    forbid_under_control();
+    const ScenarioReport report = run_all({.variant = "", .control = "blind"});
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    ASSERT_EQ(report.variants.size(), 1U);
+    EXPECT_EQ(report.variants[0].control, "blind");
+    EXPECT_TRUE(report.controls.empty());
+}
+
+TEST_F(RunnerTest, ControlsAreNotTriedAfterAFailure) {
+    add_control("blind");
+    plan.judge = [](OneRun&) { return Outcome{}.forbid("bad"); };
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    EXPECT_TRUE(report.controls.empty());
+}
+
+VariantReport with_verdict(Verdict verdict) {
+    VariantReport report;
+    report.scenario = "s";
+    report.variant = std::string(to_string(verdict));
+    report.verdict = verdict;
+    return report;
+}
+
+Verdict scenario_verdict(const std::vector<Verdict>& variants,
+                         const std::vector<Verdict>& controls = {}) {
+    ScenarioReport report;
+    for (const Verdict verdict : variants)
+        report.variants.push_back(with_verdict(verdict));
+    for (const Verdict verdict : controls)
+        report.controls.push_back(with_verdict(verdict));
+    judge_scenario(report);
+    return report.verdict;
+}
+
+TEST(ScenarioRule, TheWorstVariantDecidesAndASkipIsNoVerdict) {
+    using enum Verdict;
+    EXPECT_EQ(scenario_verdict({pass, pass}), pass);
+    EXPECT_EQ(scenario_verdict({pass, skip}), pass);
+    EXPECT_EQ(scenario_verdict({skip, pass}), pass);
+    EXPECT_EQ(scenario_verdict({skip, skip}), skip);
+    EXPECT_EQ(scenario_verdict({}), skip);
+    EXPECT_EQ(scenario_verdict({pass, miss, skip}), miss);
+    EXPECT_EQ(scenario_verdict({fail, miss}), fail);
+    EXPECT_EQ(scenario_verdict({fail, error}), error);
+}
+
+TEST(ScenarioRule, APassNeedsACaughtControl) {
+    using enum Verdict;
+    EXPECT_EQ(scenario_verdict({pass}, {fail}), pass);
+    EXPECT_EQ(scenario_verdict({pass}, {fail, skip}), pass);
+    EXPECT_EQ(scenario_verdict({pass}, {skip}), skip);
+    EXPECT_EQ(scenario_verdict({pass}, {fail, pass}), fail);
+    EXPECT_EQ(scenario_verdict({pass}, {miss}), fail);
+    EXPECT_EQ(scenario_verdict({pass}, {error}), error);
+}
+
+} // namespace
+} // namespace faultline
