@@ -52,6 +52,9 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
 
 void add_report_options(CLI::App& command, Arguments& arguments) {
     command.add_option("--ktap", arguments.ktap, "write results as KTAP")->type_name("FILE");
+    command
+        .add_option("--html", arguments.html, "write a page with a picture of one run a variant")
+        ->type_name("FILE");
 }
 
 // A subcommand and what it does.

@@ -2,6 +2,7 @@
 // faultline run and faultline replay.
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
+#include "report/html.hpp"
 #include "report/human.hpp"
 #include "report/json.hpp"
 #include "report/ktap.hpp"
@@ -32,7 +33,11 @@ class Output {
         Result<Sink> ktap = Sink::open(arguments.ktap);
         if (!ktap)
             return ktap.error();
+        Result<Sink> html = Sink::open(arguments.html);
+        if (!html)
+            return html.error();
         Output output;
+        output.html_ = std::move(*html);
         output.json_ = std::move(*json);
         output.ktap_ = std::move(*ktap);
         output.verbose_ = arguments.verbose;
@@ -43,9 +48,11 @@ class Output {
         const System system = this_system();
         json_.put(json_begin(FAULTLINE_VERSION, system.release, system.machine, plan));
         ktap_.put(ktap_begin(plan));
+        html_.put(html_begin(system.release, system.machine));
     }
     void variant(const VariantReport& report, const std::string& known_bug) {
         json_.put(json_variant(report, known_bug));
+        html_.put(html_variant(report));
         if (verbose_)
             fmt::print("{}", human_variant(report));
     }
@@ -57,6 +64,7 @@ class Output {
     }
     int end() {
         json_.put(json_end(summary_));
+        html_.put(html_end());
         fmt::print("{}", human_summary(summary_));
         return summary_.good() && stop_signal() == 0 ? status_good : status_bad;
     }
@@ -64,6 +72,7 @@ class Output {
   private:
     Sink json_;
     Sink ktap_;
+    Sink html_;
     Summary summary_;
     unsigned number_ = 0;
     bool verbose_ = false;

@@ -101,7 +101,7 @@ class VariantRunner {
                                               ? Result<std::vector<Edge>>(*options_.edges)
                                               : parse_edges(variant_.schedule);
         if (!edges)
-            return fault(edges.error(), "schedule");
+            return end(Verdict::error, "schedule: " + edges.error().message);
         report_.edges = std::move(*edges);
         report_.schedule = schedule_text(std::nullopt);
         return true;
@@ -126,7 +126,7 @@ class VariantRunner {
         Result<Program> program = compile(report_.edges, report_.actors, controls, options_.wait_ms,
                                           options_.excluded_ms);
         if (!program)
-            return fault(program.error(), "schedule");
+            return end(Verdict::error, "schedule: " + program.error().message);
         program_ = std::move(*program);
         report_.sites = program_.sites;
         report_.control_hits.assign(controls.size(), 0);

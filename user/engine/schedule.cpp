@@ -323,6 +323,10 @@ Result<Program> compile(const std::vector<Edge>& edges, const std::vector<std::s
         const Result<unsigned> after = intern(edge.after, program);
         if (!after)
             return after.error();
+        for (unsigned i = 0; i < abi.nr_edges; ++i)
+            if (abi.edges[i].before == *after && abi.edges[i].after == *before)
+                return Error::make(ELOOP, "a cycle: " + to_string(edge.before) + " and " +
+                                              to_string(edge.after) + " wait for each other");
         abi.edges[abi.nr_edges++] = {static_cast<__u16>(*before), static_cast<__u16>(*after)};
     }
     for (const fl_control& control : controls)
@@ -333,8 +337,8 @@ Result<Program> compile(const std::vector<Edge>& edges, const std::vector<std::s
         std::string path;
         for (const unsigned site : cycle)
             path += program.sites[site] + " -> ";
-        return Error::make(ELOOP,
-                           "no execution can honour: " + path + program.sites[cycle.front()]);
+        return Error::make(ELOOP, "a cycle that no execution can honour: " + path +
+                                      program.sites[cycle.front()]);
     }
     return program;
 }

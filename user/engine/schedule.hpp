@@ -65,7 +65,8 @@ struct Program {
 
 // The sites of an actor get the order of their first appearance; same sites are one. Fails with
 // EINVAL (unknown actor, an edge from a site to itself, a bad name), E2BIG (too many of something)
-// or ELOOP (no execution can honour the edges), and says which.
+// or ELOOP (no execution can honour the edges, or two sites wait for each other), and says which.
+// The module refuses the same.
 Result<Program> compile(const std::vector<Edge>& edges, const std::vector<std::string>& actors,
                         const std::vector<fl_control>& controls, unsigned wait_ms,
                         unsigned excluded_ms);

@@ -35,14 +35,21 @@ struct Error {
         return {number, std::string(path), std::string(message)};
     }
 
-    // "open /proc/x: No such file or directory (2)"
+    // "open /proc/x: No such file or directory (ENOENT)"
     [[nodiscard]] std::string to_string() const {
         std::string text = message;
         if (!path.empty())
             text += (text.empty() ? "" : " ") + path;
         if (number != 0)
-            text += std::string(": ") + std::strerror(number) + " (" + std::to_string(number) + ")";
+            text += ": " + name_of(number);
         return text;
+    }
+
+  private:
+    static std::string name_of(int number) {
+        const char* name = strerrorname_np(number);
+        return std::string(std::strerror(number)) + " (" +
+               (name != nullptr ? std::string(name) : std::to_string(number)) + ")";
     }
 };
 

@@ -17,6 +17,8 @@ unsigned percent(std::uint64_t part, std::uint64_t whole) {
 }
 
 std::string histogram_line(const std::map<std::string, Tally>& histogram) {
+    if (histogram.empty())
+        return {};
     std::vector<std::pair<std::string, Tally>> rows(histogram.begin(), histogram.end());
     // Forbidden ones first, then the frequent ones: the line may be cut.
     std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The exact text of KTAP and JSON: host scripts and other people's tools read it.
+#include "report/html.hpp"
 #include "report/human.hpp"
 #include "report/json.hpp"
 #include "report/ktap.hpp"
@@ -232,6 +233,27 @@ TEST(Timeline, IsInTheOrderOfTime) {
               "      0.0 us  cpu0  b@user:x  passed\n"
               "      1.0 us  cpu1  a@enter:f  held 10.5 us, released\n"
               "           -        b@user:y  never reached\n");
+}
+
+TEST(Html, DrawsLanesHoldsAndEdges) {
+    VariantReport report = failing();
+    report.actors = {"a", "b"};
+    report.sites = {"a@enter:f", "b@user:x"};
+    report.edges = {{{"b", FL_SITE_USER, "x", 1}, {"a", FL_SITE_ENTER, "f", 1}}};
+    report.why = "1 < 2 & \"x\"";
+    fl_result& result = report.histogram["collapse=0 event=no"].example.result;
+    result.sites[0].end = FL_END_WAITED;
+    result.sites[0].reached_ns = 1000;
+    result.sites[0].left_ns = 4000;
+    result.sites[1].end = FL_END_PASSED;
+    result.sites[1].reached_ns = 2500;
+    const std::string page = html_variant(report);
+    EXPECT_THAT(page, HasSubstr("1 &lt; 2 &amp; &quot;x&quot;"));
+    // Events in order: a reached (130), b reached (300), a left (470).
+    EXPECT_THAT(page, HasSubstr("<rect class='hold' x='130' y='71' width='340' height='8'/>"));
+    EXPECT_THAT(page, HasSubstr("<circle class='site' cx='300' cy='165' r='5'/>"));
+    EXPECT_THAT(page, HasSubstr("<line class='edge' x1='300' y1='165' x2='470' y2='75'/>"));
+    EXPECT_THAT(page, HasSubstr("0.0 us, released at 3.0"));
 }
 
 } // namespace

@@ -132,7 +132,7 @@ TEST(Schedule, RefusesBadTextAndQuotesIt) {
 
 TEST(Compile, MergesSitesAndKeepsTheOrderOfFirstAppearance) {
     const Result<Program> program = compiled("a@enter:f -> b@user:x; b@user:y -> a@enter:f; "
-                                             "a@enter:f -> b@user:y",
+                                             "a@enter:f -> b@user:x",
                                              {"a", "b"});
     ASSERT_TRUE(program.ok()) << program.error().to_string();
     EXPECT_EQ(program->sites, (std::vector<std::string>{"a@enter:f", "b@user:x", "b@user:y"}));
@@ -162,14 +162,18 @@ TEST(Compile, KeepsHitsOfOneSiteApart) {
     EXPECT_EQ(program->abi.sites[2].hit, 2U);
 }
 
-TEST(Compile, AllowsARendezvous) {
-    EXPECT_TRUE(compiled("a@user:x -> b@user:y; b@user:y -> a@user:x", {"a", "b"}).ok());
+TEST(Compile, RefusesTwoSitesThatWaitForEachOther) {
+    const Result<Program> program =
+        compiled("a@user:x -> b@user:y; b@user:y -> a@user:x", {"a", "b"});
+    ASSERT_FALSE(program.ok());
+    EXPECT_EQ(program.error().number, ELOOP);
+    EXPECT_THAT(program.error().message, HasSubstr("b@user:y and a@user:x wait for each other"));
 }
 
 TEST(Compile, RefusesCyclesAndNamesThem) {
     // b cannot pass y before a passed x2, nor a reach x2 before b passed y.
     for (const char* text : {"a@user:x -> b@user:y; b@user:z -> a@user:x; a@user:x2 -> b@user:y",
-                             "a@user:x -> b@user:x; a@user:y -> a@user:z; a@user:z -> a@user:y",
+                             "a@user:x -> b@user:x; a@user:y -> b@user:y; a@user:z -> a@user:x",
                              "a@user:p -> b@user:q; b@user:r -> a@user:s; b@user:t -> c@user:u; "
                              "c@user:v -> b@user:q"}) {
         const Result<Program> program = compiled(text, {"a", "b", "c"});
