@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# What a user types. kbuild reads Kbuild instead of this file.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= 6.12
+ARCH ?= x86_64
+RUN ?=
+RUNS ?=
+prefix ?= /usr/local
+BUILD := $(CURDIR)/build/user
+
+# One process does all that has to do with kernels, packages and machines.
+VM := PYTHONPATH=$(CURDIR)/scripts python3 -B -m vm
+VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
+	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
+	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR))
+
+# kbuild takes ARCH from its environment: ours is not its.
+unexport ARCH
+
+.PHONY: all
+all: modules user ## module for the running kernel (or KDIR=) and driver
+
+.PHONY: modules
+modules: ## kmod/faultline.ko for KDIR=path; C=1 checks it with sparse
+	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= modules
+
+.PHONY: user
+user: ## the driver, build/user/faultline
+	cmake -S user -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	+cmake --build $(BUILD)
+
+.PHONY: run
+run: ## scenarios in a VM: KERNEL=6.1|6.12 RUN='names' RUNS=N, KIMAGE= KDIR= for a kernel of your own
+	@$(VM) run $(VM_OPTIONS)
+
+.PHONY: bench
+bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs
+	@$(VM) run $(VM_OPTIONS) --command 'faultline bench $(RUN) $(if $(RUNS),--runs $(RUNS))'
+
+.PHONY: check
+check: ## host unit tests alone, no VM, no root
+	@$(VM) check
+
+.PHONY: test
+test: ## host unit tests, then a short run of everything and all selftests in a VM
+	@$(VM) test $(VM_OPTIONS)
+
+.PHONY: lint
+lint: ## sparse, checkpatch, clang-format, clang-tidy, SPDX lines
+	@$(VM) lint
+
+.PHONY: kselftest
+kselftest: ## fetch the kselftest headers and lib.mk into the cache; prints KSELFTEST
+	@$(VM) kselftest
+
+.PHONY: install
+install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
+	install -D -m 0755 $(BUILD)/faultline $(DESTDIR)$(prefix)/bin/faultline
+	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= \
+		INSTALL_MOD_PATH=$(DESTDIR)$(INSTALL_MOD_PATH) modules_install
+
+.PHONY: clean
+clean: ## build outputs in this tree
+	rm -rf build
+	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod*' -o -name '.*.cmd' | xargs -r rm -f
+	rm -f modules.order Module.symvers kmod/modules.order selftests/*_test
+
+.PHONY: cache-list
+cache-list: ## what the cache holds (FAULTLINE_CACHE=, else the user's cache folder)
+	@$(VM) cache-list
+
+.PHONY: distclean
+distclean: clean ## also runs/ and the cache with its kernels
+	rm -rf runs
+	@$(VM) cache-remove
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo; $(VM) --help | sed -n '/^exit status/,$$p'

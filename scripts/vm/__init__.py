@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The host side of Faultline: kernels, packages, initramfs, QEMU, results.
+
+    tables    architectures, kernels, host packages, endings: all data
+    cache     where downloads live, shared by clones
+    packages  host packages; a private apt state for kernels
+    kernels   a stock kernel, its headers and its modules, unpacked
+    build     module, driver and selftests for one kernel
+    initramfs one archive from files and kernel modules
+    qemu      boot, watch, end
+    console   judges the kernel's log
+    results   judges what came over the side channel
+    runs      one run, from kernel to run folder
+    __main__  the commands that the Makefile calls
+"""

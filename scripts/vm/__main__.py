@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The commands that the Makefile calls: PYTHONPATH=scripts python3 -m vm COMMAND."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+from . import build, cache, kernels, lint, packages, qemu, runs
+from .results import Counts
+from .tables import (
+    ARCHES,
+    DEFAULT_ARCH,
+    DEFAULT_KERNEL,
+    ENDING_TEXT,
+    HOST_PACKAGES,
+    KERNELS,
+    LINT_PACKAGES,
+    Ending,
+    Trouble,
+)
+
+CHANNELS = "--json /dev/faultline/json --ktap /dev/faultline/ktap"
+
+
+def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
+    if arguments.kimage:
+        if not arguments.kdir:
+            raise Trouble(Ending.USAGE, "KIMAGE= needs KDIR=, the kernel's build folder")
+        done = subprocess.run(["make", "-s", "-C", arguments.kdir, "kernelrelease"],
+                              capture_output=True, text=True, check=False)
+        release = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "own"
+        return kernels.UnpackedKernel(release, Path(arguments.kimage).resolve(),
+                                      Path(arguments.kdir).resolve(), None, {})
+    return kernels.stock(arguments.kernel, ARCHES[arguments.arch], update=arguments.update)
+
+
+def _driver_command(arguments: argparse.Namespace) -> str:
+    runs_option = f"--runs {arguments.runs} " if arguments.runs else ""
+    return f"faultline run {runs_option}{CHANNELS} {arguments.run}".strip()
+
+
+def command_run(arguments: argparse.Namespace) -> Ending:
+    packages.ensure_host(HOST_PACKAGES)
+    kernel = _kernel(arguments)
+    driver = arguments.command or _driver_command(arguments)
+    report = runs.run(ARCHES[arguments.arch], kernel, driver,
+                      qemu.Bounds(arguments.timeout, arguments.quiet), [], arguments.kernel)
+    if not arguments.command:
+        print(report.counts.lines())
+    return report.ending
+
+
+def _host_tests() -> tuple[Counts, bool]:
+    """The driver's unit tests under CTest, then the scripts' own."""
+    build.user()
+    done = subprocess.run(["ctest", "--output-on-failure", "--timeout", "300"],
+                          cwd=build.user_folder(), capture_output=True, text=True, check=False)
+    print(done.stdout if done.returncode else "".join(done.stdout.splitlines(True)[-4:]), end="")
+    found = re.search(r"(\d+) tests failed out of (\d+)", done.stdout)
+    total, failed = (int(found.group(2)), int(found.group(1))) if found else (0, 1)
+    suite = unittest.defaultTestLoader.discover(str(build.TOP / "scripts/tests"), top_level_dir=str(build.TOP / "scripts"))
+    result = unittest.TextTestRunner(verbosity=1).run(suite)
+    bad = len(result.failures) + len(result.errors)
+    counts = Counts(
+        passed=total - failed + result.testsRun - bad - len(result.skipped),
+        failed=failed + bad,
+        skipped=len(result.skipped),
+    )
+    return counts, done.returncode == 0 and result.wasSuccessful() and total > 0
+
+
+def command_check(arguments: argparse.Namespace) -> Ending:
+    packages.ensure_host(HOST_PACKAGES)
+    counts, good = _host_tests()
+    print(counts.lines())
+    return Ending.GOOD if good else Ending.FAILED
+
+
+def command_test(arguments: argparse.Namespace) -> Ending:
+    """Host unit tests, then one VM: every scenario, shortly, and all selftests."""
+    packages.ensure_host(HOST_PACKAGES)
+    started = time.monotonic()
+    counts, good = _host_tests()
+    programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests")
+    kernel = kernels.stock(arguments.kernel, ARCHES[arguments.arch], update=arguments.update)
+    report = runs.run(ARCHES[arguments.arch], kernel, _driver_command(arguments),
+                      qemu.Bounds(arguments.timeout, arguments.quiet), programs, f"{arguments.kernel}-test")
+    print(f"  host tests and VM took {time.monotonic() - started:.0f} s")
+    counts += report.counts
+    ending = report.ending if report.ending != Ending.GOOD or good else Ending.FAILED
+    if ending != Ending.GOOD and counts.good:
+        counts.failed += 1  # the kernel log, or a machine that did not end well
+    print(counts.lines())
+    return ending
+
+
+def command_lint(arguments: argparse.Namespace) -> Ending:
+    packages.ensure_host({**HOST_PACKAGES, **LINT_PACKAGES})
+    kernel = kernels.stock(DEFAULT_KERNEL, ARCHES[DEFAULT_ARCH])
+    return lint.run(kernel, kernels.source_parts(DEFAULT_KERNEL))
+
+
+def command_kselftest(arguments: argparse.Namespace) -> Ending:
+    packages.ensure_host(HOST_PACKAGES)
+    print(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests")
+    return Ending.GOOD
+
+
+def command_cache_list(arguments: argparse.Namespace) -> Ending:
+    print(cache.root())
+    for name, size in cache.listing():
+        print(f"{size / 1e6:8.0f} MB  {name}")
+    return Ending.GOOD
+
+
+def command_cache_remove(arguments: argparse.Namespace) -> Ending:
+    cache.remove()
+    return Ending.GOOD
+
+
+COMMANDS = {
+    "run": (command_run, "run scenarios in a virtual machine"),
+    "check": (command_check, "host unit tests alone"),
+    "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
+    "lint": (command_lint, "sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
+    "kselftest": (command_kselftest, "fetch the kselftest framework; prints its folder"),
+    "cache-list": (command_cache_list, "what the cache holds"),
+    "cache-remove": (command_cache_remove, "remove the cache"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    endings = "\n".join(f"  {ending.value}  {text}" for ending, text in ENDING_TEXT.items())
+    top = argparse.ArgumentParser(prog="scripts/vm", description=__doc__, epilog=f"exit status:\n{endings}",
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="name", required=True)
+    for name, (_, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name in ("run", "test"):
+            command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
+            command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
+            command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
+            command.add_argument("--runs", type=int, default=0, help="runs of each variant; 0: the driver's default")
+            command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
+            command.add_argument("--kimage", default="", help="a kernel image of your own")
+            command.add_argument("--kdir", default="", help="its build folder")
+            command.add_argument("--timeout", type=float, default=3600, help="overall bound, seconds")
+            command.add_argument("--quiet", type=float, default=300, help="bound of silence, seconds")
+            command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
+    return top
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        return int(COMMANDS[arguments.name][0](arguments))
+    except Trouble as trouble:
+        print(f"faultline: {trouble}", file=sys.stderr)
+        return int(trouble.ending)
+    except KeyboardInterrupt:
+        return int(Ending.USAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

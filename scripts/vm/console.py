@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Judge a kernel log. It is no result channel: it can only add a reason to distrust a result."""
+
+import re
+from dataclasses import dataclass
+
+# What a clean log has none of, and what each is called.
+BAD_LINES = {
+    "oops": r"\bOops\b|BUG: unable to handle|Unable to handle kernel|general protection fault|"
+    r"Internal error:|illegal operation:|kernel BUG at",
+    "panic": r"Kernel panic - not syncing",
+    "WARN": r"WARNING: (CPU|.* at )",
+    "BUG": r"\bBUG: (?!unable to handle|soft lockup|Bad )",
+    "lockdep": r"possible (circular|recursive) locking|inconsistent lock state|"
+    r"suspicious RCU usage",
+    "RCU stall": r"rcu.*(self-detected stall|detected stalls|detected expedited stalls)",
+    "soft lockup": r"soft lockup - CPU|watchdog: BUG: soft lockup",
+    "hung task": r"INFO: task .* blocked for more than",
+    "Bad page state": r"BUG: Bad page (state|map|cache)",
+    "Bad rss-counter": r"BUG: Bad rss-counter|non-zero pgtables_bytes",
+    "list corruption": r"list_(add|del) corruption",
+    "KFENCE": r"BUG: KFENCE",
+}
+
+# printk's time stamp, and the caller's id where CONFIG_PRINTK_CALLER is on.
+STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
+# Lines of a stock boot that have the words but mean no harm.
+HARMLESS = re.compile(r"report a bug|not a bug|BUGS? to |systemd")
+
+
+@dataclass(frozen=True)
+class Finding:
+    kind: str
+    line: str  # quoted as it stands in the log
+    number: int  # line number in the log, from 1
+
+
+def judge(log: str) -> list[Finding]:
+    """All lines of a log that a clean one has not. A line cut by the end of the log counts too."""
+    findings = []
+    for number, raw in enumerate(log.splitlines(), 1):
+        line = STAMP.sub("", raw.rstrip("\r"))
+        if HARMLESS.search(line):
+            continue
+        for kind, pattern in BAD_LINES.items():
+            if re.search(pattern, line):
+                findings.append(Finding(kind, line, number))
+                break
+    return findings
+
+
+def panicked(log: str) -> bool:
+    return any(finding.kind == "panic" for finding in judge(log))

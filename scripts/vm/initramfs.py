@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One initramfs: busybox, programs with their libraries, kernel modules, /init and a script."""
+
+import lzma
+import re
+import stat
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .tables import Ending, Trouble
+
+# What carries the side channels, where the kernel has it as modules.
+CHANNEL_MODULES = ("virtio_pci", "virtio_console")
+
+INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/root TERM=linux FAULTLINE=/bin/faultline FAULTLINE_MODULE=/lib/faultline.ko
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /root
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+while read -r module; do insmod "$module"; done < /modules
+mkdir /dev/faultline
+for port in /sys/class/virtio-ports/*; do
+	ln -s "/dev/${port##*/}" "/dev/faultline/$(cat "$port/name")"
+done
+sh /script < /dev/null > /dev/faultline/tty 2>&1
+echo end > /dev/faultline/status
+sync
+poweroff -f
+"""
+
+
+def cpio_entry(name: str, mode: int, data: bytes, inode: int) -> bytes:
+    """One record of the newc format (Documentation/driver-api/early-userspace in the kernel)."""
+    path = name.encode() + b"\0"
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(path), 0)
+    head = b"070701" + b"".join(b"%08x" % value for value in fields) + path
+    head += b"\0" * (-len(head) % 4)
+    return head + data + b"\0" * (-len(data) % 4)
+
+
+@dataclass
+class Archive:
+    files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def add(self, name: str, data: bytes, executable: bool = False) -> None:
+        for parent in list(Path(name).parents)[-2::-1]:
+            self.files.setdefault(str(parent), (stat.S_IFDIR | 0o755, b""))
+        self.files[name] = (stat.S_IFREG | (0o755 if executable else 0o644), data)
+
+    def add_folder(self, name: str) -> None:
+        self.files.setdefault(name, (stat.S_IFDIR | 0o755, b""))
+
+    def add_program(self, program: Path) -> None:
+        """A program into /bin, with the shared libraries that it loads."""
+        self.add(f"bin/{program.name}", program.read_bytes(), executable=True)
+        # ldd fails on a static program; then there is nothing to add.
+        done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
+        for library in re.findall(r"(/\S+) \(0x", done.stdout):
+            self.add(library.lstrip("/"), Path(library).read_bytes(), executable=True)
+
+    def bytes(self) -> bytes:
+        entries = [
+            cpio_entry(name, mode, data, inode)
+            for inode, (name, (mode, data)) in enumerate(self.files.items(), 1)
+        ]
+        return b"".join(entries) + cpio_entry("TRAILER!!!", 0, b"", 0)
+
+
+def module_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
+    """Files of the wanted modules and of what they need, in loading order; built-in ones left out."""
+    depends: dict[str, list[str]] = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        file, _, needs = line.partition(":")
+        depends[file] = needs.split()
+    by_name = {re.sub(r"\.ko(\.\w+)?$", "", Path(file).name): file for file in depends}
+    order: list[str] = []
+    for name in wanted:
+        file = by_name.get(name)
+        if file:
+            # modules.dep lists the nearest first.
+            order += [f for f in [*reversed(depends[file]), file] if f not in order]
+    return [modules / file for file in order]
+
+
+def module_bytes(file: Path) -> bytes:
+    if file.suffix == ".xz":
+        return lzma.decompress(file.read_bytes())
+    if file.suffix == ".ko":
+        return file.read_bytes()
+    raise Trouble(Ending.USAGE, f"{file}: unknown compression of a kernel module")
+
+
+def build(module: Path, programs: list[Path], script: str, modules: Path | None) -> bytes:
+    archive = Archive()
+    for folder in ("dev", "proc", "sys", "tmp", "root"):
+        archive.add_folder(folder)
+    archive.add("init", INIT.encode(), executable=True)
+    archive.add("script", script.encode())
+    archive.add("bin/busybox", Path("/bin/busybox").read_bytes(), executable=True)
+    stripped = module.with_suffix(".stripped.ko")
+    subprocess.run(["strip", "--strip-debug", "-o", str(stripped), str(module)], check=True)
+    archive.add("lib/faultline.ko", stripped.read_bytes())
+    for program in programs:
+        archive.add_program(program)
+    names = []
+    for file in module_order(modules, CHANNEL_MODULES) if modules else []:
+        name = f"lib/modules/{file.name.removesuffix('.xz')}"
+        archive.add(name, module_bytes(file))
+        names.append(f"/{name}\n")
+    archive.add("modules", "".join(names).encode())
+    return archive.bytes()

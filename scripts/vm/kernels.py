@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A stock kernel with headers, unpacked in the cache, found by series."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache
+from .packages import Apt, say, unpack
+from .tables import KERNELS, Arch, Ending, Kernel, Trouble
+
+
+@dataclass(frozen=True)
+class UnpackedKernel:
+    release: str  # as uname -r says it
+    image: Path
+    headers: Path  # KDIR
+    modules: Path | None  # lib/modules/RELEASE; None: a user's own kernel
+    packages: dict[str, str]  # name: version
+
+
+def version_key(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", name))
+
+
+def candidates(names: list[str], kernel: Kernel, arch: Arch) -> list[str]:
+    """Releases of the series whose headers the mirror lists, newest first."""
+    found = []
+    for name in names:
+        release = name.removeprefix("linux-headers-")
+        if (
+            name.startswith(kernel.headers_prefix)
+            and release.endswith("-" + arch.flavour)
+            and not re.search(r"-(rt|cloud)-", release)
+        ):
+            found.append(release)
+    return sorted(found, key=version_key, reverse=True)
+
+
+def wanted_packages(apt: Apt, release: str, arch: Arch) -> list[str] | None:
+    """All packages of a release, or None if the mirror lacks one of them."""
+    headers = f"linux-headers-{release}"
+    parts = [p for p in apt.dependencies(f"{headers}:{arch.debian}") if p.startswith("linux-")]
+    common = [p for p in parts if p.startswith("linux-headers-")]
+    kbuild = [p for p in parts if p.startswith("linux-kbuild-")]
+    images = [
+        f"{name}:{arch.debian}"
+        for name in (f"linux-image-{release}-unsigned", f"linux-image-{release}")
+        if apt.version(f"{name}:{arch.debian}")
+    ]
+    if not (common and kbuild and images):
+        return None
+    chosen = [images[0], f"{headers}:{arch.debian}", common[0], f"{kbuild[0]}:amd64"]
+    return chosen if all(apt.version(package) for package in chosen) else None
+
+
+def _relocate(folder: Path, target: Path) -> None:
+    """The Makefiles of headers packages name /usr/src: make them name the place they end up in."""
+    for makefile in folder.glob("usr/src/linux-headers-*/Makefile"):
+        text = makefile.read_text()
+        makefile.write_text(text.replace("include /usr/src/", f"include {target}/usr/src/"))
+
+
+def _find(series: str, arch: Arch) -> UnpackedKernel | None:
+    """The newest unpacked kernel of the series."""
+    pattern = f"kernels/{series}-{arch.name}-*/kernel.json"
+    for record in sorted(cache.root().glob(pattern), key=lambda p: version_key(p.parent.name), reverse=True):
+        facts = json.loads(record.read_text())
+        folder, release = record.parent, facts["release"]
+        return UnpackedKernel(
+            release=release,
+            image=folder / "boot" / f"{arch.image}-{release}",
+            headers=folder / "usr/src" / f"linux-headers-{release}",
+            modules=folder / "lib/modules" / release,
+            packages=facts["packages"],
+        )
+    return None
+
+
+def _fetch(kernel: Kernel, arch: Arch) -> None:
+    apt = Apt(kernel.suites, (arch.debian,))
+    apt.update()
+    for release in candidates(apt.names("linux-headers-"), kernel, arch):
+        wanted = wanted_packages(apt, release, arch)
+        if wanted:
+            break
+        say(f"{release}: the mirror lacks a package of it, trying an older one")
+    else:
+        raise Trouble(Ending.USAGE, f"no complete kernel {kernel.series} for {arch.name} on the mirror")
+    target = cache.root() / "kernels" / f"{kernel.series}-{arch.name}-{release}"
+    if target.exists():
+        return
+    with cache.new_folder(target) as folder:
+        apt.download(wanted, folder)
+        for package in sorted(folder.glob("*.deb")):
+            unpack(package, folder)
+            package.unlink()
+        # depmod makes what the packages' own scripts would make on installation.
+        subprocess.run(["/sbin/depmod", "-b", str(folder), release], check=False, capture_output=True)
+        versions = {package: apt.version(package) for package in wanted}
+        (folder / "kernel.json").write_text(json.dumps({"release": release, "packages": versions}))
+        _relocate(folder, target)
+
+
+def stock(series: str, arch: Arch, update: bool = False) -> UnpackedKernel:
+    """From the cache, else from the mirror. If the mirror fails, an older one from the cache."""
+    if series not in KERNELS:
+        raise Trouble(Ending.USAGE, f"no kernel {series}; there are {', '.join(KERNELS)}")
+    with cache.locked():
+        found = _find(series, arch)
+        if found and not update:
+            return found
+        try:
+            _fetch(KERNELS[series], arch)
+        except Trouble as trouble:
+            if not found:
+                raise
+            say(f"falling back to the cached {found.release}: {trouble}")
+            return found
+        found = _find(series, arch)
+    if not found:
+        raise Trouble(Ending.USAGE, f"kernel {series} was unpacked but cannot be found")
+    return found
+
+
+# What is taken out of the kernel's source package: the kselftest framework and checkpatch.
+SOURCE_PARTS = (
+    "*/tools/testing/selftests/kselftest.h",
+    "*/tools/testing/selftests/kselftest_harness.h",
+    "*/tools/testing/selftests/kselftest.mk",
+    "*/tools/testing/selftests/kselftest/*",
+    "*/tools/testing/selftests/lib.mk",
+    "*/scripts/checkpatch.pl",
+    "*/scripts/spelling.txt",
+    "*/scripts/const_structs.checkpatch",
+)
+
+
+def source_parts(series: str) -> Path:
+    """A folder with tools/testing/selftests and scripts of a kernel's source."""
+    kernel = KERNELS[series]
+    target = cache.root() / "sources" / kernel.source
+    with cache.locked():
+        if target.exists():
+            return target
+        apt = Apt(kernel.suites, ("amd64",))
+        apt.update()
+        with cache.new_folder(target) as folder:
+            apt.download([kernel.source], folder)
+            [package] = folder.glob("*.deb")
+            unpack(package, folder)
+            package.unlink()
+            [archive] = folder.glob("usr/src/linux-source-*.tar.xz")
+            say(f"unpacking the kselftest framework from {kernel.source}")
+            subprocess.run(
+                ["tar", "-xJf", str(archive), "-C", str(folder), "--strip-components=1",
+                 "--wildcards", *SOURCE_PARTS],
+                check=False, capture_output=True,
+            )
+            archive.unlink()
+            if not (folder / "tools/testing/selftests/kselftest_harness.h").exists():
+                raise Trouble(Ending.USAGE, f"{kernel.source} has no kselftest framework")
+    return target

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a virtual machine, copy its terminal, and say how it ended.
+
+Side channels are ports of a virtio-serial device, each a file in the run folder: tty (also QEMU's
+stdout, shown as it comes), json, ktap, selftests, status. The serial console carries the kernel's
+log and nothing else.
+"""
+
+import ctypes
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache
+from .console import panicked
+from .results import parse_status
+from .tables import Arch, Ending
+
+CHANNELS = ("json", "ktap", "selftests", "status")
+PR_SET_PDEATHSIG = 1
+PROBE_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Bounds:
+    total: float  # seconds a machine may take
+    quiet: float  # seconds it may be silent on every channel
+
+
+def version(arch: Arch) -> str:
+    done = subprocess.run([arch.qemu, "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()[0] if done.stdout else "unknown"
+
+
+def command(arch: Arch, accel: str, image: Path, initramfs: Path, folder: Path, append: str = "",
+            memory: str = "2G") -> list[str]:
+    options = [
+        arch.qemu, *arch.machine,
+        "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
+        "-smp", "2", "-m", memory,
+        "-nodefaults", "-display", "none", "-no-reboot",
+        "-serial", f"file:{folder / 'console.log'}",
+        "-device", arch.virtio_serial,
+        # Not stdio: that one closes the port when stdin ends, and a closed port blocks the guest.
+        "-chardev", "file,id=tty,path=/dev/stdout",
+        "-device", "virtserialport,chardev=tty,name=tty",
+    ]
+    for channel in CHANNELS:
+        options += ["-chardev", f"file,id={channel},path={folder / channel}",
+                    "-device", f"virtserialport,chardev={channel},name={channel}"]
+    # An oops in memory management leaves locks taken: end there, with the log.
+    line = f"console={arch.console} oops=panic panic=-1 {append}".strip()
+    return options + ["-kernel", str(image), "-initrd", str(initramfs), "-append", line]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _copy(stream: "subprocess.Popen[bytes]", file: Path, show: bool, pulse: list[float]) -> None:
+    assert stream.stdout
+    with open(file, "wb") as copy:
+        while data := os.read(stream.stdout.fileno(), 65536):
+            pulse[0] = time.monotonic()
+            copy.write(data)
+            copy.flush()
+            if show:
+                sys.stdout.buffer.write(data.replace(b"\r\n", b"\n"))
+                sys.stdout.buffer.flush()
+
+
+def _sizes(folder: Path) -> tuple[int, ...]:
+    return tuple(
+        (folder / name).stat().st_size if (folder / name).exists() else 0
+        for name in (*CHANNELS, "console.log")
+    )
+
+
+def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pulse: list[float]) -> Ending | None:
+    """Until it ends by itself (None) or a bound is hit."""
+    start = time.monotonic()
+    sizes = _sizes(folder)
+    while True:
+        try:
+            machine.wait(timeout=0.1)
+            return None
+        except subprocess.TimeoutExpired:
+            pass
+        now = time.monotonic()
+        if (latest := _sizes(folder)) != sizes:
+            sizes, pulse[0] = latest, now
+        if now - start > bounds.total:
+            return Ending.TIMEOUT
+        if now - pulse[0] > bounds.quiet:
+            return Ending.HANG
+
+
+def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) -> Ending:
+    """Run a machine to its end. GOOD means only that its script came to its end."""
+    (folder / "qemu-command").write_text(shlex.join(options) + "\n")
+    pulse = [time.monotonic()]
+    with subprocess.Popen(options, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=open(folder / "qemu.log", "wb"), preexec_fn=_die_with_parent) as machine:
+        reader = threading.Thread(target=_copy, args=(machine, folder / "output.txt", show, pulse))
+        reader.start()
+        try:
+            ending = _watch(machine, folder, bounds, pulse)
+        finally:
+            machine.kill()
+            reader.join()
+    log = (folder / "console.log").read_text(errors="replace") if (folder / "console.log").exists() else ""
+    if panicked(log):
+        return Ending.PANIC
+    if ending is not None:
+        return ending
+    status = folder / "status"
+    ended = status.exists() and parse_status(status.read_text(errors="replace")).ended
+    return Ending.GOOD if ended else Ending.LOST
+
+
+def accelerator(arch: Arch, image: Path) -> str:
+    """kvm if a machine boots with it, else tcg. Asked once for each boot of the host."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or os.uname().machine != arch.name:
+        return "tcg"
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    record = cache.root() / "accelerator.json"
+    try:
+        known = json.loads(record.read_text())
+        if known["boot"] == boot_id:
+            return str(known[arch.name])
+    except (OSError, ValueError, KeyError):
+        pass
+    choice = "kvm" if _boots_with_kvm(arch, image) else "tcg"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"boot": boot_id, arch.name: choice}))
+    return choice
+
+
+def _boots_with_kvm(arch: Arch, image: Path) -> bool:
+    from .initramfs import Archive
+
+    archive = Archive()
+    for folder in ("dev", "proc"):
+        archive.add_folder(folder)
+    archive.add("bin/busybox", Path("/bin/busybox").read_bytes(), executable=True)
+    archive.add("init", b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs d /dev\n"
+                b"echo faultline-probe > /dev/console\n/bin/busybox poweroff -f\n", executable=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "initramfs").write_bytes(archive.bytes())
+        options = command(arch, "kvm", image, folder / "initramfs", folder)
+        boot(options, folder, Bounds(PROBE_SECONDS, PROBE_SECONDS), show=False)
+        log = folder / "console.log"
+        return log.exists() and re.search("faultline-probe", log.read_text(errors="replace")) is not None

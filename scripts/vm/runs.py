@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One run: a script in a virtual machine, its run folder, its verdict."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build, initramfs, kernels, qemu
+from .console import judge
+from .packages import say
+from .results import Counts, parse_driver, parse_status, parse_tap
+from .tables import ENDING_TEXT, Arch, Ending
+
+QUOTED_FINDINGS = 12
+
+
+@dataclass
+class Report:
+    ending: Ending
+    counts: Counts
+    problems: list[str]
+
+
+def new_folder(label: str) -> Path:
+    """runs/DATE-LABEL, and runs/latest that points there."""
+    runs = build.TOP / "runs"
+    runs.mkdir(exist_ok=True)
+    stem = time.strftime("%Y%m%d-%H%M%S") + "-" + label
+    for number in range(1, 1000):
+        folder = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        latest = runs / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(folder.name)
+        return folder
+    raise AssertionError("a thousand runs in one second")
+
+
+def _read(folder: Path, name: str) -> str:
+    file = folder / name
+    return file.read_text(errors="replace").replace("\r\n", "\n") if file.exists() else ""
+
+
+def split_selftests(text: str) -> dict[str, str]:
+    """The selftests channel: each program's output after a line "== NAME"."""
+    parts: dict[str, str] = {}
+    name = None
+    for line in text.splitlines():
+        if line.startswith("== "):
+            name = line[3:].strip()
+            parts[name] = ""
+        elif name:
+            parts[name] += line + "\n"
+    return parts
+
+
+def assess(folder: Path, ending: Ending, driver: bool, programs: list[str]) -> Report:
+    """Judge what a machine left in its run folder."""
+    report = Report(ending, Counts(), [])
+    if ending != Ending.GOOD:
+        report.problems.append(ENDING_TEXT[ending])
+    status = parse_status(_read(folder, "status"))
+    if driver:
+        results = parse_driver(_read(folder, "json"))
+        report.counts += results.counts
+        report.problems += results.problems
+        if status.codes.get("faultline") not in (0, 1, None):
+            report.problems.append(f"the driver ended with status {status.codes['faultline']}")
+    outputs = split_selftests(_read(folder, "selftests"))
+    for name in programs:
+        tap = parse_tap(outputs.get(name, ""))
+        report.counts += tap.counts
+        report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
+        if status.codes.get(name) not in (0, 1, 4):
+            report.problems.append(f"{name} ended with status {status.codes.get(name, 'unknown')}")
+    for finding in judge(_read(folder, "console.log"))[:QUOTED_FINDINGS]:
+        report.problems.append(f"kernel log, {finding.kind}, line {finding.number}: {finding.line}")
+    if report.ending == Ending.GOOD and (report.problems or not report.counts.good):
+        report.ending = Ending.FAILED
+    return report
+
+
+def script(driver: str | None, programs: list[str]) -> str:
+    """What the guest does: the driver's command, then each selftest, each with its status."""
+    lines = ["D=/dev/faultline"]
+    if driver:
+        lines += [driver, 'echo "faultline $?" > $D/status']
+    for name in programs:
+        lines += [
+            f'echo "== {name}" > $D/selftests',
+            f"echo 'selftest {name}'",
+            f"insmod $FAULTLINE_MODULE; {name} > /tmp/out 2>&1; code=$?",
+            "cat /tmp/out > $D/selftests; grep -E '^not ok' /tmp/out",
+            f'echo "{name} $code" > $D/status; rmmod faultline 2> /dev/null',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
+        programs: list[Path], label: str, append: str = "") -> Report:
+    """Build, boot, judge. `driver` is the guest's command line; None runs the selftests alone."""
+    module = build.module(kernel.headers, kernel.release)
+    faultline = build.user()
+    names = [program.name for program in programs]
+    folder = new_folder(f"{label}-{arch.name}")
+    archive = folder / "initramfs"
+    archive.write_bytes(
+        initramfs.build(module, [faultline, *programs], script(driver, names), kernel.modules)
+    )
+    accel = qemu.accelerator(arch, kernel.image)
+    (folder / "versions.json").write_text(json.dumps({
+        "kernel": kernel.release, "packages": kernel.packages, "arch": arch.name,
+        "qemu": qemu.version(arch), "accelerator": accel, "commit": build.commit(),
+        "host": f"{platform.node()} {platform.release()} {os.cpu_count()} cpus",
+        "command": driver, "selftests": names,
+    }, indent=2) + "\n")
+    say(f"booting {kernel.release} ({accel}); run folder {folder.relative_to(build.TOP)}")
+    ending = qemu.boot(qemu.command(arch, accel, kernel.image, archive, folder, append), folder, bounds)
+    report = assess(folder, ending, driver is not None and "--json" in driver, names)
+    for problem in report.problems:
+        print(f"! {problem}")
+    # Small, and enough to boot the same again by hand with qemu-command.
+    return report
