@@ -106,8 +106,26 @@ void ProgressLine::clear() {
     std::fflush(stderr);
 }
 
+namespace {
+
+std::vector<std::string> members_of_family(std::string_view family) {
+    std::vector<std::string> members;
+    for (const Scenario* scenario : all_scenarios())
+        if (!family.empty() && scenario->family == family)
+            members.emplace_back(scenario->name);
+    return members;
+}
+
+} // namespace
+
 Result<std::vector<Chosen>> choose(const Arguments& arguments) {
-    std::vector<std::string> names = arguments.names;
+    std::vector<std::string> names;
+    for (const std::string& name : arguments.names) {
+        const std::vector<std::string> members = members_of_family(name);
+        if (members.empty())
+            names.push_back(name);
+        names.insert(names.end(), members.begin(), members.end());
+    }
     if (names.empty())
         for (const Scenario* scenario : all_scenarios())
             if ((arguments.control.empty() ||

@@ -70,7 +70,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");
 
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
-    run->add_option("NAME", arguments.names, "scenario or scenario/variant (default: all)");
+    run->add_option("NAME", arguments.names, "scenario, scenario/variant or family (default: all)");
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
     add_run_options(*run, arguments);

@@ -200,6 +200,7 @@ struct Need {
 
 struct Scenario {
     std::string_view name = {};
+    std::string_view family = {}; // of the scenarios of one argument: "collapse-uffd"
     std::string_view claim = {};  // what should hold
     std::string_view source = {}; // who argued it, where
     std::string_view races = {};  // which kernel functions run against which

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/known_bugs.hpp"
 
+#include "kernel/series.hpp"
+
 #include <array>
-#include <cctype>
 
 namespace faultline {
 
 namespace {
 
-constexpr std::array<KnownBug, 0> known_bugs = {};
+constexpr std::string_view skip_userfaultfd =
+    "fixed by \"mm/khugepaged: skip shmem with userfaultfd\" (v6.4)";
+constexpr std::string_view maintain_uptodate =
+    "fixed by \"mm/khugepaged: maintain page cache uptodate flag\" (v6.4)";
+
+constexpr std::array known_bugs = {
+    KnownBug{"collapse-contract", "6.1", skip_userfaultfd},
+    KnownBug{"collapse-register", "6.1", skip_userfaultfd},
+    KnownBug{"collapse-readers", "6.1", maintain_uptodate},
+};
 
 } // namespace
-
-bool in_series(std::string_view release, std::string_view series) {
-    if (!release.starts_with(series))
-        return false;
-    release.remove_prefix(series.size());
-    return release.empty() || std::isdigit(static_cast<unsigned char>(release.front())) == 0;
-}
 
 const KnownBug* known_bug(std::string_view scenario, std::string_view release) {
     for (const KnownBug& bug : known_bugs)

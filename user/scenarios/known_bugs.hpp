@@ -16,9 +16,6 @@ struct KnownBug {
 // Null if none is known. `release` is what uname says.
 const KnownBug* known_bug(std::string_view scenario, std::string_view release);
 
-// "6.1" covers "6.1", "6.1.0-32-amd64" and "6.1-rc3", not "6.12.1".
-bool in_series(std::string_view release, std::string_view series);
-
 } // namespace faultline
 
 #endif // FAULTLINE_SCENARIOS_KNOWN_BUGS_HPP

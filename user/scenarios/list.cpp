@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-// To add a scenario: write its file, declare its function here and list it.
+// To add a scenario: write its file, declare its function in list.hpp and list it.
 #include "scenarios/list.hpp"
 
 namespace faultline {
 
-// const Scenario& collapse_contract(); // collapse_contract.cpp
-
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        // &collapse_contract(),
+        &collapse_contract(),
+        &collapse_register(),
+        &collapse_fill(),
     };
     return list;
 }

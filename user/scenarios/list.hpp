@@ -11,6 +11,11 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios();
 
+// One a file.
+const Scenario& collapse_contract();
+const Scenario& collapse_register();
+const Scenario& collapse_fill();
+
 } // namespace faultline
 
 #endif // FAULTLINE_SCENARIOS_LIST_HPP

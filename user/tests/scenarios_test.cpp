@@ -2,6 +2,7 @@
 // The scenarios' tables are whole: names unique, schedules parse and print back, controls have
 // their variant. What the kernel makes of them is for the VM.
 #include "engine/schedule.hpp"
+#include "kernel/series.hpp"
 #include "scenarios/known_bugs.hpp"
 #include "scenarios/list.hpp"
 

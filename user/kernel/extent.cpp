@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/extent.hpp"
+
+#include <array>
+#include <charconv>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 // linux 6.1; glibc 2.36 has no name for it
+#endif
+
+namespace faultline {
+
+namespace {
+
+constexpr const char* pmd_size_path = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+
+// A tmpfs that is mounted nowhere: it goes when its descriptor and its files go.
+Result<Fd> nameless_tmpfs(std::size_t bytes) {
+    Fd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
+    if (!context)
+        return Error::last("fsopen", "tmpfs");
+    const std::string size = std::to_string(bytes);
+    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "size", size.c_str(), 0) != 0 ||
+        ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+        return Error::last("fsconfig", "tmpfs");
+    Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, 0));
+    if (!mount)
+        return Error::last("fsmount", "tmpfs");
+    return mount;
+}
+
+} // namespace
+
+Result<Geometry> geometry() {
+    const Result<std::string> text = read_text(pmd_size_path);
+    if (!text)
+        return text.error();
+    Geometry found{static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)), 0};
+    const char* end = text->data() + text->size();
+    if (std::from_chars(text->data(), end, found.huge_bytes).ec != std::errc() ||
+        found.huge_bytes <= found.page_bytes)
+        return Error::make(EPROTO, "not a size in", pmd_size_path);
+    return found;
+}
+
+std::optional<std::string> missing_huge_pages() {
+    const Result<Geometry> found = geometry();
+    if (found)
+        return std::nullopt;
+    return "transparent huge pages: " + found.error().to_string();
+}
+
+Result<std::unique_ptr<Extent>> Extent::make(std::size_t extents) {
+    const Result<Geometry> found = geometry();
+    if (!found)
+        return found.error();
+    std::unique_ptr<Extent> extent(new Extent(*found, extents));
+    // Room for the file and for the huge page that a collapse charges besides.
+    Result<Fd> mount = nameless_tmpfs((extents + 2) * found->huge_bytes);
+    if (!mount)
+        return mount.error();
+    extent->mount_ = std::move(*mount);
+    // Two mappings and a gap, each on a boundary of huge pages.
+    extent->reserved_bytes_ = (2 * extents + 3) * found->huge_bytes;
+    void* reserved = ::mmap(nullptr, extent->reserved_bytes_, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED)
+        return Error::last("mmap (reserve)");
+    extent->reserved_ = static_cast<char*>(reserved);
+    const std::size_t misplaced =
+        reinterpret_cast<std::uintptr_t>(extent->reserved_) % found->huge_bytes;
+    extent->base_ = extent->reserved_ + (misplaced != 0 ? found->huge_bytes - misplaced : 0);
+    extent->other_ = extent->base_ + (extents + 1) * found->huge_bytes;
+    return extent;
+}
+
+Extent::~Extent() {
+    if (reserved_ != nullptr)
+        ::munmap(reserved_, reserved_bytes_);
+}
+
+void Extent::drop() {
+    for (char* at : {base_, other_})
+        ::mmap(at, file_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+               -1, 0);
+    file_.reset();
+}
+
+Result<void> Extent::map(char* at) {
+    if (::mmap(at, file_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file_.get(), 0) ==
+        MAP_FAILED)
+        return Error::last("mmap (extent)");
+    return {};
+}
+
+Result<void> Extent::fresh() {
+    drop();
+    Fd file(::openat(mount_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!file)
+        return Error::last("open (O_TMPFILE)", "tmpfs");
+    if (::ftruncate(file.get(), static_cast<off_t>(file_bytes())) != 0)
+        return Error::last("ftruncate");
+    file_ = std::move(file);
+    ++generation_;
+    if (Result<void> mapped = map(base_); !mapped)
+        return mapped;
+    return map(other_);
+}
+
+std::uint64_t Extent::word(std::size_t page) const { return (generation_ << 32) | (page + 1); }
+
+Result<void> Extent::fill(const std::vector<bool>& hole, bool mapped) {
+    for (std::size_t page = 0; page < pages(); ++page) {
+        if (page < hole.size() && hole[page])
+            continue;
+        if (mapped) {
+            *reinterpret_cast<volatile std::uint64_t*>(address(page)) = word(page);
+        } else if (Result<void> written = write_word(page, word(page)); !written) {
+            return written;
+        }
+    }
+    return {};
+}
+
+Result<std::uint64_t> Extent::read_word(std::size_t page) const {
+    std::uint64_t value = 0;
+    if (::pread(file_.get(), &value, sizeof(value), static_cast<off_t>(page * page_bytes())) !=
+        static_cast<ssize_t>(sizeof(value)))
+        return Error::last("pread");
+    return value;
+}
+
+Result<void> Extent::write_word(std::size_t page, std::uint64_t value) const {
+    if (::pwrite(file_.get(), &value, sizeof(value), static_cast<off_t>(page * page_bytes())) !=
+        static_cast<ssize_t>(sizeof(value)))
+        return Error::last("pwrite");
+    return {};
+}
+
+Result<bool> Extent::absent(std::size_t page) const {
+    unsigned char resident = 0;
+    if (::mincore(address(page), page_bytes(), &resident) != 0)
+        return Error::last("mincore");
+    return (resident & 1) == 0;
+}
+
+Result<std::vector<bool>> Extent::absent_pages() const {
+    std::vector<unsigned char> resident(pages());
+    if (::mincore(base_, bytes(), resident.data()) != 0)
+        return Error::last("mincore");
+    std::vector<bool> absent(pages());
+    for (std::size_t page = 0; page < pages(); ++page)
+        absent[page] = (resident[page] & 1) == 0;
+    return absent;
+}
+
+Result<bool> Extent::seek_hole(std::size_t page) const {
+    const off_t at = static_cast<off_t>(page * page_bytes());
+    const off_t data = ::lseek(file_.get(), at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO)
+        return true; // nothing but holes up to the end
+    if (data < 0)
+        return Error::last("lseek (SEEK_DATA)");
+    return data != at;
+}
+
+Result<Accounting> Extent::accounting() const {
+    struct stat file {};
+    struct statvfs system {};
+    if (::fstat(file_.get(), &file) != 0 || ::fstatvfs(file_.get(), &system) != 0)
+        return Error::last("fstat");
+    return Accounting{static_cast<std::uint64_t>(file.st_blocks), system.f_bfree};
+}
+
+int Extent::collapse(const char* mapping) const {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): madvise() takes no const
+    return ::madvise(const_cast<char*>(mapping), bytes(), MADV_COLLAPSE) == 0 ? 0 : errno;
+}
+
+} // namespace faultline

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+// One PMD-sized extent of a tmpfs file, mapped where it can be collapsed into a huge page.
+//
+// Page size and PMD size are asked from the kernel. The addresses are reserved once and stay for
+// the extent's life; fresh() puts a new file there for each run. The file lies in a tmpfs mount of
+// its own that has no name, so that statfs() counts this file alone and nothing is left behind.
+#ifndef FAULTLINE_KERNEL_EXTENT_HPP
+#define FAULTLINE_KERNEL_EXTENT_HPP
+
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+struct Geometry {
+    std::size_t page_bytes;
+    std::size_t huge_bytes; // what one PMD maps
+    [[nodiscard]] std::size_t pages() const { return huge_bytes / page_bytes; }
+};
+Result<Geometry> geometry();
+
+// For a scenario's needs: no transparent huge pages on this machine.
+std::optional<std::string> missing_huge_pages();
+
+// What a collapse may change and a failed one must not.
+struct Accounting {
+    std::uint64_t file_blocks; // st_blocks, 512 bytes each
+    std::uint64_t free_blocks; // of the file system; exact: shmem_statfs() sums its counter
+    friend bool operator==(const Accounting&, const Accounting&) = default;
+};
+
+class Extent {
+  public:
+    // How many extents the file has; collapse works on the first.
+    static Result<std::unique_ptr<Extent>> make(std::size_t extents = 1);
+    Extent(const Extent&) = delete;
+    Extent& operator=(const Extent&) = delete;
+    ~Extent();
+
+    // A new, empty file of full size at the same addresses. The old one is gone.
+    Result<void> fresh();
+    // Give each page a word of its own (see word()), except where `hole` is set. `mapped`: through
+    // the mapping, so that the page table has entries; else by pwrite.
+    Result<void> fill(const std::vector<bool>& hole, bool mapped = true);
+    void drop(); // unmap and close the file; the addresses stay reserved
+
+    [[nodiscard]] std::size_t pages() const { return geometry_.pages(); }
+    [[nodiscard]] std::size_t page_bytes() const { return geometry_.page_bytes; }
+    [[nodiscard]] std::size_t bytes() const { return geometry_.huge_bytes; }
+    [[nodiscard]] int file() const { return file_.get(); }
+
+    // Two mappings of the file. The second can be given up and made again.
+    [[nodiscard]] char* address(std::size_t page = 0) const { return base_ + page * page_bytes(); }
+    [[nodiscard]] char* other(std::size_t page = 0) const { return other_ + page * page_bytes(); }
+
+    // The first word of a page as fill() wrote it in this file: never 0, differs between files.
+    [[nodiscard]] std::uint64_t word(std::size_t page) const;
+    // The first word of a page as the file has it, by pread: holes read as 0.
+    [[nodiscard]] Result<std::uint64_t> read_word(std::size_t page) const;
+    Result<void> write_word(std::size_t page, std::uint64_t value) const;
+
+    // Is there no page in the page cache? By mincore(2) of the first mapping.
+    [[nodiscard]] Result<bool> absent(std::size_t page) const;
+    // All pages at once, true = absent.
+    [[nodiscard]] Result<std::vector<bool>> absent_pages() const;
+    // By lseek(SEEK_DATA): is there no data at this page? Needs a page that is up to date.
+    [[nodiscard]] Result<bool> seek_hole(std::size_t page) const;
+
+    [[nodiscard]] Result<Accounting> accounting() const;
+
+    // madvise(MADV_COLLAPSE) of the extent through a mapping: 0, or the errno.
+    [[nodiscard]] int collapse(const char* mapping) const;
+    [[nodiscard]] int collapse() const { return collapse(base_); }
+
+  private:
+    Extent(Geometry geometry, std::size_t extents) : geometry_(geometry), extents_(extents) {}
+    Result<void> map(char* at);
+    [[nodiscard]] std::size_t file_bytes() const { return extents_ * geometry_.huge_bytes; }
+
+    Geometry geometry_;
+    std::size_t extents_;
+    Fd mount_;
+    Fd file_;
+    char* reserved_ = nullptr;
+    std::size_t reserved_bytes_ = 0;
+    char* base_ = nullptr;
+    char* other_ = nullptr;
+    std::uint64_t generation_ = 0;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_EXTENT_HPP

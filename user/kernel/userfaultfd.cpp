@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/userfaultfd.hpp"
+
+#include <cstring>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+uffdio_range range_of(const void* start, std::size_t bytes) {
+    return {reinterpret_cast<std::uintptr_t>(start), bytes};
+}
+
+} // namespace
+
+Result<Userfaultfd> Userfaultfd::open() {
+    Fd file(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)));
+    if (!file)
+        return Error::last("userfaultfd()");
+    uffdio_api api{};
+    api.api = UFFD_API;
+    if (::ioctl(file.get(), UFFDIO_API, &api) != 0)
+        return Error::last("UFFDIO_API");
+    return Userfaultfd(std::move(file));
+}
+
+Result<void> Userfaultfd::register_missing(const void* start, std::size_t bytes) {
+    uffdio_register request{};
+    request.range = range_of(start, bytes);
+    request.mode = UFFDIO_REGISTER_MODE_MISSING;
+    if (::ioctl(file_.get(), UFFDIO_REGISTER, &request) != 0)
+        return Error::last("UFFDIO_REGISTER");
+    return {};
+}
+
+Result<void> Userfaultfd::register_write_protect(const void* start, std::size_t bytes) {
+    uffdio_register request{};
+    request.range = range_of(start, bytes);
+    request.mode = UFFDIO_REGISTER_MODE_WP;
+    if (::ioctl(file_.get(), UFFDIO_REGISTER, &request) != 0)
+        return Error::last("UFFDIO_REGISTER (write protect)");
+    uffdio_writeprotect protect{};
+    protect.range = range_of(start, bytes);
+    protect.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+    if (::ioctl(file_.get(), UFFDIO_WRITEPROTECT, &protect) != 0)
+        return Error::last("UFFDIO_WRITEPROTECT");
+    return {};
+}
+
+Result<std::optional<std::uint64_t>> Userfaultfd::event(int timeout_ms) {
+    pollfd ready{file_.get(), POLLIN, 0};
+    const int count = ::poll(&ready, 1, timeout_ms);
+    if (count < 0 && errno != EINTR)
+        return Error::last("poll userfaultfd");
+    if (count <= 0)
+        return std::optional<std::uint64_t>();
+    uffd_msg message{};
+    const ssize_t bytes = ::read(file_.get(), &message, sizeof(message));
+    if (bytes < 0 && errno == EAGAIN)
+        return std::optional<std::uint64_t>();
+    if (bytes != static_cast<ssize_t>(sizeof(message)))
+        return Error::last("read userfaultfd");
+    if (message.event != UFFD_EVENT_PAGEFAULT)
+        return Error::make(EPROTO, "userfaultfd event that is no fault");
+    const std::uint64_t address = message.arg.pagefault.address; // packed: no reference to it
+    return std::optional<std::uint64_t>(address);
+}
+
+Result<void> Userfaultfd::zeropage(const void* start, std::size_t bytes) {
+    uffdio_zeropage request{};
+    request.range = range_of(start, bytes);
+    if (::ioctl(file_.get(), UFFDIO_ZEROPAGE, &request) != 0)
+        return Error::last("UFFDIO_ZEROPAGE");
+    return {};
+}
+
+Result<void> Userfaultfd::copy(void* to, const void* from, std::size_t bytes) {
+    uffdio_copy request{};
+    request.dst = reinterpret_cast<std::uintptr_t>(to);
+    request.src = reinterpret_cast<std::uintptr_t>(from);
+    request.len = bytes;
+    if (::ioctl(file_.get(), UFFDIO_COPY, &request) != 0)
+        return Error::last("UFFDIO_COPY");
+    return {};
+}
+
+Result<void> Userfaultfd::wake(const void* start, std::size_t bytes) {
+    uffdio_range request = range_of(start, bytes);
+    if (::ioctl(file_.get(), UFFDIO_WAKE, &request) != 0)
+        return Error::last("UFFDIO_WAKE");
+    return {};
+}
+
+std::optional<std::string> missing_userfaultfd() {
+    const Result<Userfaultfd> one = Userfaultfd::open();
+    if (one)
+        return std::nullopt;
+    return "userfaultfd (CONFIG_USERFAULTFD): " + one.error().to_string();
+}
+
+} // namespace faultline

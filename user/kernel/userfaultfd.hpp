@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+// A userfaultfd that tells of missing pages (userfaultfd(2), fs/userfaultfd.c).
+#ifndef FAULTLINE_KERNEL_USERFAULTFD_HPP
+#define FAULTLINE_KERNEL_USERFAULTFD_HPP
+
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace faultline {
+
+class Userfaultfd {
+  public:
+    Userfaultfd() = default;
+
+    // For the faults of the calling process. ENOSYS without CONFIG_USERFAULTFD.
+    static Result<Userfaultfd> open();
+
+    // UFFDIO_REGISTER with MODE_MISSING. Closing the descriptor unregisters.
+    Result<void> register_missing(const void* start, std::size_t bytes);
+    // UFFDIO_REGISTER with MODE_WP, and all of it made write protected. EINVAL where the
+    // architecture or the kernel has no such mode for this memory.
+    Result<void> register_write_protect(const void* start, std::size_t bytes);
+
+    // The address of the next fault, or nothing within the bound. One event is taken.
+    Result<std::optional<std::uint64_t>> event(int timeout_ms);
+
+    // Resolve a missing page and wake who waits. EEXIST: it is there already.
+    Result<void> zeropage(const void* start, std::size_t bytes);
+    Result<void> copy(void* to, const void* from, std::size_t bytes);
+    // Wake who waits without giving a page: they fault again.
+    Result<void> wake(const void* start, std::size_t bytes);
+
+    void close() { file_.reset(); }
+    [[nodiscard]] bool valid() const { return file_.valid(); }
+
+  private:
+    explicit Userfaultfd(Fd file) : file_(std::move(file)) {}
+
+    Fd file_;
+};
+
+// For a scenario's needs: what is missing, or nothing.
+std::optional<std::string> missing_userfaultfd();
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_USERFAULTFD_HPP

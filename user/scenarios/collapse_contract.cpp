@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+// collapse-contract: a registered userfaultfd against a collapse, one after the other.
+//
+// Claim (David Stevens, "mm/khugepaged: skip shmem with userfaultfd", v6.4): MADV_COLLAPSE of a
+// shmem extent with holes fails with EBUSY while any mapping of it has a userfaultfd with
+// MODE_MISSING; the holes stay holes, and a touch raises its event.
+//
+// Who: the collapser, through the registered mapping, another mapping, or another process; then a
+// toucher of one hole, and the handler of the userfaultfd.
+//     collapse_file()  against  userfaultfd_register() before it, shmem_fault() after it
+//
+// A bad outcome: the collapse returns 0 and fills the hole with zeroes; the touch reads 0 and
+// nobody is told. To a live migration by userfaultfd that is memory lost without a word.
+//
+// There is no window here, so no hold: a run counts when the collapse was tried over holes with the
+// registration in place.
+#include "kernel/fd.hpp"
+#include "scenarios/collapse_experiment.hpp"
+#include "scenarios/list.hpp"
+
+#include <cerrno>
+#include <charconv>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::string_view in_order = "collapser@user:collapsed -> toucher@user:touch";
+
+// NR_SHMEM of the whole machine, exact: stat_refresh folds in what each CPU has not yet told.
+Result<std::uint64_t> shmem_pages() {
+    if (Result<void> folded = write_text("/proc/sys/vm/stat_refresh", "1"); !folded)
+        return folded.error();
+    const Result<std::string> text = read_text("/proc/vmstat");
+    if (!text)
+        return text.error();
+    constexpr std::string_view name = "\nnr_shmem ";
+    const std::size_t at = text->find(name);
+    std::uint64_t pages = 0;
+    if (at == std::string::npos ||
+        std::from_chars(text->data() + at + name.size(), text->data() + text->size(), pages).ec !=
+            std::errc())
+        return Error::make(EPROTO, "no nr_shmem in", "/proc/vmstat");
+    return pages;
+}
+
+class CollapseContract final : public CollapseExperiment {
+  public:
+    explicit CollapseContract(std::string_view variant) : variant_(variant) {}
+
+    std::vector<Actor> actors() override {
+        const bool process = variant_ == "other-process";
+        const char* mapping = variant_ == "same-mapping" ? extent().address() : extent().other();
+        Actor collapsing = collapser(mapping, process ? Actor::Kind::process : Actor::Kind::thread);
+        return {std::move(collapsing), toucher([this] { after_ = look(); }), handler()};
+    }
+
+    Result<void> begin(Run& run) override {
+        if (Result<void> laid = lay_out(draw_holes(run.rng())); !laid)
+            return laid;
+        touch_ = draw_hole(run.rng());
+        Result<Userfaultfd> opened = Userfaultfd::open();
+        if (!opened)
+            return opened.error();
+        userfaultfd_ = std::move(*opened);
+        if (Result<void> done = userfaultfd_.register_missing(extent().address(), extent().bytes());
+            !done)
+            return done;
+        before_ = look();
+        after_.reset();
+        if (!before_)
+            return Error::make(EIO, "the state before the collapse could not be read");
+        return {};
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        const Touch touch = touch_of(run);
+        const std::string collapse = collapse_word(run);
+        const std::string scan = scan_word(run);
+        outcome.add("collapse", collapse).add("scan", scan);
+        outcome.add("event", touch.events == 0 ? "no" : touch.events == 1 ? "yes" : "many");
+        outcome.require(touch.done && touch.events >= 0, "the touch of the hole did not end");
+        outcome.require(touch.events != 0, "a hole became present without an event");
+        outcome.require(touch.events <= 1 && touch.right_page,
+                        "more than the one event of the touch");
+        outcome.require(collapse == "EBUSY" && scan == "exceed_none_pte",
+                        "the collapse must fail with EBUSY, for exceed_none_pte");
+        judge_state(outcome);
+        return outcome;
+    }
+
+    std::optional<bool> overlapped(const Run& run) override {
+        return run.overlapped() && collapse_errno(run).has_value();
+    }
+
+  private:
+    struct State {
+        std::vector<bool> absent;
+        Accounting accounting;
+        std::uint64_t shmem;
+    };
+
+    // Looked at after the collapse and before the touch: the next page that is added to the file
+    // mends i_blocks (shmem_recalc_inode()).
+    [[nodiscard]] std::optional<State> look() const {
+        const Result<std::vector<bool>> absent = extent().absent_pages();
+        const Result<Accounting> accounting = extent().accounting();
+        const Result<std::uint64_t> shmem = shmem_pages();
+        if (!absent || !accounting || !shmem)
+            return std::nullopt;
+        return State{*absent, *accounting, *shmem};
+    }
+
+    void judge_state(Outcome& outcome) {
+        const Result<std::size_t> wrong = wrong_words(touch_, 0);
+        if (!after_ || !wrong) {
+            outcome.forbid("the state after the collapse could not be read");
+            return;
+        }
+        const bool counted =
+            after_->accounting == before_->accounting && after_->shmem == before_->shmem;
+        outcome.add("holes", after_->absent == hole_ ? "kept" : "lost");
+        outcome.add("accounting", counted ? "kept" : "changed");
+        outcome.add("data", *wrong == 0 ? "intact" : "changed");
+        outcome.require(after_->absent == hole_,
+                        "a failed collapse must not change which pages exist");
+        outcome.require(counted, "a failed collapse must not change st_blocks, statfs or Shmem");
+        outcome.require(*wrong == 0, "a page does not have its bytes");
+    }
+
+    std::string_view variant_;
+    std::optional<State> before_;
+    std::optional<State> after_;
+};
+
+} // namespace
+
+const Scenario& collapse_contract() {
+    static const Scenario scenario = {
+        .name = "collapse-contract",
+        .family = "collapse-uffd",
+        .claim =
+            "MADV_COLLAPSE of a shmem extent with holes under a MISSING userfaultfd fails with "
+            "EBUSY and changes nothing",
+        .source = "David Stevens, Peter Xu, linux-mm, February 2023",
+        .races = "collapse_file() after userfaultfd_register(), before shmem_fault()",
+        .bad = "collapse=ok and event=no: a missing page became present and nobody was told",
+        .variants =
+            {
+                {.name = "same-mapping",
+                 .about = "collapse through the registered mapping",
+                 .schedule = in_order,
+                 .forced = false},
+                {.name = "other-mapping",
+                 .about = "through a mapping that is not registered",
+                 .schedule = in_order,
+                 .forced = false},
+                {.name = "other-process",
+                 .about = "by a process that has no userfaultfd",
+                 .schedule = in_order,
+                 .forced = false},
+            },
+        .controls =
+            {
+                {.name = "blind-to-userfaultfd",
+                 .about = "collapse_file() finds no mapping in the range it checks",
+                 .variant = "other-mapping",
+                 .actions = {{.kind = FL_CONTROL_REPLACE,
+                              .actor = "collapser",
+                              .function = "vma_interval_tree_iter_first",
+                              .caller = "collapse_file",
+                              .replacement = "iter_first_point_only"}}},
+                {.name = "uncharge-forgotten",
+                 .about = "the failed collapse keeps the blocks it charged for the holes",
+                 .variant = "same-mapping",
+                 .actions = {{.kind = FL_CONTROL_SKIP,
+                              .actor = "collapser",
+                              .function = "shmem_uncharge"}}},
+            },
+        .needs = collapse_needs(),
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<CollapseContract>(variant.name);
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+// collapse-fill: a hole is filled while a collapse has counted it as a hole.
+//
+// Claim (David Stevens, linux-mm, February 2023): "There is also now a window during MADV_COLLAPSE
+// where a fault on a missing page will cause the syscall to fail with EAGAIN." And nothing else:
+// the bytes of the one who filled the hole are kept.
+//
+// Who: the collapser, held between its scan and its re-check; the filler, by pwrite(2), by a store
+// through a mapping, or by UFFDIO_COPY.
+//     collapse_file() between try_to_unmap_flush() and its count of XA_RETRY_ENTRYs
+//         against  shmem_get_folio_gfp() or shmem_mfill_atomic_pte()
+//
+// A bad outcome: the filler was told that it succeeded and its bytes are not in the file, or any
+// other page changed. Before 6.4 the huge page is in the page cache already, locked: pwrite and a
+// store wait for it (excluded), and UFFDIO_COPY finds the page present (EEXIST).
+#include "kernel/series.hpp"
+#include "scenarios/collapse_experiment.hpp"
+#include "scenarios/list.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::string_view inside = "collapser@enter:collapse_file/unmapped -> filler@user:fill; "
+                                    "filler@user:filled -> collapser@enter:collapse_file/unmapped";
+constexpr std::uint64_t filler_word = 0xf111f111f111f111;
+
+class CollapseFill final : public CollapseExperiment {
+  public:
+    explicit CollapseFill(std::string_view variant) : variant_(variant) {}
+
+    Result<void> prepare() override {
+        if (Result<void> prepared = CollapseExperiment::prepare(); !prepared)
+            return prepared;
+        source_.assign(extent().page_bytes() / sizeof(std::uint64_t), 0);
+        source_[0] = filler_word;
+        return {};
+    }
+
+    std::vector<Actor> actors() override {
+        Actor filler = {.name = "filler",
+                        .kind = Actor::Kind::thread,
+                        .cpu = 1,
+                        .body = [this](ActorContext& me) {
+                            if (!me.at("fill"))
+                                return;
+                            me.report(0, fill());
+                            (void)me.at("filled").ok();
+                        }};
+        return {collapser(extent().address()), std::move(filler)};
+    }
+
+    Result<void> begin(Run& run) override {
+        if (Result<void> laid = lay_out(draw_holes(run.rng())); !laid)
+            return laid;
+        touch_ = draw_hole(run.rng());
+        if (variant_ != "uffdio-copy")
+            return {};
+        Result<Userfaultfd> opened = Userfaultfd::open();
+        if (!opened)
+            return opened.error();
+        userfaultfd_ = std::move(*opened);
+        return userfaultfd_.register_missing(extent().other(), extent().bytes());
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        const std::int64_t filled = run.slot("filler", 0);
+        const std::string collapse = collapse_word(run);
+        const std::string scan = scan_word(run);
+        const Result<std::size_t> wrong = wrong_words(touch_, filled == 0 ? filler_word : 0);
+        outcome.add("fill", filled == unreported ? "-"
+                            : filled == 0        ? "ok"
+                                                 : strerrorname_np(static_cast<int>(filled)));
+        outcome.add("collapse", collapse).add("scan", scan);
+        outcome.add("data", wrong.ok() && *wrong == 0 ? "intact" : "changed");
+        outcome.require(filled != unreported && collapse != "-",
+                        "an actor did not come to its end");
+        outcome.require(wrong.ok() && *wrong == 0, "a page does not have the bytes written to it");
+        if (run.overlapped() && !in_series(running_release(), "6.1"))
+            outcome.require(filled == 0 && collapse == "EAGAIN" && scan == "page_filled",
+                            "the collapse must fail with EAGAIN, for page_filled");
+        return outcome;
+    }
+
+    [[nodiscard]] std::uint64_t corrupt_base() const override {
+        return reinterpret_cast<std::uintptr_t>(extent().address());
+    }
+
+  private:
+    // 0, or the errno.
+    std::int64_t fill() {
+        if (variant_ == "pwrite") {
+            const Result<void> written = extent().write_word(touch_, filler_word);
+            return written ? 0 : written.error().number;
+        }
+        if (variant_ == "store") {
+            *reinterpret_cast<volatile std::uint64_t*>(extent().other(touch_)) = filler_word;
+            return 0;
+        }
+        const Result<void> copied =
+            userfaultfd_.copy(extent().other(touch_), source_.data(), extent().page_bytes());
+        return copied ? 0 : copied.error().number;
+    }
+
+    std::string_view variant_;
+    std::vector<std::uint64_t> source_; // a page for UFFDIO_COPY
+};
+
+} // namespace
+
+const Scenario& collapse_fill() {
+    static const bool locked_early = in_series(running_release(), "6.1");
+    static const Scenario scenario = {
+        .name = "collapse-fill",
+        .family = "collapse-uffd",
+        .claim =
+            "a hole filled during a collapse makes it fail with EAGAIN, and every byte is kept",
+        .source = "David Stevens, Peter Xu, linux-mm, February 2023",
+        .races = "collapse_file() against shmem_get_folio_gfp() and shmem_mfill_atomic_pte()",
+        .bad = "data=changed: bytes that were written are not in the file",
+        .variants =
+            {
+                {.name = "pwrite",
+                 .about = "the hole is filled by pwrite(2)",
+                 .schedule = inside,
+                 .expects_excluded = locked_early},
+                {.name = "store",
+                 .about = "by a store through another mapping",
+                 .schedule = inside,
+                 .expects_excluded = locked_early},
+                {.name = "uffdio-copy",
+                 .about = "by UFFDIO_COPY into a registered mapping",
+                 .schedule = inside},
+            },
+        .controls =
+            {
+                {.name = "corrupted-byte",
+                 .about = "a byte of the first page is flipped when collapse_file() returns",
+                 .variant = "pwrite",
+                 .actions = {{.kind = FL_CONTROL_CORRUPT,
+                              .actor = "collapser",
+                              .function = "collapse_file",
+                              .value_is_address = true}}},
+            },
+        .needs = collapse_needs(),
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<CollapseFill>(variant.name);
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline
