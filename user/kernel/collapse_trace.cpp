@@ -17,8 +17,8 @@ namespace faultline {
 
 namespace {
 
-constexpr std::array tracepoints = {"mm_khugepaged_scan_file", "mm_khugepaged_collapse_file",
-                                    "mm_collapse_huge_page"};
+constexpr std::array<std::string_view, 3> tracepoints = {
+    "mm_khugepaged_scan_file", "mm_khugepaged_collapse_file", "mm_collapse_huge_page"};
 constexpr std::size_t ring_pages = 8; // a power of two, besides the control page
 
 std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
@@ -114,9 +114,12 @@ Result<void> CollapseTrace::add(const std::string& tracepoint) {
 
 Result<CollapseTrace> CollapseTrace::open() {
     CollapseTrace trace;
-    for (const char* tracepoint : tracepoints)
-        if (Result<void> added = trace.add(tracepoint); !added)
+    for (std::string_view tracepoint : tracepoints) {
+        const Result<void> added = trace.add(std::string(tracepoint));
+        // mm_khugepaged_collapse_file came with 6.2; the scan's own says the same before that.
+        if (!added && (added.error().number != ENOENT || tracepoint == tracepoints.front()))
             return added.error();
+    }
     return trace;
 }
 

@@ -172,9 +172,18 @@ Result<bool> Extent::seek_hole(std::size_t page) const {
 Result<Accounting> Extent::accounting() const {
     struct stat file {};
     struct statvfs system {};
-    if (::fstat(file_.get(), &file) != 0 || ::fstatvfs(file_.get(), &system) != 0)
+    // In this order: fstat() mends the accounting of a file whose pages it finds miscounted
+    // (shmem_getattr()), and would hide a lost uncharge from statfs.
+    if (::fstatvfs(file_.get(), &system) != 0 || ::fstat(file_.get(), &file) != 0)
         return Error::last("fstat");
     return Accounting{static_cast<std::uint64_t>(file.st_blocks), system.f_bfree};
+}
+
+Result<std::uint64_t> Extent::free_blocks() const {
+    struct statvfs system {};
+    if (::fstatvfs(mount_.get(), &system) != 0)
+        return Error::last("fstatvfs", "tmpfs");
+    return static_cast<std::uint64_t>(system.f_bfree);
 }
 
 int Extent::collapse(const char* mapping) const {

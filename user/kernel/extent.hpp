@@ -74,6 +74,8 @@ class Extent {
     [[nodiscard]] Result<bool> seek_hole(std::size_t page) const;
 
     [[nodiscard]] Result<Accounting> accounting() const;
+    // Of the file system; right even when there is no file.
+    [[nodiscard]] Result<std::uint64_t> free_blocks() const;
 
     // madvise(MADV_COLLAPSE) of the extent through a mapping: 0, or the errno.
     [[nodiscard]] int collapse(const char* mapping) const;

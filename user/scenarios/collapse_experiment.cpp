@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/collapse_experiment.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <unistd.h>
@@ -19,7 +20,7 @@ constexpr int handler_poll_ms = 2;
 } // namespace
 
 Result<void> CollapseExperiment::prepare() {
-    Result<std::unique_ptr<Extent>> extent = Extent::make();
+    Result<std::unique_ptr<Extent>> extent = Extent::make(extents_);
     if (!extent)
         return extent.error();
     extent_ = std::move(*extent);
@@ -84,6 +85,11 @@ std::size_t CollapseExperiment::draw_page(Rng& rng) const {
 Actor CollapseExperiment::collapser(const char* mapping, Actor::Kind kind) {
     return {.name = "collapser", .kind = kind, .cpu = 0, .body = [this, mapping](ActorContext& me) {
                 me.report(slot_tid, ::gettid());
+                // A page table for the mapping, or there is nothing to map the huge page into.
+                const auto present = std::find(hole_.begin(), hole_.end(), false);
+                if (present != hole_.end())
+                    (void)*static_cast<const volatile char*>(mapping + (present - hole_.begin()) *
+                                                                           extent_->page_bytes());
                 if (!me.at("start"))
                     return;
                 me.report(slot_errno, extent_->collapse(mapping));

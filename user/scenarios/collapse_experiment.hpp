@@ -20,6 +20,7 @@ namespace faultline {
 
 class CollapseExperiment : public Experiment {
   public:
+    explicit CollapseExperiment(std::size_t extents = 1) : extents_(extents) {}
     Result<void> prepare() override;
 
   protected:
@@ -64,6 +65,7 @@ class CollapseExperiment : public Experiment {
     std::size_t touch_ = 0;
 
   private:
+    std::size_t extents_; // of the file; the first is collapsed
     std::unique_ptr<Extent> extent_;
     std::optional<CollapseTrace> trace_;
     std::atomic<bool> touched_ = false;

@@ -15,6 +15,8 @@ const std::vector<const Scenario*>& all_scenarios();
 const Scenario& collapse_contract();
 const Scenario& collapse_register();
 const Scenario& collapse_fill();
+const Scenario& collapse_truncate();
+const Scenario& collapse_readers();
 
 } // namespace faultline
 
