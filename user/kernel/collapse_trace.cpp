@@ -17,8 +17,9 @@ namespace faultline {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> tracepoints = {
-    "mm_khugepaged_scan_file", "mm_khugepaged_collapse_file", "mm_collapse_huge_page"};
+constexpr std::array<std::string_view, 4> tracepoints = {
+    "mm_khugepaged_scan_file", "mm_khugepaged_scan_pmd", "mm_khugepaged_collapse_file",
+    "mm_collapse_huge_page"};
 constexpr std::size_t ring_pages = 8; // a power of two, besides the control page
 
 std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }

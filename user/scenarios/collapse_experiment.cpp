@@ -97,6 +97,11 @@ Actor CollapseExperiment::collapser(const char* mapping, Actor::Kind kind) {
             }};
 }
 
+void CollapseExperiment::report_collapse(ActorContext& me, int number) {
+    me.report(slot_tid, ::gettid());
+    me.report(slot_errno, number);
+}
+
 std::optional<int> CollapseExperiment::collapse_errno(const Run& run) {
     const std::int64_t number = run.slot("collapser", slot_errno);
     return number == unreported ? std::nullopt : std::optional<int>(static_cast<int>(number));

@@ -34,6 +34,8 @@ class CollapseExperiment : public Experiment {
 
     // The collapser: user:start, MADV_COLLAPSE through `mapping`, user:collapsed.
     Actor collapser(const char* mapping, Actor::Kind kind = Actor::Kind::thread);
+    // For a collapser with a body of its own: what it must report.
+    static void report_collapse(ActorContext& me, int number);
     // By judge(): "ok", "EBUSY", ...; "-" if it did not come to an end.
     [[nodiscard]] static std::string collapse_word(const Run& run);
     [[nodiscard]] static std::optional<int> collapse_errno(const Run& run);

@@ -8,7 +8,7 @@
 //
 // Who: the collapser, held at each window it has; the truncator, by ftruncate(2) or by
 // fallocate(FALLOC_FL_PUNCH_HOLE).
-//     collapse_file()  against  shmem_truncate_range()
+//     collapse_file()  against  shmem_undo_range()
 //
 // A bad outcome: bytes that were cut off come back when the file grows again, or blocks are leaked.
 //
@@ -32,10 +32,10 @@ constexpr std::string_view at_allocate =
     "truncator@user:done -> collapser@enter:collapse_file/allocate";
 constexpr std::string_view at_unmapped =
     "collapser@enter:collapse_file/unmapped -> truncator@user:cut; "
-    "truncator@enter:shmem_truncate_range -> collapser@enter:collapse_file/unmapped";
+    "truncator@enter:shmem_undo_range -> collapser@enter:collapse_file/unmapped";
 constexpr std::string_view at_retract =
     "collapser@enter:collapse_file/retract -> truncator@user:cut; "
-    "truncator@enter:shmem_truncate_range -> collapser@enter:collapse_file/retract";
+    "truncator@enter:shmem_undo_range -> collapser@enter:collapse_file/retract";
 constexpr std::string_view waits_unmapped =
     "collapser@enter:collapse_file/unmapped -> truncator@user:cut; "
     "truncator@user:done -> collapser@enter:collapse_file/unmapped";
@@ -214,7 +214,7 @@ const Scenario& collapse_truncate() {
         .family = "collapse-uffd",
         .claim = "truncation and hole punch against a collapse end as one of the two serial orders",
         .source = "mm/khugepaged.c, comments of collapse_file()",
-        .races = "collapse_file() against shmem_truncate_range()",
+        .races = "collapse_file() against shmem_undo_range()",
         .bad = "cut-off=came-back, or blocks=wrong, or left=blocks",
         .variants = variants(),
         .controls =
@@ -224,7 +224,7 @@ const Scenario& collapse_truncate() {
                  .variant = "truncate-all-unmapped",
                  .actions = {{.kind = FL_CONTROL_SKIP,
                               .actor = "truncator",
-                              .function = "shmem_truncate_range"}}},
+                              .function = "shmem_undo_range"}}},
                 {.name = "corrupted-byte",
                  .about = "a byte of the first page is flipped when collapse_file() returns",
                  .variant = "punch-page-retract",

@@ -6,8 +6,12 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        &collapse_contract(), &collapse_register(), &collapse_fill(),
-        &collapse_truncate(), &collapse_readers(),
+        &collapse_contract(), //
+        &collapse_register(), //
+        &collapse_fill(),     //
+        &collapse_truncate(), //
+        &collapse_readers(),  //
+        &collapse_errno(),
     };
     return list;
 }

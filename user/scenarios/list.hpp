@@ -17,6 +17,7 @@ const Scenario& collapse_register();
 const Scenario& collapse_fill();
 const Scenario& collapse_truncate();
 const Scenario& collapse_readers();
+const Scenario& collapse_errno();
 
 } // namespace faultline
 
