@@ -272,6 +272,26 @@ std::vector<Variant> variants() {
     return all;
 }
 
+std::vector<Control> controls() {
+    std::vector<Control> all = {
+        {.name = "scan-denied",
+         .about = "the scan of the file is skipped and says: failed",
+         .variant = "full",
+         .actions = {
+             {.kind = FL_CONTROL_SKIP, .actor = "collapser", .function = "collapse_scan_file"}}}};
+    // 6.1 has no check that could be blinded.
+    if (!in_series(running_release(), "6.1"))
+        all.push_back({.name = "blind-to-userfaultfd",
+                       .about = "collapse_file() finds no mapping in the range it checks",
+                       .variant = "holes-registered",
+                       .actions = {{.kind = FL_CONTROL_REPLACE,
+                                    .actor = "collapser",
+                                    .function = "vma_interval_tree_iter_first",
+                                    .caller = "collapse_file",
+                                    .replacement = "iter_first_point_only"}}});
+    return all;
+}
+
 } // namespace
 
 const Scenario& collapse_errno() {
@@ -283,23 +303,7 @@ const Scenario& collapse_errno() {
         .races = "madvise_collapse(), in two rows against another actor",
         .bad = "another errno or another reason",
         .variants = variants(),
-        .controls =
-            {
-                {.name = "blind-to-userfaultfd",
-                 .about = "collapse_file() finds no mapping in the range it checks",
-                 .variant = "holes-registered",
-                 .actions = {{.kind = FL_CONTROL_REPLACE,
-                              .actor = "collapser",
-                              .function = "vma_interval_tree_iter_first",
-                              .caller = "collapse_file",
-                              .replacement = "iter_first_point_only"}}},
-                {.name = "scan-denied",
-                 .about = "the scan of the file is skipped and says: failed",
-                 .variant = "full",
-                 .actions = {{.kind = FL_CONTROL_SKIP,
-                              .actor = "collapser",
-                              .function = "collapse_scan_file"}}},
-            },
+        .controls = controls(),
         .needs = collapse_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<CollapseErrno>(variant.name);
