@@ -29,6 +29,7 @@ struct Arguments {
     std::string module;
     bool verbose = false;
     bool list_json = false;
+    bool list_controls = false;
 };
 
 int list_command(const Arguments& arguments);

@@ -60,12 +60,19 @@ void list_json(const Scenario& scenario) {
     fmt::print("{}\n", json.dump());
 }
 
+void list_controls(const Scenario& scenario) {
+    for (const Control& control : scenario.controls)
+        fmt::print("{} {}\n", scenario.name, control.name);
+}
+
 } // namespace
 
 int list_command(const Arguments& arguments) {
     for (const Scenario* scenario : all_scenarios()) {
         if (arguments.list_json)
             list_json(*scenario);
+        else if (arguments.list_controls)
+            list_controls(*scenario);
         else if (arguments.verbose)
             list_verbose(*scenario);
         else

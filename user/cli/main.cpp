@@ -68,6 +68,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     list->add_flag("-v,--verbose", arguments.verbose,
                    "claims, sources, variants, schedules, controls");
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");
+    list->add_flag("--controls", arguments.list_controls, "a line \"SCENARIO CONTROL\" each");
 
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
     run->add_option("NAME", arguments.names, "scenario, scenario/variant or family (default: all)");

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * abi_test - wrong input to each ioctl and each debugfs file of the module: a clear errno, a word
+ * why, and nothing armed.
+ */
+#include "kselftest_harness.h"
+
+#include <sys/stat.h>
+
+#include "common.h"
+
+FIXTURE(abi)
+{
+	int session;
+	struct fl_program p;
+};
+
+FIXTURE_SETUP(abi)
+{
+	self->session = session_open();
+	ASSERT_GE(self->session, 0)
+		TH_LOG("cannot open the session: is the module loaded, are you root?");
+	program_init(&self->p);
+}
+
+FIXTURE_TEARDOWN(abi)
+{
+	close(self->session);
+}
+
+/* Refused, with a word why, and nothing is armed. */
+#define EXPECT_REFUSED(_errno)                                                    \
+	do {                                                                      \
+		EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));         \
+		EXPECT_EQ(_errno, errno);                                         \
+		EXPECT_NE('\0', self->p.why[0]);                                  \
+		EXPECT_EQ(NULL, strstr(read_file(FL_DIR "sessions"), "armed yes")); \
+		EXPECT_EQ(-1, ioctl(self->session, FL_IOC_RUN));                   \
+		EXPECT_EQ(ENOTCONN, errno);                                       \
+	} while (0)
+
+TEST_F(abi, size_and_version)
+{
+	self->p.size--;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_EQ(EMSGSIZE, errno);
+	program_init(&self->p);
+	self->p.version++;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_EQ(EMSGSIZE, errno);
+}
+
+TEST_F(abi, counts)
+{
+	self->p.nr_actors = FL_MAX_ACTORS + 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.nr_actors = 0;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.nr_sites = FL_MAX_SITES + 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.nr_edges = FL_MAX_EDGES + 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.nr_controls = FL_MAX_CONTROLS + 1;
+	EXPECT_REFUSED(EINVAL);
+}
+
+TEST_F(abi, bounds)
+{
+	self->p.wait_ms = 0;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.wait_ms = FL_MAX_WAIT_MS + 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.excluded_ms = FL_MAX_WAIT_MS + 1;
+	EXPECT_REFUSED(EINVAL);
+}
+
+TEST_F(abi, fields_of_a_site)
+{
+	const size_t offsets[] = {
+		offsetof(struct fl_site, kind),
+		offsetof(struct fl_site, context),
+		offsetof(struct fl_site, hit),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(offsets) / sizeof(*offsets); i++) {
+		program_init(&self->p);
+		add_site(&self->p, 0, FL_SITE_USER, "here");
+		*(__u32 *)((char *)&self->p.sites[0] + offsets[i]) = 0;
+		EXPECT_REFUSED(EINVAL);
+	}
+	program_init(&self->p);
+	add_site(&self->p, 2, FL_SITE_USER, "no-such-actor");
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_site(&self->p, 0, FL_SITE_USER, "");
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_site(&self->p, 0, FL_SITE_USER, "x");
+	memset(self->p.sites[0].name, 'x', FL_NAME_LEN);
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	memset(self->p.actors[0], 'x', FL_ACTOR_LEN);
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_site(&self->p, 0, FL_SITE_USER, "x");
+	self->p.sites[0].kind = 99;
+	EXPECT_REFUSED(EINVAL);
+}
+
+TEST_F(abi, unknown_functions)
+{
+	add_site(&self->p, 0, FL_SITE_ENTER, "no_such_function_anywhere");
+	EXPECT_REFUSED(ENOENT);
+	program_init(&self->p);
+	/* A function, but one that must never be traced. */
+	add_site(&self->p, 0, FL_SITE_ENTER, "register_ftrace_function_nolock");
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_TRUE(errno == ENODEV || errno == ENOENT);
+	program_init(&self->p);
+	add_site(&self->p, 0, FL_SITE_ENTER, "init_task"); /* no function at all */
+	EXPECT_REFUSED(ENODEV);
+}
+
+TEST_F(abi, cycles)
+{
+	int a, a2, b, b2;
+
+	a = add_site(&self->p, 0, FL_SITE_USER, "a");
+	add_edge(&self->p, a, a);
+	EXPECT_REFUSED(EINVAL);
+
+	program_init(&self->p);
+	a = add_site(&self->p, 0, FL_SITE_USER, "a");
+	b = add_site(&self->p, 1, FL_SITE_USER, "b");
+	add_edge(&self->p, a, b);
+	add_edge(&self->p, b, a);
+	EXPECT_REFUSED(ELOOP);
+
+	/* Through the order of the program: a waits for b2, b for a2. */
+	program_init(&self->p);
+	a = add_site(&self->p, 0, FL_SITE_USER, "a");
+	a2 = add_site(&self->p, 0, FL_SITE_USER, "a2");
+	b = add_site(&self->p, 1, FL_SITE_USER, "b");
+	b2 = add_site(&self->p, 1, FL_SITE_USER, "b2");
+	add_edge(&self->p, b2, a);
+	add_edge(&self->p, a2, b);
+	EXPECT_REFUSED(ELOOP);
+
+	/* The hold that every scenario uses is no cycle. */
+	program_init(&self->p);
+	a = add_site(&self->p, 0, FL_SITE_USER, "a");
+	b = add_site(&self->p, 1, FL_SITE_USER, "b");
+	b2 = add_site(&self->p, 1, FL_SITE_USER, "b2");
+	add_edge(&self->p, a, b);
+	add_edge(&self->p, b2, a);
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+
+	/* Sites that do not exist. */
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_DISARM));
+	program_init(&self->p);
+	a = add_site(&self->p, 0, FL_SITE_USER, "a");
+	add_edge(&self->p, a, 7);
+	EXPECT_REFUSED(EINVAL);
+}
+
+TEST_F(abi, fields_of_a_control)
+{
+	add_control(&self->p, FL_CONTROL_SKIP, "collapse_file")->actors = 0;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_control(&self->p, FL_CONTROL_SKIP, "collapse_file")->actors = 4;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_control(&self->p, FL_CONTROL_SKIP, "collapse_file")->every = 0;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_control(&self->p, FL_CONTROL_SKIP, "collapse_file")->reserved = 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_control(&self->p, 0, "collapse_file");
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	add_control(&self->p, FL_CONTROL_SKIP, "");
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	strcpy(add_control(&self->p, FL_CONTROL_REPLACE, "collapse_file")->replacement, "nobody");
+	EXPECT_REFUSED(ENOENT);
+	program_init(&self->p);
+	strcpy(add_control(&self->p, FL_CONTROL_SKIP, "collapse_file")->caller, "no_such_caller");
+	EXPECT_REFUSED(ENOENT);
+}
+
+TEST_F(abi, ioctls_and_pointers)
+{
+	EXPECT_EQ(-1, ioctl(self->session, _IO(FL_IOC_MAGIC, 99)));
+	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(-1, ioctl(self->session, _IO('x', 1)));
+	EXPECT_EQ(ENOTTY, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARRIVE, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_EQ(-1, ioctl(self->session, _IO(FL_IOC_MAGIC, 99)));
+	EXPECT_EQ(ENOTTY, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_BIND, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_RESULT, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+}
+
+TEST_F(abi, order_of_calls)
+{
+	struct fl_result result;
+	int other;
+
+	EXPECT_EQ(-1, bind_actor(self->session, 0, 0));
+	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(-1, arrive(self->session, 0));
+	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_RESULT, &result));
+	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_STOP));
+	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_DISARM));
+
+	add_site(&self->p, 0, FL_SITE_USER, "mine");
+	add_site(&self->p, 1, FL_SITE_USER, "yours");
+	add_site(&self->p, 0, FL_SITE_ENTER, "collapse_file");
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_EQ('\0', self->p.why[0]);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_EQ(-1, bind_actor(self->session, 2, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, bind_actor(self->session, 0, 0x3ffffff));
+	EXPECT_EQ(ESRCH, errno);
+	EXPECT_EQ(-1, arrive(self->session, 0));
+	EXPECT_EQ(EPERM, errno);
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	EXPECT_EQ(-1, arrive(self->session, 1));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-1, arrive(self->session, 2));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, arrive(self->session, 3));
+	EXPECT_EQ(EINVAL, errno);
+
+	/* One function belongs to one session. */
+	other = session_open();
+	ASSERT_GE(other, 0);
+	EXPECT_EQ(-1, ioctl(other, FL_IOC_ARM, &self->p));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_NE('\0', self->p.why[0]);
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_DISARM));
+	EXPECT_EQ(0, ioctl(other, FL_IOC_ARM, &self->p));
+	close(other);
+}
+
+static const char *const text_files[] = {
+	"about", "capabilities", "sites", "replacements", "sessions", "events",
+};
+
+TEST(text_files_are_private_and_read_only)
+{
+	char path[64], byte;
+	struct stat st;
+	size_t i, n;
+	int fd;
+
+	for (i = 0; i < sizeof(text_files) / sizeof(*text_files); i++) {
+		snprintf(path, sizeof(path), FL_DIR "%s", text_files[i]);
+		ASSERT_EQ(0, stat(path, &st));
+		EXPECT_EQ(S_IFREG | 0600, st.st_mode);
+		EXPECT_EQ(0, st.st_uid);
+		fd = open(path, O_RDWR);
+		ASSERT_GE(fd, 0);
+		EXPECT_EQ(-1, write(fd, "x", 1));
+		for (n = 0; n < 20 && read(fd, &byte, 1) == 1; n++)
+			;
+		/* Nothing happened yet, and nobody is there. */
+		if (strcmp(text_files[i], "events") &&
+		    strcmp(text_files[i], "sessions"))
+			EXPECT_GT(n, 0);
+		EXPECT_GE(pread(fd, &byte, 1, 100000000), 0);
+		close(fd);
+	}
+}
+
+TEST(not_for_other_users)
+{
+	char path[64];
+	size_t i;
+
+	ASSERT_EQ(0, setuid(65534));
+	EXPECT_EQ(-1, session_open());
+	EXPECT_EQ(EACCES, errno);
+	for (i = 0; i < sizeof(text_files) / sizeof(*text_files); i++) {
+		snprintf(path, sizeof(path), FL_DIR "%s", text_files[i]);
+		EXPECT_EQ(-1, open(path, O_RDONLY));
+		EXPECT_EQ(EACCES, errno);
+	}
+}
+
+/* A file descriptor that was handed over does not help an unprivileged opener. */
+TEST(the_session_wants_capability)
+{
+	int fd;
+
+	ASSERT_EQ(0, syscall(SYS_setresuid, 0, 65534, 0));
+	fd = session_open();
+	EXPECT_EQ(-1, fd);
+	EXPECT_TRUE(errno == EACCES || errno == EPERM);
+}
+
+TEST_HARNESS_MAIN
