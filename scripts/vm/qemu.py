@@ -108,8 +108,10 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) ->
     """Run a machine to its end. GOOD means only that its script came to its end."""
     (folder / "qemu-command").write_text(shlex.join(options) + "\n")
     pulse = [time.monotonic()]
-    with subprocess.Popen(options, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=open(folder / "qemu.log", "wb"), preexec_fn=_die_with_parent) as machine:
+    with open(folder / "qemu.log", "wb") as errors, subprocess.Popen(
+        options, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+        preexec_fn=_die_with_parent,
+    ) as machine:
         reader = threading.Thread(target=_copy, args=(machine, folder / "output.txt", show, pulse))
         reader.start()
         try:

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finding packages and making archives, without a network and without a machine."""
+
+import os
+import stat
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from vm import cache, qemu
+from vm.initramfs import Archive, module_order
+from vm.kernels import candidates
+from vm.packages import host_mirrors
+from vm.tables import ARCHES, KERNELS, Ending, Trouble
+
+# Put together here, so that no file names a mirror.
+HOST = "http://" + "mirror.example"
+
+
+class KernelTest(unittest.TestCase):
+    NAMES = [
+        "linux-headers-6.1.0-9-amd64", "linux-headers-6.1.0-50-amd64", "linux-headers-6.1.0-50-common",
+        "linux-headers-6.1.0-50-rt-amd64", "linux-headers-6.1.0-50-cloud-amd64",
+        "linux-headers-6.12.95+deb12-amd64", "linux-headers-6.12.9+deb12-amd64", "linux-headers-6.12.95+deb12-arm64",
+    ]
+
+    def test_the_newest_of_a_series_comes_first(self) -> None:
+        arch = ARCHES["x86_64"]
+        self.assertEqual(candidates(self.NAMES, KERNELS["6.1"], arch), ["6.1.0-50-amd64", "6.1.0-9-amd64"])
+        self.assertEqual(candidates(self.NAMES, KERNELS["6.12"], arch),
+                         ["6.12.95+deb12-amd64", "6.12.9+deb12-amd64"])
+
+
+class MirrorTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.folder / "sources.list.d").mkdir()
+
+    def test_deb822(self) -> None:
+        (self.folder / "sources.list.d/debian.sources").write_text(
+            f"Types: deb\n# {HOST}/old/debian\nURIs: {HOST}/debian\nSuites: bookworm\nComponents: main\n\n"
+            f"Types: deb\nURIs: {HOST}/debian-security\nSuites: bookworm-security\nComponents: main\n"
+        )
+        self.assertEqual(host_mirrors(self.folder), {"main": f"{HOST}/debian", "security": f"{HOST}/debian-security"})
+
+    def test_one_line_format(self) -> None:
+        (self.folder / "sources.list").write_text(
+            f"deb [arch=amd64] {HOST}/debian/ bookworm main contrib\n# deb {HOST}/other sid main\n"
+        )
+        self.assertEqual(host_mirrors(self.folder), {"main": f"{HOST}/debian/"})
+
+    def test_no_mirror_is_said(self) -> None:
+        with self.assertRaises(Trouble) as caught:
+            host_mirrors(self.folder)
+        self.assertEqual(caught.exception.ending, Ending.USAGE)
+
+
+class CacheTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_a_folder_appears_whole_or_not_at_all(self) -> None:
+        target = self.folder / "x" / "kernel"
+        with self.assertRaises(RuntimeError), cache.new_folder(target) as half:
+            (half / "file").write_text("half")
+            raise RuntimeError
+        self.assertFalse(target.exists())
+        self.assertEqual(list(target.parent.iterdir()), [])
+        with cache.new_folder(target) as whole:
+            (whole / "file").write_text("whole")
+        self.assertEqual((target / "file").read_text(), "whole")
+
+    def test_the_environment_chooses_the_place(self) -> None:
+        os.environ["FAULTLINE_CACHE"] = str(self.folder)
+        self.addCleanup(os.environ.pop, "FAULTLINE_CACHE")
+        self.assertEqual(cache.root(), self.folder)
+
+
+class ArchiveTest(unittest.TestCase):
+    def test_another_program_can_read_it(self) -> None:
+        archive = Archive()
+        archive.add("lib/a/b.txt", b"hello")
+        archive.add("init", b"#!/bin/sh\n", executable=True)
+        self.assertEqual(archive.files["lib"][0], stat.S_IFDIR | 0o755)
+        if not (Path("/bin/busybox").exists()):
+            self.skipTest("busybox-static is not installed")
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["/bin/busybox", "cpio", "-id"], input=archive.bytes(), cwd=folder,
+                           check=True, capture_output=True)
+            self.assertEqual((Path(folder) / "lib/a/b.txt").read_text(), "hello")
+            self.assertTrue(os.access(Path(folder) / "init", os.X_OK))
+
+    def test_modules_come_after_what_they_need(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "modules.dep").write_text(
+                "kernel/c.ko.xz: kernel/b.ko.xz kernel/a.ko.xz\nkernel/b.ko.xz: kernel/a.ko.xz\nkernel/a.ko.xz:\n"
+            )
+            order = module_order(Path(folder), ("c", "built_in"))
+            self.assertEqual([f.name for f in order], ["a.ko.xz", "b.ko.xz", "c.ko.xz"])
+
+
+class MachineTest(unittest.TestCase):
+    """The endings, with a program in QEMU's place."""
+
+    def boot(self, shell: str, total: float = 20, quiet: float = 20) -> Ending:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            command = ["sh", "-c", shell.replace("DIR", name)]
+            return qemu.boot(command, folder, qemu.Bounds(total, quiet), show=False)
+
+    def test_good(self) -> None:
+        self.assertEqual(self.boot("echo end > DIR/status"), Ending.GOOD)
+
+    def test_lost(self) -> None:
+        self.assertEqual(self.boot("echo faultline 0 > DIR/status; kill -9 $$"), Ending.LOST)
+
+    def test_panic(self) -> None:
+        self.assertEqual(self.boot("echo '[ 1.0] Kernel panic - not syncing: x' > DIR/console.log"), Ending.PANIC)
+
+    def test_hang(self) -> None:
+        self.assertEqual(self.boot("exec sleep 60", quiet=0.5), Ending.HANG)
+
+    def test_timeout(self) -> None:
+        self.assertEqual(self.boot("while :; do echo alive; sleep 0.1; done", total=1), Ending.TIMEOUT)
+
+
+if __name__ == "__main__":
+    unittest.main()
