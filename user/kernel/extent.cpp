@@ -85,9 +85,9 @@ Extent::~Extent() {
 }
 
 void Extent::drop() {
-    for (char* at : {base_, other_})
-        ::mmap(at, file_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-               -1, 0);
+    for (char* at : {base_, other_}) // where it fails, map() will say so
+        (void)::mmap(at, file_bytes(), PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     file_.reset();
 }
 
@@ -114,7 +114,7 @@ Result<void> Extent::fresh() {
 
 std::uint64_t Extent::word(std::size_t page) const { return (generation_ << 32) | (page + 1); }
 
-Result<void> Extent::fill(const std::vector<bool>& hole, bool mapped) {
+Result<void> Extent::fill(const std::vector<bool>& hole, bool mapped) const {
     for (std::size_t page = 0; page < pages(); ++page) {
         if (page < hole.size() && hole[page])
             continue;

@@ -48,7 +48,7 @@ class Extent {
     Result<void> fresh();
     // Give each page a word of its own (see word()), except where `hole` is set. `mapped`: through
     // the mapping, so that the page table has entries; else by pwrite.
-    Result<void> fill(const std::vector<bool>& hole, bool mapped = true);
+    Result<void> fill(const std::vector<bool>& hole, bool mapped = true) const;
     void drop(); // unmap and close the file; the addresses stay reserved
 
     [[nodiscard]] std::size_t pages() const { return geometry_.pages(); }

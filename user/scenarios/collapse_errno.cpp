@@ -338,6 +338,7 @@ class CollapseErrno final : public CollapseExperiment {
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
+    all.reserve(std::size(rows));
     for (const Row& row : rows)
         all.push_back({.name = row.name,
                        .about = row.about,

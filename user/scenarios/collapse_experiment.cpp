@@ -154,7 +154,8 @@ Actor CollapseExperiment::handler() {
                 const std::uint64_t at = **event & ~(extent_->page_bytes() - 1);
                 if (at != reinterpret_cast<std::uintptr_t>(extent_->address(touch_)))
                     ++elsewhere;
-                const auto* page = reinterpret_cast<const void*>(at);
+                const char* page = extent_->address() +
+                                   (at - reinterpret_cast<std::uintptr_t>(extent_->address()));
                 const Result<void> given = userfaultfd_.zeropage(page, extent_->page_bytes());
                 if (!given && given.error().number == EEXIST)
                     (void)userfaultfd_.wake(page, extent_->page_bytes()).ok();
