@@ -11,6 +11,7 @@
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
 
 #include "sites.h"
@@ -136,27 +137,51 @@ static bool fl_sleeps_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
 	       armed->program.excluded_ms * (u64)NSEC_PER_MSEC;
 }
 
+struct fl_stack {
+	unsigned long entries[FL_STACK_DEPTH];
+	unsigned int nr;
+};
+
+static bool fl_stack_add(void *cookie, unsigned long address)
+{
+	struct fl_stack *stack = cookie;
+
+	stack->entries[stack->nr++] = address;
+	return stack->nr < FL_STACK_DEPTH;
+}
+
+/*
+ * Not stack_trace_save_tsk(): it leaves out the functions of .sched.text, and
+ * down_write() and mutex_lock() are there, the very names that we want.
+ */
+static void fl_stack_read(struct task_struct *task, struct fl_stack *stack)
+{
+	if (!fl_sym.arch_stack_walk || !fl_sym.put_task_stack ||
+	    !try_get_task_stack(task))
+		return;
+	fl_sym.arch_stack_walk(fl_stack_add, stack, task, NULL);
+	fl_sym.put_task_stack(task);
+}
+
 /* The functions the sleeper is in, innermost first, less the scheduler's. */
 static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 			    struct task_struct *task)
 {
 	static char name[KSYM_SYMBOL_LEN]; /* under name_lock */
 	static DEFINE_RAW_SPINLOCK(name_lock);
-	unsigned long entries[FL_STACK_DEPTH];
-	unsigned int nr = 0, i;
+	struct fl_stack stack = {};
 	unsigned long flags;
+	unsigned int i;
 	size_t len = 0;
 
-	if (fl_sym.stack_trace_save_tsk)
-		nr = fl_sym.stack_trace_save_tsk(task, entries,
-						 FL_STACK_DEPTH, 0);
+	fl_stack_read(task, &stack);
 	raw_spin_lock_irqsave(&name_lock, flags);
 	armed->excluded = 1;
 	armed->blocked_actor = actor - armed->actors;
 	armed->blocked[0] = '\0';
-	for (i = 0; i < nr; i++) {
-		sprint_symbol_no_offset(name, entries[i]);
-		if (strstr(name, "schedule"))
+	for (i = 0; i < stack.nr; i++) {
+		sprint_symbol_no_offset(name, stack.entries[i]);
+		if (strstr(name, "schedule") || strstr(name, "__switch_to"))
 			continue;
 		if (len + strlen(name) + 4 > sizeof(armed->blocked))
 			break;

@@ -32,8 +32,10 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "controls and sites can be limited to one calling function"),
 	FL_SYMBOL(ftrace_location, "function-sites",
 		  "enter and return sites on traceable functions"),
-	FL_SYMBOL(stack_trace_save_tsk, "blocked-stack",
+	FL_SYMBOL(arch_stack_walk, "blocked-stack",
 		  "an excluded order names the lock function"),
+	FL_SYMBOL(put_task_stack, "blocked-stack-pin",
+		  "the sleeper's stack stays while it is read"),
 	FL_SYMBOL(vma_interval_tree_iter_first, "iter_first_point_only",
 		  "this replacement can call the original"),
 };

@@ -6,6 +6,7 @@
 #include <linux/mm_types.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
+#include <linux/stacktrace.h>
 #include <linux/types.h>
 
 struct rb_root_cached;
@@ -21,10 +22,9 @@ struct fl_symbols {
 					   unsigned long *size,
 					   unsigned long *offset);
 	unsigned long (*ftrace_location)(unsigned long ip);
-	unsigned int (*stack_trace_save_tsk)(struct task_struct *task,
-					     unsigned long *store,
-					     unsigned int size,
-					     unsigned int skipnr);
+	void (*arch_stack_walk)(stack_trace_consume_fn consume, void *cookie,
+				struct task_struct *task, struct pt_regs *regs);
+	void (*put_task_stack)(struct task_struct *task);
 	struct vm_area_struct *(*vma_interval_tree_iter_first)(
 		struct rb_root_cached *root, unsigned long first,
 		unsigned long last);
