@@ -50,9 +50,16 @@ def command_run(arguments: argparse.Namespace) -> Ending:
     driver = arguments.command or _driver_command(arguments)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
                       qemu.Bounds(arguments.timeout, arguments.quiet), [], arguments.kernel)
-    if not arguments.command:
-        print(report.counts.lines())
+    # In a good run the driver's own last lines say the same, and are the last ones.
+    if not arguments.command and report.ending != Ending.GOOD:
+        print(_lines_of(report.ending, report.counts))
     return report.ending
+
+
+def _lines_of(ending: Ending, counts: Counts) -> str:
+    if ending != Ending.GOOD and counts.good:
+        counts.failed += 1  # the kernel log, or a machine that did not end well
+    return counts.lines()
 
 
 def _host_tests() -> tuple[Counts, bool]:
@@ -93,9 +100,7 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     print(f"  host tests and VM took {time.monotonic() - started:.0f} s")
     counts += report.counts
     ending = report.ending if report.ending != Ending.GOOD or good else Ending.FAILED
-    if ending != Ending.GOOD and counts.good:
-        counts.failed += 1  # the kernel log, or a machine that did not end well
-    print(counts.lines())
+    print(_lines_of(ending, counts))
     return ending
 
 

@@ -27,7 +27,9 @@ constexpr const char* exit_statuses =
 void add_module(CLI::App& command, Arguments& arguments) {
     command
         .add_option("--module", arguments.module,
-                    "faultline.ko (else: beside the driver, else the installed one)")
+                    "faultline.ko (else: beside the driver, else ../../kmod from there, as in the "
+                    "source tree, else the installed one)")
+        ->envname("FAULTLINE_MODULE")
         ->type_name("PATH");
 }
 

@@ -40,9 +40,10 @@ void parse_words(std::string_view text, std::map<int, std::string>& words) {
     while (!(text = after(text, "{")).empty()) {
         int number = 0;
         const std::string_view quoted = after(text, "\"");
-        if (!parse_number(text, number) || quoted.empty())
+        const std::size_t end = quoted.find('"');
+        if (!parse_number(text, number) || end == std::string_view::npos)
             return;
-        words[number] = std::string(quoted.substr(0, quoted.find('"')));
+        words[number] = std::string(quoted.substr(0, end));
     }
 }
 

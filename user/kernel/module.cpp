@@ -34,7 +34,7 @@ std::string beside_executable() {
     const std::filesystem::path here =
         std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
     for (const std::filesystem::path& candidate :
-         {here / "faultline.ko", here / "../kmod/faultline.ko"})
+         {here / "faultline.ko", here / "../../kmod/faultline.ko"})
         if (std::filesystem::exists(candidate, ignored))
             return candidate.string();
     return {};
@@ -82,7 +82,8 @@ Result<void> insert_by_name(kmod_ctx* context) {
     if (error == 0 || error == -EEXIST)
         return {};
     if (error == -ENOENT)
-        return Error::make(ENOENT, "no faultline.ko beside the driver, and none installed for this "
+        return Error::make(ENOENT, "no faultline.ko beside the driver or in ../../kmod from there, "
+                                   "and none installed for this "
                                    "kernel: give --module PATH");
     const std::string why = reason(-error);
     return Error::make(-error, why.empty() ? "load" : "load (" + why + ")", module_name);

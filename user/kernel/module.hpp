@@ -18,8 +18,8 @@ class Module {
     Module& operator=(Module&& other) noexcept;
     ~Module();
 
-    // Loads `path` if given; else faultline.ko beside the executable or in ../kmod from there; else
-    // by name, as modprobe does. Does nothing if a faultline module is loaded.
+    // Loads `path` if given; else faultline.ko beside the executable or in ../../kmod from there;
+    // else by name, as modprobe does. Does nothing if a faultline module is loaded.
     static Result<Module> load(const std::string& path = {});
     static bool loaded();
 

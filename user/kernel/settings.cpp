@@ -84,7 +84,7 @@ void drain(std::vector<Saved>& saved) {
     ::setsid();
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE})
         ::signal(number, SIG_IGN);
-    ::prctl(PR_SET_NAME, "fl-guardian");
+    ::prctl(PR_SET_NAME, "faultline-guard");
     // Through high numbers first: the two may lie at each other's place. Standard error stays.
     const int high_socket = ::fcntl(socket, F_DUPFD, 64);
     const int high_pidfd = ::fcntl(pidfd, F_DUPFD, 64);
