@@ -135,4 +135,30 @@ static inline int arrive(int session, unsigned int site)
 	return ioctl(session, FL_IOC_ARRIVE, &at) ? -1 : (int)at.end;
 }
 
+/* Until the module is unloaded, or the bound: 0, or -1 with errno. */
+static inline int module_unload(int ms)
+{
+	long long end = now_ms() + ms;
+
+	while (syscall(SYS_delete_module, "faultline", O_NONBLOCK)) {
+		/* In use, or what frees it has not run yet. */
+		if ((errno != EWOULDBLOCK && errno != EBUSY) || now_ms() > end)
+			return -1;
+		sleep_ms(5);
+	}
+	return 0;
+}
+
+static inline int module_load(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -1;
+	err = syscall(SYS_finit_module, fd, "", 0);
+	close(fd);
+	return err;
+}
+
 #endif /* FAULTLINE_SELFTESTS_COMMON_H */
