@@ -251,6 +251,12 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	struct fl_hook *hook;
 	int actor;
 
+	/*
+	 * An actor that exits takes part no more: it gives back what it has,
+	 * and a control that breaks that would break the kernel for all.
+	 */
+	if (current->flags & PF_EXITING)
+		return;
 	if (!regs || !in_task() || !READ_ONCE(armed->running))
 		return;
 	actor = fl_actor_of(armed, current);
