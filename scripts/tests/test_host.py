@@ -112,6 +112,9 @@ class MachineTest(unittest.TestCase):
     def test_good(self) -> None:
         self.assertEqual(self.boot("echo end > DIR/status"), Ending.GOOD)
 
+    def test_good_when_the_guest_waits_to_be_ended(self) -> None:
+        self.assertEqual(self.boot("echo end > DIR/status; exec sleep 60"), Ending.GOOD)
+
     def test_lost(self) -> None:
         self.assertEqual(self.boot("echo faultline 0 > DIR/status; kill -9 $$"), Ending.LOST)
 

@@ -27,12 +27,18 @@ mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
 while read -r module; do insmod "$module"; done < /modules
 mkdir /dev/faultline
+# Ports come up by themselves, a while after the modules are loaded.
+for i in $(seq 100); do
+	[ "$(cat /sys/class/virtio-ports/*/name | wc -l)" -ge PORTS ] && break
+	sleep 0.1
+done
 for port in /sys/class/virtio-ports/*; do
 	ln -s "/dev/${port##*/}" "/dev/faultline/$(cat "$port/name")"
 done
 sh /script < /dev/null > /dev/faultline/tty 2>&1
 echo end > /dev/faultline/status
-sync
+# The host ends the machine when it has read that.
+sleep 60
 poweroff -f
 """
 
@@ -98,11 +104,12 @@ def module_bytes(file: Path) -> bytes:
     raise Trouble(Ending.USAGE, f"{file}: unknown compression of a kernel module")
 
 
-def build(module: Path, programs: list[Path], script: str, modules: Path | None) -> bytes:
+def build(module: Path, programs: list[Path], script: str, modules: Path | None, ports: int) -> bytes:
+    """`ports`: how many side channels the machine has."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "tmp", "root"):
         archive.add_folder(folder)
-    archive.add("init", INIT.encode(), executable=True)
+    archive.add("init", INIT.replace("PORTS", str(ports)).encode(), executable=True)
     archive.add("script", script.encode())
     archive.add("bin/busybox", Path("/bin/busybox").read_bytes(), executable=True)
     stripped = module.with_suffix(".stripped.ko")

@@ -26,8 +26,10 @@ from .results import parse_status
 from .tables import Arch, Ending
 
 CHANNELS = ("json", "ktap", "selftests", "status")
+PORTS = len(CHANNELS) + 1  # and tty
 PR_SET_PDEATHSIG = 1
 PROBE_SECONDS = 15
+STOP_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,21 @@ def _sizes(folder: Path) -> tuple[int, ...]:
     )
 
 
+def _script_ended(folder: Path) -> bool:
+    status = folder / "status"
+    return status.exists() and parse_status(status.read_text(errors="replace")).ended
+
+
+def _stop(machine: "subprocess.Popen[bytes]") -> None:
+    """The guest's word came, and the guest waits. Powering off by itself it could be faster than
+    QEMU's main loop, and its last words would be lost."""
+    machine.terminate()
+    try:
+        machine.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        machine.kill()
+
+
 def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pulse: list[float]) -> Ending | None:
     """Until it ends by itself (None) or a bound is hit."""
     start = time.monotonic()
@@ -96,6 +113,9 @@ def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pul
         except subprocess.TimeoutExpired:
             pass
         now = time.monotonic()
+        if _script_ended(folder):
+            _stop(machine)
+            return None
         if (latest := _sizes(folder)) != sizes:
             sizes, pulse[0] = latest, now
         if now - start > bounds.total:
@@ -124,9 +144,7 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) ->
         return Ending.PANIC
     if ending is not None:
         return ending
-    status = folder / "status"
-    ended = status.exists() and parse_status(status.read_text(errors="replace")).ended
-    return Ending.GOOD if ended else Ending.LOST
+    return Ending.GOOD if _script_ended(folder) else Ending.LOST
 
 
 def accelerator(arch: Arch, image: Path) -> str:

@@ -111,7 +111,7 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: 
     folder = new_folder(f"{label}-{arch.name}")
     archive = folder / "initramfs"
     archive.write_bytes(
-        initramfs.build(module, [faultline, *programs], script(driver, names), kernel.modules)
+        initramfs.build(module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS)
     )
     accel = qemu.accelerator(arch, kernel.image)
     (folder / "versions.json").write_text(json.dumps({
