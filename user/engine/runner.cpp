@@ -227,17 +227,21 @@ class VariantRunner {
         return true;
     }
 
+    // What the module says of a forced order cannot be talked up, only down.
+    [[nodiscard]] bool overlapped(const Run& run) const {
+        const std::optional<bool> observed = experiment_->overlapped(run);
+        return variant_.forced ? run.overlapped() && observed.value_or(true)
+                               : observed.value_or(run.overlapped());
+    }
+
     void count(const Run& run, const Outcome& outcome) {
         Counts& counts = report_.counts;
         ++counts.runs;
-        std::optional<bool> overlapped;
-        if (!variant_.forced)
-            overlapped = experiment_->overlapped(run);
         if (run.excluded()) {
             ++counts.excluded;
             if (report_.blocked.empty())
                 report_.blocked = blocked_text(run.result());
-        } else if (overlapped.value_or(run.overlapped())) {
+        } else if (overlapped(run)) {
             ++counts.overlaps;
         }
         for (std::size_t i = 0; i < report_.control_hits.size(); ++i)

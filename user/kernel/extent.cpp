@@ -186,6 +186,12 @@ Result<std::uint64_t> Extent::free_blocks() const {
     return static_cast<std::uint64_t>(system.f_bfree);
 }
 
+void Extent::populate(const char* page) const {
+    // Not a load: where another actor truncates as it likes, that would be a SIGBUS.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): madvise() takes no const
+    (void)::madvise(const_cast<char*>(page), page_bytes(), MADV_POPULATE_READ);
+}
+
 int Extent::collapse(const char* mapping) const {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): madvise() takes no const
     return ::madvise(const_cast<char*>(mapping), bytes(), MADV_COLLAPSE) == 0 ? 0 : errno;

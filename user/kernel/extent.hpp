@@ -77,6 +77,8 @@ class Extent {
     // Of the file system; right even when there is no file.
     [[nodiscard]] Result<std::uint64_t> free_blocks() const;
 
+    // Map one page of a mapping, as a load would; nothing if the file has been truncated.
+    void populate(const char* page) const;
     // madvise(MADV_COLLAPSE) of the extent through a mapping: 0, or the errno.
     [[nodiscard]] int collapse(const char* mapping) const;
     [[nodiscard]] int collapse() const { return collapse(base_); }

@@ -88,8 +88,7 @@ Actor CollapseExperiment::collapser(const char* mapping, Actor::Kind kind) {
                 // A page table for the mapping, or there is nothing to map the huge page into.
                 const auto present = std::find(hole_.begin(), hole_.end(), false);
                 if (present != hole_.end())
-                    (void)*static_cast<const volatile char*>(mapping + (present - hole_.begin()) *
-                                                                           extent_->page_bytes());
+                    extent_->populate(mapping + (present - hole_.begin()) * extent_->page_bytes());
                 if (!me.at("start"))
                     return;
                 me.report(slot_errno, extent_->collapse(mapping));

@@ -228,6 +228,12 @@ TEST_F(RunnerTest, AnUnforcedVariantSaysItselfWhatOverlapped) {
     EXPECT_EQ(run().verdict, Verdict::miss) << "a forced window is the module's to judge";
 }
 
+TEST_F(RunnerTest, AForcedOrderInWhichNothingAroseIsNoOverlap) {
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    plan.overlapped = false;
+    EXPECT_EQ(run().verdict, Verdict::miss);
+}
+
 TEST_F(RunnerTest, OwnFaultsAreErrors) {
     plan.begun = Error::make(ENOMEM, "mmap");
     EXPECT_EQ(run().verdict, Verdict::error);
