@@ -488,6 +488,27 @@ TEST_F(engine, a_killed_actor_leaves_its_hold)
 	}
 }
 
+/* What it gives back is not skipped, replaced or held. */
+TEST_F(engine, an_actor_that_exits_takes_part_no_more)
+{
+	int site, go, status;
+	pid_t child;
+
+	site = add_site(&self->p, 0, FL_SITE_ENTER, "exit_files");
+	add_control(&self->p, FL_CONTROL_SKIP, "exit_files");
+	ARM();
+	child = child_start(_metadata, self->session, self->file, grow, &go);
+	ASSERT_EQ(0, bind_actor(self->session, 0, child));
+	RUN();
+	ASSERT_EQ(1, write(go, "x", 1));
+	status = child_status(child, LONG_MS);
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.sites[site].hits);
+	EXPECT_EQ(0, self->r.control_hits[0]);
+	close(go);
+}
+
 /* The rude way out: nobody disarms. The module stays until the actor has left it, then goes. */
 TEST_F(engine, closing_the_session_undoes_everything)
 {
