@@ -16,45 +16,193 @@
 #error "faultline needs CONFIG_DYNAMIC_FTRACE, KPROBES, KALLSYMS and DEBUG_FS"
 #endif
 
-#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
-
 /*
- * At a hooked entry: where the caller goes on. On x86-64 the return address is
- * on top of the stack, and ftrace hands out the stack pointer as it was there
- * (ftrace_regs_caller in arch/x86/kernel/ftrace_64.S).
+ * At a hooked entry: the registers of the traced function, as ftrace hands them
+ * out and takes them back.
+ *
+ *	fl_entry_usable()	are they all there?
+ *	fl_entry_ip()		where the traced function goes on, with a setter
+ *	fl_entry_caller()	its return address, with a setter
+ *	fl_entry_set_value()	what it returns, if it is not run
+ *
+ * arm64 has no pt_regs at function entries since 26299b3f6ba2 (v6.3); all
+ * others have them if asked with SAVE_REGS. struct ftrace_regs became opaque
+ * with e4cf33ca4812 (v6.13).
  */
-static inline unsigned long *fl_return_slot(struct pt_regs *regs)
+#ifndef arch_ftrace_regs
+#define arch_ftrace_regs(fregs) (fregs)
+#endif
+
+#if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
+
+#define FL_OPS_FLAGS FTRACE_OPS_FL_SAVE_REGS
+
+static inline bool fl_entry_usable(struct ftrace_regs *fregs)
 {
-	return (unsigned long *)regs->sp;
+	return ftrace_get_regs(fregs) != NULL;
 }
 
-/* What stubs_x86.S pushed, lowest address first; it depends on this order. */
+static inline unsigned long fl_entry_ip(struct ftrace_regs *fregs)
+{
+	return instruction_pointer(ftrace_get_regs(fregs));
+}
+
+static inline void fl_entry_set_ip(struct ftrace_regs *fregs, unsigned long ip)
+{
+	instruction_pointer_set(ftrace_get_regs(fregs), ip);
+}
+
+static inline void fl_entry_set_value(struct ftrace_regs *fregs, u64 value)
+{
+	regs_set_return_value(ftrace_get_regs(fregs), value);
+}
+
+static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
+{
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+#if defined(CONFIG_X86_64)
+	/* On top of the stack; see ftrace_regs_caller. */
+	return (unsigned long *)regs->sp;
+#elif defined(CONFIG_ARM64)
+	return (unsigned long *)&regs->regs[30];
+#elif defined(CONFIG_PPC64)
+	return &regs->link;
+#elif defined(CONFIG_S390)
+	return &regs->gprs[14];
+#else
+#error "faultline: where is the return address at a function's entry?"
+#endif
+}
+
+#elif defined(CONFIG_ARM64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+
+#define FL_OPS_FLAGS 0
+
+static inline bool fl_entry_usable(struct ftrace_regs *fregs)
+{
+	return true;
+}
+
+static inline unsigned long fl_entry_ip(struct ftrace_regs *fregs)
+{
+	return arch_ftrace_regs(fregs)->pc;
+}
+
+static inline void fl_entry_set_ip(struct ftrace_regs *fregs, unsigned long ip)
+{
+	arch_ftrace_regs(fregs)->pc = ip;
+}
+
+static inline void fl_entry_set_value(struct ftrace_regs *fregs, u64 value)
+{
+	arch_ftrace_regs(fregs)->regs[0] = value;
+}
+
+static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
+{
+	return &arch_ftrace_regs(fregs)->lr;
+}
+
+#else
+#error "faultline: ftrace gives no registers here (DYNAMIC_FTRACE_WITH_REGS or _ARGS)"
+#endif
+
+static inline unsigned long fl_entry_caller(struct ftrace_regs *fregs)
+{
+	return *fl_entry_caller_slot(fregs);
+}
+
+static inline void fl_entry_set_caller(struct ftrace_regs *fregs,
+				       unsigned long caller)
+{
+	*fl_entry_caller_slot(fregs) = caller;
+}
+
+/*
+ * What stubs_<arch>.S saved, lowest address first; it depends on this order.
+ * `value` is the register that carries the return value.
+ */
+#if defined(CONFIG_X86_64)
+
 struct fl_enter_regs {
-	unsigned long bp, r11, r10, r9, r8, cx, dx, si, di, ax;
-	unsigned long go_on; /* where the stub returns to */
+	unsigned long bp, r11, r10, r9, r8, cx, dx, si, di;
+	unsigned long value; /* rax */
+	unsigned long go_on; /* where the stub goes on */
 };
 
 struct fl_return_regs {
-	unsigned long dx, ax;
+	unsigned long dx;
+	unsigned long value; /* rax */
 	unsigned long go_on;
 };
 
-static inline void fl_enter_set_value(struct fl_enter_regs *regs, u64 value)
-{
-	regs->ax = value;
-}
+#elif defined(CONFIG_ARM64)
 
-static inline u64 fl_return_value(const struct fl_return_regs *regs)
-{
-	return regs->ax;
-}
+struct fl_enter_regs {
+	unsigned long value; /* x0 */
+	unsigned long x1_to_x8[8];
+	unsigned long go_on;
+};
 
-/* hooks.c; called by stubs_x86.S alone. */
-void fl_enter(struct fl_enter_regs *regs);
-void fl_return(struct fl_return_regs *regs);
+struct fl_return_regs {
+	unsigned long value; /* x0 */
+	unsigned long x1;
+	unsigned long go_on;
+};
+
+#elif defined(CONFIG_PPC64)
+
+struct fl_enter_regs {
+	unsigned long value; /* r3 */
+	unsigned long r4_to_r10[7];
+	unsigned long toc; /* r2 */
+	unsigned long go_on;
+};
+
+struct fl_return_regs {
+	unsigned long value; /* r3 */
+	unsigned long r4;
+	unsigned long toc; /* r2, for the caller */
+	unsigned long go_on;
+};
+
+#elif defined(CONFIG_S390)
+
+struct fl_enter_regs {
+	unsigned long value; /* r2 */
+	unsigned long r3_to_r6[4];
+	unsigned long r14;
+	unsigned long go_on;
+};
+
+struct fl_return_regs {
+	unsigned long value; /* r2 */
+	unsigned long r3;
+	unsigned long go_on;
+};
 
 #else
-#error "faultline: no hook and stub for this architecture; see CONTRIBUTING.md"
+#error "faultline: no stubs for this architecture; see CONTRIBUTING.md"
 #endif
+
+/*
+ * On ppc64 a module has a table of contents (TOC, r2) of its own, and a call
+ * within the kernel counts on r2 to be as before. So what passes through module
+ * code must enter and return by the stubs, which change r2 and change it back.
+ */
+#if defined(CONFIG_PPC64)
+#define FL_HAS_TOC 1
+#define fl_regs_toc(regs) ((regs)->toc)
+#define fl_regs_set_toc(regs, value) ((regs)->toc = (value))
+#else
+#define FL_HAS_TOC 0
+#define fl_regs_toc(regs) ((void)(regs), 0UL)
+#define fl_regs_set_toc(regs, value) ((void)(regs), (void)(value))
+#endif
+
+/* hooks.c; called by stubs_<arch>.S alone. */
+void fl_enter(struct fl_enter_regs *regs);
+void fl_return(struct fl_return_regs *regs);
 
 #endif /* FAULTLINE_COMPAT_H */

@@ -32,6 +32,7 @@ struct fl_frame {
 	u32 corruptions; /* controls to apply on return */
 	unsigned long go_on; /* where the entry stub goes on */
 	unsigned long caller; /* the return address taken away; 0 if none */
+	unsigned long toc; /* r2 of the traced function, where there is one */
 	bool skip;
 	u64 value; /* for skip */
 };
@@ -111,8 +112,9 @@ void fl_enter(struct fl_enter_regs *regs)
 	struct fl_frame *frame = fl_frame_innermost();
 
 	regs->go_on = frame->go_on;
+	frame->toc = fl_regs_toc(regs);
 	if (frame->skip)
-		fl_enter_set_value(regs, frame->value);
+		regs->value = frame->value;
 	fl_hold_all(frame->armed, frame->enter_sites);
 	if (!frame->caller)
 		fl_frame_free(frame);
@@ -125,10 +127,11 @@ void fl_return(struct fl_return_regs *regs)
 	u32 bits, hold = 0;
 
 	regs->go_on = frame->caller;
+	fl_regs_set_toc(regs, frame->toc);
 	for (bits = frame->corruptions; bits; bits &= bits - 1)
 		fl_corrupt_byte(armed->program.controls[__ffs(bits)].value);
 	for (bits = frame->return_sites; bits; bits &= bits - 1)
-		if (fl_site_reached(armed, __ffs(bits), fl_return_value(regs)))
+		if (fl_site_reached(armed, __ffs(bits), regs->value))
 			hold |= BIT(__ffs(bits));
 	fl_hold_all(armed, hold);
 	fl_frame_free(frame);
@@ -208,38 +211,55 @@ static unsigned long fl_divert_to(struct fl_armed *armed, int control)
 	return armed->controls[control].replacement;
 }
 
+/* The stay begins: note what it is for, and take the return address if need be. */
+static struct fl_frame *fl_frame_begin(struct fl_armed *armed, int actor,
+				       const struct fl_demand *demand,
+				       bool returns, struct ftrace_regs *fregs)
+{
+	struct fl_frame *frame = fl_frame_new(armed, actor);
+
+	if (!frame)
+		return NULL;
+	frame->enter_sites = demand->enter_sites;
+	frame->return_sites = demand->return_sites;
+	frame->corruptions = demand->corruptions;
+	frame->go_on = fl_divert_to(armed, demand->divert) ?:
+		       fl_entry_ip(fregs);
+	if (returns) {
+		frame->caller = fl_entry_caller(fregs);
+		fl_entry_set_caller(fregs, (unsigned long)fl_return_stub);
+	}
+	return frame;
+}
+
 static void fl_hook_act(struct fl_armed *armed, int actor,
-			const struct fl_demand *demand, struct pt_regs *regs)
+			const struct fl_demand *demand,
+			struct ftrace_regs *fregs)
 {
 	unsigned long divert = fl_divert_to(armed, demand->divert);
 	bool skip = divert == (unsigned long)fl_skip_stub;
+	bool through_module = FL_HAS_TOC && divert && !skip;
+	bool returns = demand->return_sites || demand->corruptions ||
+		       through_module;
 	struct fl_frame *frame = NULL;
 
-	if (demand->enter_sites || demand->return_sites || demand->corruptions)
-		frame = fl_frame_new(armed, actor);
-	if (frame) {
-		frame->enter_sites = demand->enter_sites;
-		frame->return_sites = demand->return_sites;
-		frame->corruptions = demand->corruptions;
-		frame->go_on = divert ?: instruction_pointer(regs);
-	}
+	if (demand->enter_sites || returns)
+		frame = fl_frame_begin(armed, actor, demand, returns, fregs);
+	if (through_module && !frame)
+		return;
 	if (skip) {
 		u64 value = armed->program.controls[demand->divert].value;
 
-		regs_set_return_value(regs, value);
+		fl_entry_set_value(fregs, value);
 		if (frame) {
 			frame->skip = true;
 			frame->value = value;
 		}
 	}
-	if (frame && (demand->return_sites || demand->corruptions)) {
-		frame->caller = *fl_return_slot(regs);
-		*fl_return_slot(regs) = (unsigned long)fl_return_stub;
-	}
-	if (frame && demand->enter_sites)
-		instruction_pointer_set(regs, (unsigned long)fl_enter_stub);
+	if (frame && (demand->enter_sites || (FL_HAS_TOC && returns)))
+		fl_entry_set_ip(fregs, (unsigned long)fl_enter_stub);
 	else if (divert)
-		instruction_pointer_set(regs, divert);
+		fl_entry_set_ip(fregs, divert);
 }
 
 static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
@@ -247,7 +267,6 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 {
 	struct fl_armed *armed = container_of(ops, struct fl_armed, ops);
 	struct fl_demand demand = { .divert = -1 };
-	struct pt_regs *regs = ftrace_get_regs(fregs);
 	struct fl_hook *hook;
 	int actor;
 
@@ -257,7 +276,7 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	 */
 	if (current->flags & PF_EXITING)
 		return;
-	if (!regs || !in_task() || !READ_ONCE(armed->running))
+	if (!fl_entry_usable(fregs) || !in_task() || !READ_ONCE(armed->running))
 		return;
 	actor = fl_actor_of(armed, current);
 	if (actor < 0)
@@ -271,7 +290,7 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 		return;
 	fl_demand_controls(armed, hook->controls, actor, parent_ip, &demand);
 	fl_demand_sites(armed, hook->sites, actor, parent_ip, &demand);
-	fl_hook_act(armed, actor, &demand, regs);
+	fl_hook_act(armed, actor, &demand, fregs);
 }
 
 int fl_hooks_arm(struct fl_armed *armed)
@@ -283,7 +302,7 @@ int fl_hooks_arm(struct fl_armed *armed)
 	if (!armed->nr_hooks)
 		return 0;
 	armed->ops.func = fl_hook_hit;
-	armed->ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY |
+	armed->ops.flags = FL_OPS_FLAGS | FTRACE_OPS_FL_IPMODIFY |
 			   FTRACE_OPS_FL_PERMANENT;
 	for (i = 0; i < armed->nr_hooks; i++) {
 		struct fl_hook *hook = &armed->hooks[i];
