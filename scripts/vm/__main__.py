@@ -22,12 +22,17 @@ from .tables import (
     LINT_PACKAGES,
     Ending,
     Trouble,
+    arch_packages,
 )
 
 CHANNELS = "--json /dev/faultline/json --ktap /dev/faultline/ktap"
 
 
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
+    """The kernel that was asked for, and on the host what it takes to build for it and to boot it."""
+    arch = ARCHES[arguments.arch]
+    series = KERNELS.get(arguments.kernel, KERNELS[DEFAULT_KERNEL])
+    packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, series)})
     if arguments.kimage:
         if not arguments.kdir:
             raise Trouble(Ending.USAGE, "KIMAGE= needs KDIR=, the kernel's build folder")
@@ -36,7 +41,7 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
         release = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "own"
         return kernels.UnpackedKernel(release, Path(arguments.kimage).resolve(),
                                       Path(arguments.kdir).resolve(), None, {})
-    return kernels.stock(arguments.kernel, ARCHES[arguments.arch], update=arguments.update)
+    return kernels.stock(arguments.kernel, arch, update=arguments.update)
 
 
 def _driver_command(arguments: argparse.Namespace) -> str:
@@ -45,7 +50,6 @@ def _driver_command(arguments: argparse.Namespace) -> str:
 
 
 def command_run(arguments: argparse.Namespace) -> Ending:
-    packages.ensure_host(HOST_PACKAGES)
     kernel = _kernel(arguments)
     driver = arguments.command or _driver_command(arguments)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
@@ -90,12 +94,12 @@ def command_check(arguments: argparse.Namespace) -> Ending:
 
 def command_test(arguments: argparse.Namespace) -> Ending:
     """Host unit tests, then one VM: every scenario, shortly, and all selftests."""
-    packages.ensure_host(HOST_PACKAGES)
+    kernel = _kernel(arguments)
+    arch = ARCHES[arguments.arch]
     started = time.monotonic()
     counts, good = _host_tests()
-    programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests")
-    kernel = kernels.stock(arguments.kernel, ARCHES[arguments.arch], update=arguments.update)
-    report = runs.run(ARCHES[arguments.arch], kernel, _driver_command(arguments),
+    programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
+    report = runs.run(arch, kernel, _driver_command(arguments),
                       qemu.Bounds(arguments.timeout, arguments.quiet), programs, f"{arguments.kernel}-test")
     print(f"  host tests and VM took {time.monotonic() - started:.0f} s")
     counts += report.counts

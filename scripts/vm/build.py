@@ -6,16 +6,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import cache, sysroot, toolchain
 from .packages import say
-from .tables import Ending, Trouble
+from .tables import ARCHES, DEFAULT_ARCH, Arch, Ending, Kernel, Trouble
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
 JOBS = f"-j{os.cpu_count() or 1}"
 
 
-def _make(command: list[str], what: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+def _make(command: list[str], what: str, environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800, env=environment)
     if done.returncode != 0:
         raise Trouble(Ending.BUILD, f"{what} does not build:\n{(done.stdout + done.stderr)[-6000:]}")
 
@@ -39,35 +40,63 @@ def module_command(headers: Path, folder: Path, *arguments: str) -> list[str]:
             *arguments, "modules"]
 
 
-def module(headers: Path, release: str) -> Path:
-    """faultline.ko. Kbuild builds in the source folder, so each kernel gets a copy of its own."""
+def module(headers: Path, release: str, kernel: Kernel | None = None) -> Path:
+    """faultline.ko. Kbuild builds in the source folder, so each kernel gets a copy of its own.
+    `kernel`: built in the root folder of its toolchain, if it has one."""
     say(f"building the module for {release}")
     folder = BUILD / release / "kmod"
     sources = [f for f in (TOP / "kmod").iterdir() if f.suffix in {".c", ".h", ".S"} or f.name == "Kbuild"]
     _copy_changed([f for f in sources if not f.name.endswith(".mod.c")], folder)
-    _make(module_command(headers, folder), "the module")
+    command = module_command(headers, folder)
+    if kernel and kernel.toolchain:
+        command = toolchain.command(kernel, [cache.root(), BUILD], command)
+    _make(command, "the module")
     return folder / "faultline.ko"
 
 
-def user_folder() -> Path:
-    return BUILD / "user"
+def user_folder(arch: Arch = ARCHES[DEFAULT_ARCH]) -> Path:
+    return BUILD / ("user" if arch.native else f"user-{arch.debian}")
 
 
-def user() -> Path:
-    """The driver and its unit tests."""
-    say("building the driver")
-    folder = user_folder()
+def _cross_options(arch: Arch) -> list[str]:
+    """For CMake: the compiler, and libraries from the architecture's own packages."""
+    root = sysroot.folder(arch)
+    return [
+        "-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={arch.triplet.split('-')[0]}",
+        f"-DCMAKE_CXX_COMPILER={arch.triplet}-g++-12", f"-DCMAKE_LIBRARY_ARCHITECTURE={arch.triplet}",
+        f"-DCMAKE_PREFIX_PATH={root}/usr", f"-DCMAKE_FIND_ROOT_PATH={root};/usr/{arch.triplet}",
+        "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY", "-DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY",
+        "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY", "-DBUILD_TESTING=OFF",
+        # Libraries of libraries, and those with a different place than in the cross compiler's root.
+        f"-DCMAKE_EXE_LINKER_FLAGS=-Wl,-rpath-link,{root}/lib/{arch.triplet}:{root}/usr/lib/{arch.triplet}",
+    ]
+
+
+def user(arch: Arch = ARCHES[DEFAULT_ARCH]) -> Path:
+    """The driver, and for the host's architecture its unit tests."""
+    say("building the driver" + ("" if arch.native else f" for {arch.debian}"))
+    folder = user_folder(arch)
+    environment = dict(os.environ)
+    if not arch.native:
+        root = sysroot.folder(arch)
+        environment["PKG_CONFIG_LIBDIR"] = f"{root}/usr/lib/{arch.triplet}/pkgconfig:{root}/usr/share/pkgconfig"
+        environment["PKG_CONFIG_SYSROOT_DIR"] = str(root)
     if not (folder / "Makefile").exists():
-        _make(["cmake", "-S", str(TOP / "user"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"],
-              "the driver")
-    _make(["cmake", "--build", str(folder), JOBS], "the driver")
+        options = [] if arch.native else _cross_options(arch)
+        _make(["cmake", "-S", str(TOP / "user"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", *options],
+              "the driver", environment)
+    _make(["cmake", "--build", str(folder), JOBS], "the driver", environment)
     return folder / "faultline"
 
 
-def selftests(kselftest: Path) -> list[Path]:
-    say("building the selftests")
-    _make(["make", JOBS, "-C", str(TOP / "selftests"), f"KSELFTEST={kselftest}"], "selftests")
-    return sorted(f for f in (TOP / "selftests").glob("*_test") if os.access(f, os.X_OK))
+def selftests(kselftest: Path, arch: Arch = ARCHES[DEFAULT_ARCH]) -> list[Path]:
+    say("building the selftests" + ("" if arch.native else f" for {arch.debian}"))
+    folder = BUILD / f"selftests-{arch.debian}"
+    folder.mkdir(parents=True, exist_ok=True)
+    compiler = [] if arch.native else [f"CC={arch.triplet}-gcc-12"]
+    _make(["make", JOBS, "-C", str(TOP / "selftests"), f"KSELFTEST={kselftest}", f"OUTPUT={folder}", *compiler],
+          "selftests")
+    return sorted(f for f in folder.glob("*_test") if os.access(f, os.X_OK))
 
 
 def commit() -> str:

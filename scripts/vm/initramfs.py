@@ -8,7 +8,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .tables import Ending, Trouble
+from . import sysroot
+from .tables import Arch, Ending, Trouble
 
 # What carries the side channels, where the kernel has it as modules.
 CHANNEL_MODULES = ("virtio_pci", "virtio_console")
@@ -64,13 +65,11 @@ class Archive:
     def add_folder(self, name: str) -> None:
         self.files.setdefault(name, (stat.S_IFDIR | 0o755, b""))
 
-    def add_program(self, program: Path) -> None:
+    def add_program(self, program: Path, arch: Arch) -> None:
         """A program into /bin, with the shared libraries that it loads."""
         self.add(f"bin/{program.name}", program.read_bytes(), executable=True)
-        # ldd fails on a static program; then there is nothing to add.
-        done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
-        for library in re.findall(r"(/\S+) \(0x", done.stdout):
-            self.add(library.lstrip("/"), Path(library).read_bytes(), executable=True)
+        for name, file in sysroot.libraries(program, arch).items():
+            self.add(name.lstrip("/"), file.read_bytes(), executable=True)
 
     def bytes(self) -> bytes:
         entries = [
@@ -104,19 +103,19 @@ def module_bytes(file: Path) -> bytes:
     raise Trouble(Ending.USAGE, f"{file}: unknown compression of a kernel module")
 
 
-def build(module: Path, programs: list[Path], script: str, modules: Path | None, ports: int) -> bytes:
+def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: Path | None, ports: int) -> bytes:
     """`ports`: how many side channels the machine has."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "tmp", "root"):
         archive.add_folder(folder)
     archive.add("init", INIT.replace("PORTS", str(ports)).encode(), executable=True)
     archive.add("script", script.encode())
-    archive.add("bin/busybox", Path("/bin/busybox").read_bytes(), executable=True)
+    archive.add("bin/busybox", sysroot.resolve(sysroot.folder(arch), "/bin/busybox").read_bytes(), executable=True)
     stripped = module.with_suffix(".stripped.ko")
-    subprocess.run(["strip", "--strip-debug", "-o", str(stripped), str(module)], check=True)
+    subprocess.run([sysroot.tool(arch, "strip"), "--strip-debug", "-o", str(stripped), str(module)], check=True)
     archive.add("lib/faultline.ko", stripped.read_bytes())
     for program in programs:
-        archive.add_program(program)
+        archive.add_program(program, arch)
     names = []
     for file in module_order(modules, CHANNEL_MODULES) if modules else []:
         name = f"lib/modules/{file.name.removesuffix('.xz')}"

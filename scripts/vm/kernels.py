@@ -17,12 +17,17 @@ class UnpackedKernel:
     release: str  # as uname -r says it
     image: Path
     headers: Path  # KDIR
-    modules: Path | None  # lib/modules/RELEASE; None: a user's own kernel
+    modules: Path | None  # lib/modules/RELEASE; None: all that is needed is built in
     packages: dict[str, str]  # name: version
+    series: Kernel | None = None  # None: a user's own kernel
 
 
 def version_key(name: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", name))
+
+
+def flavour(kernel: Kernel, arch: Arch) -> str:
+    return kernel.flavours.get(arch.name, arch.flavour)
 
 
 def candidates(names: list[str], kernel: Kernel, arch: Arch) -> list[str]:
@@ -32,7 +37,7 @@ def candidates(names: list[str], kernel: Kernel, arch: Arch) -> list[str]:
         release = name.removeprefix("linux-headers-")
         if (
             name.startswith(kernel.headers_prefix)
-            and release.endswith("-" + arch.flavour)
+            and release.endswith("-" + flavour(kernel, arch))
             and not re.search(r"-(rt|cloud)-", release)
         ):
             found.append(release)
@@ -47,7 +52,8 @@ def wanted_packages(apt: Apt, release: str, arch: Arch) -> list[str] | None:
     kbuild = [p for p in parts if p.startswith("linux-kbuild-")]
     images = [
         f"{name}:{arch.debian}"
-        for name in (f"linux-image-{release}-unsigned", f"linux-image-{release}")
+        # From 7.x on the image has a package of its own.
+        for name in (f"linux-binary-{release}", f"linux-image-{release}-unsigned", f"linux-image-{release}")
         if apt.version(f"{name}:{arch.debian}")
     ]
     if not (common and kbuild and images):
@@ -60,21 +66,28 @@ def _relocate(folder: Path, target: Path) -> None:
     """The Makefiles of headers packages name /usr/src: make them name the place they end up in."""
     for makefile in folder.glob("usr/src/linux-headers-*/Makefile"):
         text = makefile.read_text()
-        makefile.write_text(text.replace("include /usr/src/", f"include {target}/usr/src/"))
+        makefile.write_text(re.sub(r"^(include |KBUILD_OUTPUT=)/usr/src/", rf"\g<1>{target}/usr/src/", text, flags=re.M))
+
+
+def _image(folder: Path, release: str, arch: Arch) -> Path:
+    new = folder / "usr/lib/modules" / release / "vmlinuz"
+    return new if new.exists() else folder / "boot" / f"{arch.image}-{release}"
 
 
 def _find(series: str, arch: Arch) -> UnpackedKernel | None:
     """The newest unpacked kernel of the series."""
-    pattern = f"kernels/{series}-{arch.name}-*/kernel.json"
+    pattern = f"kernels/{series}-{arch.name}-[0-9]*/kernel.json"
     for record in sorted(cache.root().glob(pattern), key=lambda p: version_key(p.parent.name), reverse=True):
         facts = json.loads(record.read_text())
         folder, release = record.parent, facts["release"]
+        modules = folder / "lib/modules" / release
         return UnpackedKernel(
             release=release,
-            image=folder / "boot" / f"{arch.image}-{release}",
+            image=_image(folder, release, arch),
             headers=folder / "usr/src" / f"linux-headers-{release}",
-            modules=folder / "lib/modules" / release,
+            modules=modules if (modules / "modules.dep").exists() else None,
             packages=facts["packages"],
+            series=KERNELS[series],
         )
     return None
 
@@ -108,6 +121,8 @@ def stock(series: str, arch: Arch, update: bool = False) -> UnpackedKernel:
     """From the cache, else from the mirror. If the mirror fails, an older one from the cache."""
     if series not in KERNELS:
         raise Trouble(Ending.USAGE, f"no kernel {series}; there are {', '.join(KERNELS)}")
+    if arch.name in KERNELS[series].lacks:
+        raise Trouble(Ending.USAGE, f"no kernel {series} for {arch.name}: {KERNELS[series].lacks[arch.name]}")
     with cache.locked():
         found = _find(series, arch)
         if found and not update:

@@ -7,6 +7,7 @@ cache. The host's apt configuration is read for its mirrors and its archive keys
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from . import cache
 from .tables import Ending, Trouble
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# A mirror that lags behind is better than none. Signatures are checked all the same.
+STALE_IS_FINE = "Acquire::Check-Valid-Until"
 ATTEMPTS = 4
 PAUSE_SECONDS = 10  # between attempts; doubles
 
@@ -28,10 +31,13 @@ def _run(command: list[str], **options: object) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def _retry(command: list[str], what: str, cwd: Path | None = None) -> None:
-    """Mirrors are now and then half synchronised: try again before giving up."""
+def retry(command: list[str], what: str, cwd: Path | None = None, clean: Path | None = None) -> None:
+    """Mirrors are now and then half synchronised: try again before giving up. What is at `clean`
+    is removed before each attempt."""
     pause = PAUSE_SECONDS
     for attempt in range(1, ATTEMPTS + 1):
+        if clean:
+            shutil.rmtree(clean, ignore_errors=True)
         done = _run(command, cwd=cwd, timeout=1800, env={**os.environ, "LC_ALL": "C"})
         if done.returncode == 0:
             return
@@ -64,8 +70,8 @@ def ensure_host(wanted: dict[str, str]) -> None:
         )
     say("installing " + " ".join(lacking))
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    _retry(["apt-get", "update"], "apt-get update")
-    _retry(command, "apt-get install")
+    retry(["apt-get", "update"], "apt-get update")
+    retry(command, "apt-get install")
 
 
 def host_mirrors(folder: Path = Path("/etc/apt")) -> dict[str, str]:
@@ -113,6 +119,7 @@ class Apt:
             "Dir::Cache": self.folder / "cache",
             "APT::Architecture": "amd64",
             "APT::Sandbox::User": "root",
+            STALE_IS_FINE: "false",
         }
         listed = [f"-oAPT::Architectures::={name}" for name in {"amd64", *self.architectures}]
         return [f"-o{key}={value}" for key, value in options.items()] + listed
@@ -129,7 +136,7 @@ class Apt:
             if kind in mirrors:
                 lines.append(f"deb [arch={names} signed-by={KEYRING}] {mirrors[kind]} {suite} main\n")
         (self.folder / "sources.list").write_text("".join(lines))
-        _retry(["apt-get", *self._options(), "update", "-q"], "package lists")
+        retry(["apt-get", *self._options(), "update", "-q"], "package lists")
 
     def names(self, prefix: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "pkgnames", prefix])
@@ -143,11 +150,11 @@ class Apt:
 
     def dependencies(self, package: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "depends", "--no-recommends", package])
-        return re.findall(r"^\s*\|?Depends: ([^<\s]+)", done.stdout, re.MULTILINE)
+        return re.findall(r"^\s*\|?Depends: <?([^<>\s:]+)", done.stdout, re.MULTILINE)
 
     def download(self, packages: list[str], into: Path) -> None:
         say("downloading " + " ".join(packages))
-        _retry(["apt-get", *self._options(), "download", *packages], "download", cwd=into)
+        retry(["apt-get", *self._options(), "download", *packages], "download", cwd=into)
 
 
 def unpack(package: Path, into: Path) -> None:

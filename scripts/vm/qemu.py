@@ -50,7 +50,8 @@ def command(arch: Arch, accel: str, image: Path, initramfs: Path, folder: Path, 
         "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
         "-smp", "2", "-m", memory,
         "-nodefaults", "-display", "none", "-no-reboot",
-        "-serial", f"file:{folder / 'console.log'}",
+        "-chardev", f"file,id=console,path={folder / 'console.log'}",
+        *(option.format("console") for option in arch.serial),
         "-device", arch.virtio_serial,
         # Not stdio: that one closes the port when stdin ends, and a closed port blocks the guest.
         "-chardev", "file,id=tty,path=/dev/stdout",
@@ -149,7 +150,7 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) ->
 
 def accelerator(arch: Arch, image: Path) -> str:
     """kvm if a machine boots with it, else tcg. Asked once for each boot of the host."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or os.uname().machine != arch.name:
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or not arch.native:
         return "tcg"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     record = cache.root() / "accelerator.json"

@@ -105,13 +105,13 @@ def script(driver: str | None, programs: list[str]) -> str:
 def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
         programs: list[Path], label: str, append: str = "") -> Report:
     """Build, boot, judge. `driver` is the guest's command line; None runs the selftests alone."""
-    module = build.module(kernel.headers, kernel.release)
-    faultline = build.user()
+    module = build.module(kernel.headers, kernel.release, kernel.series)
+    faultline = build.user(arch)
     names = [program.name for program in programs]
     folder = new_folder(f"{label}-{arch.name}")
     archive = folder / "initramfs"
     archive.write_bytes(
-        initramfs.build(module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS)
+        initramfs.build(arch, module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS)
     )
     accel = qemu.accelerator(arch, kernel.image)
     (folder / "versions.json").write_text(json.dumps({

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What differs by architecture, by kernel series, and how a run can end. Data alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -10,27 +10,56 @@ class Arch:
     name: str  # as in make run ARCH=
     debian: str  # Debian's name of the architecture
     flavour: str  # suffix of Debian's kernel packages
-    kbuild: str  # the kernel's ARCH=, and its folder under arch/
+    kbuild: str  # the kernel's ARCH=
+    triplet: str  # prefix of the tools and name of the library folders
     image: str  # file name under /boot, before the release
     qemu: str  # the emulator
+    qemu_package: str  # Debian package of the emulator
     machine: tuple[str, ...]  # emulator options that make the machine
     console: str  # console= of the kernel command line
+    serial: tuple[str, ...]  # emulator options that make the console; {} is the chardev's id
     virtio_serial: str  # the device that carries the side channels
 
+    @property
+    def native(self) -> bool:
+        return self.debian == HOST_DEBIAN
+
+
+HOST_DEBIAN = "amd64"  # the architecture of the machine that the scripts run on
+HOST_SUITE = "bookworm"  # its Debian release: the guest's user space comes from there, too
+
+_SERIAL = ("-serial", "chardev:{}")
+_ARM64 = {
+    "debian": "arm64", "kbuild": "arm64", "triplet": "aarch64-linux-gnu", "image": "vmlinuz",
+    "qemu": "qemu-system-aarch64", "qemu_package": "qemu-system-arm",
+    # The architected PAC algorithm takes half of the emulator's time.
+    "machine": ("-M", "virt", "-cpu", "max,pauth-impdef=on"),
+    "console": "ttyAMA0", "serial": _SERIAL, "virtio_serial": "virtio-serial-pci",
+}
+_PPC64LE = {
+    "debian": "ppc64el", "kbuild": "powerpc", "triplet": "powerpc64le-linux-gnu", "image": "vmlinux",
+    "qemu": "qemu-system-ppc64", "qemu_package": "qemu-system-ppc",
+    "machine": ("-M", "pseries", "-cpu", "power9", "-vga", "none"),
+    "console": "hvc0", "serial": _SERIAL, "virtio_serial": "virtio-serial-pci",
+}
 
 ARCHES = {
     arch.name: arch
     for arch in (
         Arch(
-            name="x86_64",
-            debian="amd64",
-            flavour="amd64",
-            kbuild="x86",
-            image="vmlinuz",
-            qemu="qemu-system-x86_64",
-            machine=("-cpu", "max"),
-            console="ttyS0",
-            virtio_serial="virtio-serial-pci",
+            name="x86_64", debian="amd64", flavour="amd64", kbuild="x86", triplet="x86_64-linux-gnu",
+            image="vmlinuz", qemu="qemu-system-x86_64", qemu_package="qemu-system-x86",
+            machine=("-cpu", "max"), console="ttyS0", serial=_SERIAL, virtio_serial="virtio-serial-pci",
+        ),
+        Arch(name="arm64", flavour="arm64", **_ARM64),
+        Arch(name="arm64-16k", flavour="arm64-16k", **_ARM64),
+        Arch(name="ppc64le", flavour="powerpc64le", **_PPC64LE),
+        Arch(name="ppc64le-64k", flavour="powerpc64le-64k", **_PPC64LE),
+        Arch(
+            name="s390x", debian="s390x", flavour="s390x", kbuild="s390", triplet="s390x-linux-gnu",
+            image="vmlinuz", qemu="qemu-system-s390x", qemu_package="qemu-system-misc",
+            machine=("-cpu", "max"), console="ttysclp0", serial=("-device", "sclpconsole,chardev={}"),
+            virtio_serial="virtio-serial-ccw",
         ),
     )
 }
@@ -41,14 +70,25 @@ class Kernel:
     series: str  # as in make run KERNEL=
     suites: tuple[str, ...]  # Debian suites that have it, best first
     headers_prefix: str  # of linux-headers-*: how a version of the series begins
-    source: str  # package with the kernel's source (kselftest, checkpatch)
+    source: str  # package with the kernel's source (kselftest, checkpatch); "" if not used
+    gcc: str  # version of the compiler it was built with
+    toolchain: str  # suite of the root folder that modules are built in; "" = on the host
+    flavours: dict[str, str] = field(default_factory=dict)  # where not the arch table's: by arch
+    lacks: dict[str, str] = field(default_factory=dict)  # arch: why there is no such kernel
 
 
 KERNELS = {
     kernel.series: kernel
     for kernel in (
-        Kernel("6.1", ("bookworm", "bookworm-security"), "linux-headers-6.1.", "linux-source-6.1"),
-        Kernel("6.12", ("bookworm-backports",), "linux-headers-6.12.", "linux-source-6.12"),
+        Kernel(
+            "6.1", ("bookworm", "bookworm-security"), "linux-headers-6.1.", "linux-source-6.1", "12", "",
+            flavours={"ppc64le-64k": "powerpc64le"},
+            lacks={"arm64-16k": "bookworm has no arm64 kernel with 16K pages",
+                   "ppc64le": "bookworm's ppc64el kernel has 64K pages: see ppc64le-64k"},
+        ),
+        Kernel("6.12", ("bookworm-backports",), "linux-headers-6.12.", "linux-source-6.12", "12", ""),
+        Kernel("7.2", ("forky", "sid"), "linux-headers-7.2.", "", "16", "sid"),
+        Kernel("7.3-rc", ("experimental", "sid"), "linux-headers-7.3", "", "16", "sid"),
     )
 }
 
@@ -69,10 +109,29 @@ HOST_PACKAGES = {
     "libgmock-dev": "driver: unit tests",
     "kmod": "dependencies of kernel modules",
     "busybox-static": "user space of the virtual machine",
-    "qemu-system-x86": "the virtual machine",
     "xz-utils": "unpacking packages",
     "debian-archive-keyring": "verifying packages",
 }
+
+
+
+def arch_packages(arch: Arch, kernel: Kernel) -> dict[str, str]:
+    """What the host needs beyond that for one architecture and one kernel."""
+    wanted = {arch.qemu_package: "the virtual machine"}
+    if not arch.native:
+        # gcc-12 of bookworm builds the driver and the selftests, and modules of its own kernels.
+        wanted[f"g++-12-{arch.triplet}"] = "cross compiler"
+    if kernel.toolchain:
+        wanted["mmdebstrap"] = f"the root folder with gcc-{kernel.gcc}"
+    return wanted
+
+
+# What the driver is linked to, its headers, and the guest's user space; from its architecture.
+SYSROOT_PACKAGES = (
+    "busybox-static", "libkmod-dev", "libkmod2", "libfmt-dev", "libfmt9", "libzstd1", "liblzma5", "libssl3",
+    "libc6", "libstdc++6", "libgcc-s1",
+)
+SYSROOT_HEADERS = ("nlohmann-json3-dev", "libcli11-dev")  # the same for all architectures
 
 # What `make lint` needs beyond that.
 LINT_PACKAGES = {

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A root folder with the compiler that newer kernels were built with, and commands in it.
+
+The kernel's own build tools come as binaries for a newer libc than the host's, so a compiler alone
+would not do.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from . import cache
+from .packages import KEYRING, STALE_IS_FINE, host_mirrors, retry, say
+from .tables import ARCHES, Kernel
+
+# Runs in a mount namespace of its own, so that nothing stays mounted when it ends or is killed.
+ENTER = """\
+root=$1; shift
+while [ "$1" != -- ]; do
+	mkdir -p "$root$1"
+	mount --rbind "$1" "$root$1"
+	shift
+done
+shift
+exec chroot "$root" "$@"
+"""
+
+
+def packages(kernel: Kernel) -> list[str]:
+    triplets = sorted({arch.triplet for arch in ARCHES.values() if not arch.native})
+    return ["make", "libelf1t64", f"gcc-{kernel.gcc}", *(f"gcc-{kernel.gcc}-{triplet}" for triplet in triplets)]
+
+
+def root(kernel: Kernel) -> Path:
+    """The root folder, made once."""
+    target = cache.root() / "toolchains" / f"{kernel.toolchain}-gcc-{kernel.gcc}"
+    with cache.locked():
+        if target.exists():
+            return target
+        say(f"making a root folder of {kernel.toolchain} with gcc-{kernel.gcc}: 1 GB, a few minutes")
+        with cache.new_folder(target) as folder:
+            source = f"deb [signed-by={KEYRING}] {host_mirrors()['main']} {kernel.toolchain} main"
+            # A failed attempt leaves a part: each begins anew.
+            retry(["mmdebstrap", "--variant=apt", "--skip=check/empty", f"--aptopt={STALE_IS_FINE} \"false\"",
+                   f"--include={','.join(packages(kernel))}",
+                   kernel.toolchain, str(folder / "root"), source],
+                  "mmdebstrap", clean=folder / "root")
+            for archive in (folder / "root/var/cache/apt/archives").glob("*.deb"):
+                archive.unlink()
+    return target
+
+
+def command(kernel: Kernel, folders: list[Path], inside: list[str]) -> list[str]:
+    """`inside` in the root folder, which sees the host's `folders` under their own names."""
+    unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+    seen = [str(folder) for folder in (Path("/dev"), Path("/proc"), *folders)]
+    return [*unshare, "sh", "-euc", ENTER, "enter", str(root(kernel) / "root"), *seen, "--", *inside]
+
+
+def works() -> bool:
+    """May this user make mount namespaces?"""
+    done = subprocess.run(["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"],
+                          capture_output=True, check=False)
+    return done.returncode == 0
