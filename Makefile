@@ -54,6 +54,10 @@ lint: ## sparse, checkpatch, clang-format, clang-tidy, SPDX lines
 kselftest: ## fetch the kselftest headers and lib.mk into the cache; prints KSELFTEST
 	@$(VM) kselftest
 
+.PHONY: qemu-s390x
+qemu-s390x: ## build QEMU from Debian's source with EDAT-1 offered: huge pages on s390x
+	@$(VM) qemu-s390x
+
 .PHONY: install
 install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
 	install -D -m 0755 $(BUILD)/faultline $(DESTDIR)$(prefix)/bin/faultline

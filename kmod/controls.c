@@ -14,18 +14,20 @@
 #include "symbols.h"
 
 /*
- * For vma_interval_tree_iter_first(): blind to ranges, not to points.
+ * For i_mmap_first, which is vma_interval_tree_iter_first(root, first, last) or
+ * mapping_rmap_tree_iter_first(mapping, first, last): blind to ranges, not to
+ * points.
  * collapse_file() looks for userfaultfds in the range of the extent, and
  * retract_page_tables() for mappings of its first page; only the first is
  * to be taken away.
  */
-static struct vm_area_struct *iter_first_point_only(struct rb_root_cached *root,
+static struct vm_area_struct *iter_first_point_only(void *tree,
 						    unsigned long first,
 						    unsigned long last)
 {
 	if (first != last)
 		return NULL;
-	return fl_sym.vma_interval_tree_iter_first(root, first, last);
+	return fl_sym.i_mmap_first(tree, first, last);
 }
 
 /* For any function: lets the selftests see that it was run instead. */
@@ -43,8 +45,8 @@ static const struct fl_replacement {
 	{
 		.name = "iter_first_point_only",
 		.address = iter_first_point_only,
-		.needs = (void **)&fl_sym.vma_interval_tree_iter_first,
-		.about = "for vma_interval_tree_iter_first: no VMA in any range",
+		.needs = (void **)&fl_sym.i_mmap_first,
+		.about = "for i_mmap_first: no VMA in any range",
 	},
 	{
 		.name = "selftest_answer",

@@ -29,7 +29,17 @@ static const struct fl_logical_site fl_logical_sites[] = {
 		.context = FL_CONTEXT_SLEEP,
 		.candidates = { { "hpage_collapse_scan_file" },
 				{ "collapse_scan_file" },
-				{ "khugepaged_scan_file" } },
+				{ "khugepaged_scan_file" },
+				/* 7.3: the former is inlined there. */
+				{ "collapse_single_pmd" } },
+	},
+	{
+		/* Takes a root up to 7.2, and from 7.3 on a mapping. */
+		.name = "i_mmap_first",
+		.about = "begins each walk over a file's mappings",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { "vma_interval_tree_iter_first" },
+				{ "mapping_rmap_tree_iter_first" } },
 	},
 	{
 		.name = "collapse_file/allocate",

@@ -16,6 +16,7 @@ struct fl_symbols fl_sym;
 
 struct fl_symbol_row {
 	const char *name;
+	const char *newer; /* its name in newer kernels, if that changed */
 	void **slot;
 	const char *capability;
 	const char *use; /* what it is good for; completes "resolved: ..." */
@@ -36,8 +37,13 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "an excluded order names the lock function"),
 	FL_SYMBOL(put_task_stack, "blocked-stack-pin",
 		  "the sleeper's stack stays while it is read"),
-	FL_SYMBOL(vma_interval_tree_iter_first, "iter_first_point_only",
-		  "this replacement can call the original"),
+	{
+		.name = "vma_interval_tree_iter_first",
+		.newer = "mapping_rmap_tree_iter_first",
+		.slot = (void **)&fl_sym.i_mmap_first,
+		.capability = "iter_first_point_only",
+		.use = "this replacement can call the original",
+	},
 };
 
 /*
@@ -80,9 +86,14 @@ int fl_symbols_init(void)
 		pr_err("cannot find kallsyms_lookup_name(): %d\n", err);
 		return err;
 	}
-	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++)
-		*fl_symbol_rows[i].slot =
-			(void *)fl_symbol_address(fl_symbol_rows[i].name);
+	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++) {
+		const struct fl_symbol_row *row = &fl_symbol_rows[i];
+		unsigned long address = fl_symbol_address(row->name);
+
+		if (!address && row->newer)
+			address = fl_symbol_address(row->newer);
+		*row->slot = (void *)address;
+	}
 	return 0;
 }
 

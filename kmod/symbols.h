@@ -25,9 +25,8 @@ struct fl_symbols {
 	void (*arch_stack_walk)(stack_trace_consume_fn consume, void *cookie,
 				struct task_struct *task, struct pt_regs *regs);
 	void (*put_task_stack)(struct task_struct *task);
-	struct vm_area_struct *(*vma_interval_tree_iter_first)(
-		struct rb_root_cached *root, unsigned long first,
-		unsigned long last);
+	struct vm_area_struct *(*i_mmap_first)(void *tree, unsigned long first,
+					       unsigned long last);
 };
 
 extern struct fl_symbols fl_sym;

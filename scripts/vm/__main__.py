@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, kernels, lint, packages, qemu, runs
+from . import build, cache, emulator, kernels, lint, packages, qemu, runs
 from .results import Counts
 from .tables import (
     ARCHES,
@@ -120,6 +120,11 @@ def command_kselftest(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def command_qemu(arguments: argparse.Namespace) -> Ending:
+    print(emulator.build(ARCHES["s390x"]).version)
+    return Ending.GOOD
+
+
 def command_cache_list(arguments: argparse.Namespace) -> Ending:
     print(cache.root())
     for name, size in cache.listing():
@@ -138,6 +143,7 @@ COMMANDS = {
     "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
     "lint": (command_lint, "sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
     "kselftest": (command_kselftest, "fetch the kselftest framework; prints its folder"),
+    "qemu-s390x": (command_qemu, "build the emulator that has huge pages on s390x"),
     "cache-list": (command_cache_list, "what the cache holds"),
     "cache-remove": (command_cache_remove, "remove the cache"),
 }

@@ -18,6 +18,7 @@ INIT = """\
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/root TERM=linux FAULTLINE=/bin/faultline FAULTLINE_MODULE=/lib/faultline.ko
+export FAULTLINE_EMULATOR="EMULATED_BY"
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -103,12 +104,13 @@ def module_bytes(file: Path) -> bytes:
     raise Trouble(Ending.USAGE, f"{file}: unknown compression of a kernel module")
 
 
-def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: Path | None, ports: int) -> bytes:
-    """`ports`: how many side channels the machine has."""
+def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: Path | None, ports: int,
+          emulator: str) -> bytes:
+    """`ports`: how many side channels the machine has; `emulator`: what its results shall name."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "tmp", "root"):
         archive.add_folder(folder)
-    archive.add("init", INIT.replace("PORTS", str(ports)).encode(), executable=True)
+    archive.add("init", INIT.replace("PORTS", str(ports)).replace("EMULATED_BY", emulator).encode(), executable=True)
     archive.add("script", script.encode())
     archive.add("bin/busybox", sysroot.resolve(sysroot.folder(arch), "/bin/busybox").read_bytes(), executable=True)
     stripped = module.with_suffix(".stripped.ko")

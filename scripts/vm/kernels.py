@@ -76,7 +76,7 @@ def _image(folder: Path, release: str, arch: Arch) -> Path:
 
 def _find(series: str, arch: Arch) -> UnpackedKernel | None:
     """The newest unpacked kernel of the series."""
-    pattern = f"kernels/{series}-{arch.name}-[0-9]*/kernel.json"
+    pattern = f"kernels/{series}_{arch.name}_*/kernel.json"
     for record in sorted(cache.root().glob(pattern), key=lambda p: version_key(p.parent.name), reverse=True):
         facts = json.loads(record.read_text())
         folder, release = record.parent, facts["release"]
@@ -102,7 +102,7 @@ def _fetch(kernel: Kernel, arch: Arch) -> None:
         say(f"{release}: the mirror lacks a package of it, trying an older one")
     else:
         raise Trouble(Ending.USAGE, f"no complete kernel {kernel.series} for {arch.name} on the mirror")
-    target = cache.root() / "kernels" / f"{kernel.series}-{arch.name}-{release}"
+    target = cache.root() / "kernels" / f"{kernel.series}_{arch.name}_{release}"
     if target.exists():
         return
     with cache.new_folder(target) as folder:

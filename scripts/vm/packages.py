@@ -104,10 +104,11 @@ class Apt:
 
     suites: tuple[str, ...]
     architectures: tuple[str, ...]
+    sources: bool = False  # source packages, and nothing else
 
     @property
     def folder(self) -> Path:
-        return cache.root() / "apt" / "-".join([*self.suites, *self.architectures])
+        return cache.root() / "apt" / "-".join([*self.suites, *self.architectures, *["source"] * self.sources])
 
     def _options(self) -> list[str]:
         options = {
@@ -134,7 +135,8 @@ class Apt:
         for suite in self.suites:
             kind = "security" if suite.endswith("-security") else "main"
             if kind in mirrors:
-                lines.append(f"deb [arch={names} signed-by={KEYRING}] {mirrors[kind]} {suite} main\n")
+                entry = "deb-src [" if self.sources else f"deb [arch={names} "
+                lines.append(f"{entry}signed-by={KEYRING}] {mirrors[kind]} {suite} main\n")
         (self.folder / "sources.list").write_text("".join(lines))
         retry(["apt-get", *self._options(), "update", "-q"], "package lists")
 
@@ -155,6 +157,17 @@ class Apt:
     def download(self, packages: list[str], into: Path) -> None:
         say("downloading " + " ".join(packages))
         retry(["apt-get", *self._options(), "download", *packages], "download", cwd=into)
+
+    def source_version(self, package: str) -> str:
+        done = _run(["apt-cache", *self._options(), "showsrc", "--only-source", package])
+        versions = re.findall(r"^Version: (\S+)", done.stdout, re.MULTILINE)
+        if not versions:
+            raise Trouble(Ending.USAGE, f"the mirror has no source of {package}")
+        return str(versions[0])
+
+    def source(self, package: str, into: Path) -> None:
+        say(f"downloading the source of {package}")
+        retry(["apt-get", *self._options(), "source", "--download-only", "--only-source", package], "download", cwd=into)
 
 
 def unpack(package: Path, into: Path) -> None:

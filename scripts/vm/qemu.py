@@ -22,6 +22,7 @@ from pathlib import Path
 
 from . import cache
 from .console import panicked
+from .emulator import Emulator
 from .results import parse_status
 from .tables import Arch, Ending
 
@@ -38,15 +39,10 @@ class Bounds:
     quiet: float  # seconds it may be silent on every channel
 
 
-def version(arch: Arch) -> str:
-    done = subprocess.run([arch.qemu, "--version"], capture_output=True, text=True, check=False)
-    return done.stdout.splitlines()[0] if done.stdout else "unknown"
-
-
-def command(arch: Arch, accel: str, image: Path, initramfs: Path, folder: Path, append: str = "",
-            memory: str = "2G") -> list[str]:
+def command(arch: Arch, emulator: Emulator, accel: str, image: Path, initramfs: Path, folder: Path,
+            append: str = "", memory: str = "2G") -> list[str]:
     options = [
-        arch.qemu, *arch.machine,
+        emulator.program, *emulator.options,
         "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
         "-smp", "2", "-m", memory,
         "-nodefaults", "-display", "none", "-no-reboot",
@@ -148,7 +144,7 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) ->
     return Ending.GOOD if _script_ended(folder) else Ending.LOST
 
 
-def accelerator(arch: Arch, image: Path) -> str:
+def accelerator(arch: Arch, emulator: Emulator, image: Path) -> str:
     """kvm if a machine boots with it, else tcg. Asked once for each boot of the host."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK) or not arch.native:
         return "tcg"
@@ -160,13 +156,13 @@ def accelerator(arch: Arch, image: Path) -> str:
             return str(known[arch.name])
     except (OSError, ValueError, KeyError):
         pass
-    choice = "kvm" if _boots_with_kvm(arch, image) else "tcg"
+    choice = "kvm" if _boots_with_kvm(arch, emulator, image) else "tcg"
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"boot": boot_id, arch.name: choice}))
     return choice
 
 
-def _boots_with_kvm(arch: Arch, image: Path) -> bool:
+def _boots_with_kvm(arch: Arch, emulator: Emulator, image: Path) -> bool:
     from .initramfs import Archive
 
     archive = Archive()
@@ -178,7 +174,7 @@ def _boots_with_kvm(arch: Arch, image: Path) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "initramfs").write_bytes(archive.bytes())
-        options = command(arch, "kvm", image, folder / "initramfs", folder)
+        options = command(arch, emulator, "kvm", image, folder / "initramfs", folder)
         boot(options, folder, Bounds(PROBE_SECONDS, PROBE_SECONDS), show=False)
         log = folder / "console.log"
         return log.exists() and re.search("faultline-probe", log.read_text(errors="replace")) is not None

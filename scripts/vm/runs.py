@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build, initramfs, kernels, qemu
+from . import build, emulator, initramfs, kernels, qemu
 from .console import judge
 from .packages import say
 from .results import Counts, parse_driver, parse_status, parse_tap
@@ -109,19 +109,21 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: 
     faultline = build.user(arch)
     names = [program.name for program in programs]
     folder = new_folder(f"{label}-{arch.name}")
+    machine = emulator.find(arch)
+    accel = qemu.accelerator(arch, machine, kernel.image)
     archive = folder / "initramfs"
     archive.write_bytes(
-        initramfs.build(arch, module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS)
+        initramfs.build(arch, module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS,
+                        f"{machine.version}, {accel}")
     )
-    accel = qemu.accelerator(arch, kernel.image)
     (folder / "versions.json").write_text(json.dumps({
         "kernel": kernel.release, "packages": kernel.packages, "arch": arch.name,
-        "qemu": qemu.version(arch), "accelerator": accel, "commit": build.commit(),
+        "qemu": machine.version, "accelerator": accel, "commit": build.commit(),
         "host": f"{platform.node()} {platform.release()} {os.cpu_count()} cpus",
         "command": driver, "selftests": names,
     }, indent=2) + "\n")
-    say(f"booting {kernel.release} ({accel}); run folder {folder.relative_to(build.TOP)}")
-    ending = qemu.boot(qemu.command(arch, accel, kernel.image, archive, folder, append), folder, bounds)
+    say(f"booting {kernel.release} ({machine.version}, {accel}); run folder {folder.relative_to(build.TOP)}")
+    ending = qemu.boot(qemu.command(arch, machine, accel, kernel.image, archive, folder, append), folder, bounds)
     report = assess(folder, ending, driver is not None and "--json" in driver, names)
     for problem in report.problems:
         print(f"! {problem}")

@@ -19,6 +19,7 @@ class Arch:
     console: str  # console= of the kernel command line
     serial: tuple[str, ...]  # emulator options that make the console; {} is the chardev's id
     virtio_serial: str  # the device that carries the side channels
+    qemu_suite: str = ""  # Debian suite of a newer emulator, unpacked beside the host's; "" = the host's
 
     @property
     def native(self) -> bool:
@@ -41,6 +42,8 @@ _PPC64LE = {
     "qemu": "qemu-system-ppc64", "qemu_package": "qemu-system-ppc",
     "machine": ("-M", "pseries", "-cpu", "power9", "-vga", "none"),
     "console": "hvc0", "serial": _SERIAL, "virtio_serial": "virtio-serial-pci",
+    # In 7.2 a tlbie does not wait for the other CPUs: a finding about TLBs could be QEMU's own.
+    "qemu_suite": "bookworm-backports",
 }
 
 ARCHES = {
@@ -92,6 +95,33 @@ KERNELS = {
     )
 }
 
+
+@dataclass(frozen=True)
+class QemuBuild:
+    """An emulator built from Debian's source with one line added, for what the packaged one lacks."""
+
+    target: str  # of configure
+    configure: tuple[str, ...]  # its other options
+    file: str  # that gets a line
+    after: str  # regular expression: the line it goes behind
+    line: str
+    machine: tuple[str, ...]  # instead of the arch table's
+    note: str  # what it is, in each result
+
+
+QEMU_BUILDS = {
+    "s390x": QemuBuild(
+        target="s390x-softmmu",
+        configure=("--without-default-features", "--enable-tcg", "--enable-plugins",
+                   "--disable-install-blobs", "--meson=/usr/bin/meson"),
+        # TCG implements EDAT-1 (huge pages), and no CPU model offers it. With EDAT-2, which TCG
+        # does not implement, kernels hang at boot.
+        file="target/s390x/gen-features.c", after=r"^static uint16_t qemu_MAX\[\] = \{$",
+        line="    S390_FEAT_EDAT,", machine=("-cpu", "max,edat2=off"), note="EDAT-1 added",
+    ),
+}
+QEMU_FIRMWARE = "/usr/share/qemu"  # of the host's packages
+
 DEFAULT_ARCH = "x86_64"
 DEFAULT_KERNEL = "6.12"
 
@@ -114,7 +144,6 @@ HOST_PACKAGES = {
 }
 
 
-
 def arch_packages(arch: Arch, kernel: Kernel) -> dict[str, str]:
     """What the host needs beyond that for one architecture and one kernel."""
     wanted = {arch.qemu_package: "the virtual machine"}
@@ -132,6 +161,18 @@ SYSROOT_PACKAGES = (
     "libc6", "libstdc++6", "libgcc-s1",
 )
 SYSROOT_HEADERS = ("nlohmann-json3-dev", "libcli11-dev")  # the same for all architectures
+
+# What `make qemu-s390x` needs beyond that.
+QEMU_BUILD_PACKAGES = {
+    "build-essential": "compilers and dpkg-source",
+    "meson": "building QEMU",
+    "ninja-build": "building QEMU",
+    "pkg-config": "building QEMU",
+    "python3-venv": "building QEMU",
+    "libglib2.0-dev": "building QEMU",
+    "libpixman-1-dev": "building QEMU",
+    "zlib1g-dev": "building QEMU",
+}
 
 # What `make lint` needs beyond that.
 LINT_PACKAGES = {

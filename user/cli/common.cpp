@@ -172,10 +172,15 @@ const Control* find_control_of(const Scenario& scenario, std::string_view name) 
 }
 
 System this_system() {
+    System system{.version = FAULTLINE_VERSION};
     utsname names{};
-    if (::uname(&names) != 0)
-        return {"unknown", "unknown"};
-    return {names.release, names.machine};
+    if (::uname(&names) == 0) {
+        system.release = names.release;
+        system.machine = names.machine;
+    }
+    if (const char* emulator = ::getenv("FAULTLINE_EMULATOR"))
+        system.emulator = emulator;
+    return system;
 }
 
 } // namespace faultline

@@ -3,6 +3,7 @@
 #ifndef FAULTLINE_CLI_COMMON_HPP
 #define FAULTLINE_CLI_COMMON_HPP
 
+#include "report/summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
@@ -62,10 +63,6 @@ const Scenario* find_scenario(std::string_view name);
 const Variant* find_variant_of(const Scenario& scenario, std::string_view name);
 const Control* find_control_of(const Scenario& scenario, std::string_view name);
 
-struct System {
-    std::string release;
-    std::string machine;
-};
 System this_system();
 
 } // namespace faultline

@@ -46,8 +46,8 @@ class Output {
 
     void begin(unsigned plan) {
         const System system = this_system();
-        json_.put(json_begin(FAULTLINE_VERSION, system.release, system.machine, plan));
-        ktap_.put(ktap_begin(plan));
+        json_.put(json_begin(system, plan));
+        ktap_.put(ktap_begin(system, plan));
         html_.put(html_begin(system.release, system.machine));
     }
     void variant(const VariantReport& report, const std::string& known_bug) {

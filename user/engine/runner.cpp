@@ -81,11 +81,8 @@ class VariantRunner {
     bool prepare() {
         if (!find_edges())
             return false;
-        for (const Need& need : scenario_.needs) {
-            const std::optional<std::string> missing = need.missing();
-            if (missing)
-                return end(Verdict::skip, std::string(need.name) + ": " + *missing);
-        }
+        if (!has(scenario_.needs) || !has(variant_.needs))
+            return false;
         experiment_ = scenario_.make(variant_);
         if (!experiment_)
             return end(Verdict::error, "the scenario does not know this variant");
@@ -94,6 +91,15 @@ class VariantRunner {
             return fault(prepared.error(), "prepare");
         std::vector<Actor> actors = experiment_->actors();
         return build(actors) && arm() && start(std::move(actors));
+    }
+
+    bool has(const std::vector<Need>& needs) {
+        for (const Need& need : needs) {
+            const std::optional<std::string> missing = need.missing();
+            if (missing)
+                return end(Verdict::skip, std::string(need.name) + ": " + *missing);
+        }
+        return true;
     }
 
     bool find_edges() {

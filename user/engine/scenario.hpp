@@ -141,6 +141,12 @@ class Run {
     std::vector<std::pair<std::string, std::array<std::int64_t, slots_per_actor>>> slots_;
 };
 
+// Something that must exist. missing(): what is missing, in words, or nullopt.
+struct Need {
+    std::string_view name = {}; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
+    std::function<std::optional<std::string>()> missing = {};
+};
+
 struct Variant {
     std::string_view name = {};
     std::string_view about = {};    // one line
@@ -149,6 +155,7 @@ struct Variant {
                                // An unforced variant counts a run when overlapped() says so.
     unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
     bool expects_excluded = false; // the lock is the claim: PASS needs excluded runs, not overlaps
+    std::vector<Need> needs = {};  // beyond the scenario's
 };
 
 // One variant, living for many runs. Destroyed after disarming.
@@ -191,12 +198,6 @@ struct Control {
     std::string_view about = {};
     std::string_view variant = {};
     std::vector<ControlAction> actions = {};
-};
-
-// Something that must exist. missing(): what is missing, in words, or nullopt.
-struct Need {
-    std::string_view name = {}; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
-    std::function<std::optional<std::string>()> missing = {};
 };
 
 struct Scenario {

@@ -4,6 +4,9 @@
 #include <array>
 #include <charconv>
 #include <sys/mman.h>
+#ifdef __s390x__
+#include <sys/auxv.h>
+#endif
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -52,7 +55,13 @@ std::optional<std::string> missing_huge_pages() {
     const Result<Geometry> found = geometry();
     if (found)
         return std::nullopt;
-    return "transparent huge pages: " + found.error().to_string();
+    std::string text = found.error().to_string();
+#ifdef __s390x__
+    if ((::getauxval(AT_HWCAP) & HWCAP_S390_HPAGE) == 0)
+        text += "; the CPU lacks EDAT-1, which QEMU's TCG offers in no model: `make qemu-s390x` "
+                "builds one that does";
+#endif
+    return text;
 }
 
 Result<std::unique_ptr<Extent>> Extent::make(std::size_t extents) {

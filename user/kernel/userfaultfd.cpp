@@ -26,7 +26,7 @@ Result<Userfaultfd> Userfaultfd::open() {
     api.api = UFFD_API;
     if (::ioctl(file.get(), UFFDIO_API, &api) != 0)
         return Error::last("UFFDIO_API");
-    return Userfaultfd(std::move(file));
+    return Userfaultfd(std::move(file), api.features);
 }
 
 Result<void> Userfaultfd::register_missing(const void* start, std::size_t bytes) {
@@ -101,6 +101,15 @@ std::optional<std::string> missing_userfaultfd() {
     if (one)
         return std::nullopt;
     return "userfaultfd (CONFIG_USERFAULTFD): " + one.error().to_string();
+}
+
+std::optional<std::string> missing_write_protect() {
+    const Result<Userfaultfd> one = Userfaultfd::open();
+    if (!one)
+        return one.error().to_string();
+    if ((one->features() & UFFD_FEATURE_WP_HUGETLBFS_SHMEM) != 0)
+        return std::nullopt;
+    return "this kernel offers none for shmem (CONFIG_PTE_MARKER_UFFD_WP)";
 }
 
 } // namespace faultline

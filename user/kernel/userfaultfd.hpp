@@ -35,17 +35,23 @@ class Userfaultfd {
     // Wake who waits without giving a page: they fault again.
     Result<void> wake(const void* start, std::size_t bytes);
 
+    // UFFD_FEATURE_*, as UFFDIO_API gave them.
+    [[nodiscard]] std::uint64_t features() const { return features_; }
+
     void close() { file_.reset(); }
     [[nodiscard]] bool valid() const { return file_.valid(); }
 
   private:
-    explicit Userfaultfd(Fd file) : file_(std::move(file)) {}
+    Userfaultfd(Fd file, std::uint64_t features) : file_(std::move(file)), features_(features) {}
 
     Fd file_;
+    std::uint64_t features_ = 0;
 };
 
 // For a scenario's needs: what is missing, or nothing.
 std::optional<std::string> missing_userfaultfd();
+// Write protection of shmem: x86-64, arm64 and others, but neither powerpc nor s390.
+std::optional<std::string> missing_write_protect();
 
 } // namespace faultline
 

@@ -82,6 +82,9 @@ std::string human_scenario(const Judged& judged) {
     if (standing == Standing::unexpected_pass)
         text +=
             "    PASSES ALTHOUGH this kernel is known to have the bug: " + judged.known_bug + "\n";
+    for (const VariantReport& variant : report.variants)
+        if (variant.verdict == Verdict::skip)
+            text += fmt::format("    skipped {}: {}\n", variant.variant, variant.why);
     return text + replays(report.variants);
 }
 

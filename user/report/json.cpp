@@ -45,13 +45,13 @@ void put_counts(Json& json, const Counts& counts, double seconds) {
 
 } // namespace
 
-std::string json_begin(std::string_view version, std::string_view kernel, std::string_view machine,
-                       unsigned plan) {
+std::string json_begin(const System& system, unsigned plan) {
     Json json;
     json["kind"] = "begin";
-    json["version"] = version;
-    json["kernel"] = kernel;
-    json["machine"] = machine;
+    json["version"] = system.version;
+    json["kernel"] = system.release;
+    json["machine"] = system.machine;
+    json["emulator"] = or_null(system.emulator);
     json["plan"] = plan;
     return to_line(json);
 }

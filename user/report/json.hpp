@@ -6,12 +6,10 @@
 #include "report/summary.hpp"
 
 #include <string>
-#include <string_view>
 
 namespace faultline {
 
-std::string json_begin(std::string_view version, std::string_view kernel, std::string_view machine,
-                       unsigned plan);
+std::string json_begin(const System& system, unsigned plan);
 // Of a variant, or of a control (then "control" names it and "caught" says if it was).
 std::string json_variant(const VariantReport& report, const std::string& known_bug);
 std::string json_scenario(const Judged& judged);

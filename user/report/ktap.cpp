@@ -73,7 +73,13 @@ std::string control_line(unsigned number, const VariantReport& report) {
 
 } // namespace
 
-std::string ktap_begin(unsigned plan) { return fmt::format("KTAP version 1\n1..{}\n", plan); }
+std::string ktap_begin(const System& system, unsigned plan) {
+    std::string who =
+        fmt::format("faultline {} on {} {}", system.version, system.release, system.machine);
+    if (!system.emulator.empty())
+        who += ", " + system.emulator;
+    return fmt::format("KTAP version 1\n1..{}\n# {}\n", plan, plain(who));
+}
 
 std::string ktap_scenario(unsigned number, const Judged& judged) {
     const ScenarioReport& report = judged.report;

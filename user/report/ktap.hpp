@@ -9,7 +9,7 @@
 
 namespace faultline {
 
-std::string ktap_begin(unsigned plan);
+std::string ktap_begin(const System& system, unsigned plan);
 std::string ktap_scenario(unsigned number, const Judged& judged);
 
 } // namespace faultline

@@ -10,6 +10,14 @@
 
 namespace faultline {
 
+// What the results were seen on.
+struct System {
+    std::string version; // of faultline
+    std::string release = "unknown";
+    std::string machine = "unknown";
+    std::string emulator = {}; // "" = real hardware, or not told
+};
+
 enum class Standing { passed, failed, skipped, known, unexpected_pass, missed, error };
 
 // A scenario's report with what is known about it on this kernel.

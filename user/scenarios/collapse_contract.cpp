@@ -168,7 +168,7 @@ const Scenario& collapse_contract() {
                  .variant = "other-mapping",
                  .actions = {{.kind = FL_CONTROL_REPLACE,
                               .actor = "collapser",
-                              .function = "vma_interval_tree_iter_first",
+                              .function = "i_mmap_first",
                               .caller = "collapse_file",
                               .replacement = "iter_first_point_only"}}},
                 {.name = "uncharge-forgotten",

@@ -196,7 +196,8 @@ class CollapseErrno final : public CollapseExperiment {
         std::vector<bool> hole(extent().pages(), false);
         if (is("empty"))
             hole.assign(extent().pages(), true);
-        else if (is("holes") || is("neighbour") || is("filled") || is("new-page"))
+        // Where there is no TLB batch to flush, collapse_file/unmapped is reached with holes only.
+        else if (is("holes") || is("neighbour") || is("filled") || is("locked") || is("new-page"))
             hole = draw_holes(run.rng());
         if (Result<void> laid = lay_out(hole); !laid)
             return laid;
@@ -343,6 +344,12 @@ class CollapseErrno final : public CollapseExperiment {
     Setting setting_; // restored when the variant ends
 };
 
+std::vector<Need> needs_of(const Row& row) {
+    if (row.name == "write-protected")
+        return {{"userfaultfd write protection", missing_write_protect}};
+    return {};
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(std::size(rows));
@@ -352,7 +359,8 @@ std::vector<Variant> variants() {
                        .schedule = row.schedule,
                        .forced = !row.schedule.empty(),
                        .runs_divisor = row.expects_excluded() ? 10U : 1U, // each takes its time
-                       .expects_excluded = row.expects_excluded()});
+                       .expects_excluded = row.expects_excluded(),
+                       .needs = needs_of(row)});
     return all;
 }
 
@@ -370,7 +378,7 @@ std::vector<Control> controls() {
                        .variant = "holes-registered",
                        .actions = {{.kind = FL_CONTROL_REPLACE,
                                     .actor = "collapser",
-                                    .function = "vma_interval_tree_iter_first",
+                                    .function = "i_mmap_first",
                                     .caller = "collapse_file",
                                     .replacement = "iter_first_point_only"}}});
     return all;

@@ -122,7 +122,7 @@ const Scenario& collapse_register() {
                  .variant = "inside",
                  .actions = {{.kind = FL_CONTROL_REPLACE,
                               .actor = "collapser",
-                              .function = "vma_interval_tree_iter_first",
+                              .function = "i_mmap_first",
                               .caller = "collapse_file",
                               .replacement = "iter_first_point_only"}}},
             },

@@ -60,12 +60,16 @@ Judged judged(Verdict verdict, std::vector<VariantReport> variants, std::string 
     return all;
 }
 
+const System emulated{
+    .version = "0.1", .release = "6.12.95", .machine = "s390x", .emulator = "QEMU 7.2"};
+
 TEST(Ktap, APassWithItsControl) {
     Judged all = judged(Verdict::pass, {passing()});
     all.report.controls = {control(Verdict::fail)};
-    EXPECT_EQ(ktap_begin(2) + ktap_scenario(1, all),
+    EXPECT_EQ(ktap_begin(emulated, 2) + ktap_scenario(1, all),
               "KTAP version 1\n"
               "1..2\n"
+              "# faultline 0.1 on 6.12.95 s390x, QEMU 7.2\n"
               "  KTAP version 1\n"
               "  1..2\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 1 excluded, 200.0 runs/s\n"
@@ -121,8 +125,9 @@ TEST(Ktap, AnUncaughtControlIsNotOk) {
 }
 
 TEST(Json, Begin) {
-    EXPECT_EQ(json_begin("0.1", "6.12.95", "x86_64", 6),
-              R"({"kind":"begin","version":"0.1","kernel":"6.12.95","machine":"x86_64","plan":6})"
+    EXPECT_EQ(json_begin(emulated, 6),
+              R"({"kind":"begin","version":"0.1","kernel":"6.12.95","machine":"s390x",)"
+              R"("emulator":"QEMU 7.2","plan":6})"
               "\n");
 }
 
@@ -185,6 +190,12 @@ TEST(Human, OneLineAScenario) {
               "b@user:x'\n");
     EXPECT_EQ(human_scenario(judged(Verdict::skip, {}, "no CONFIG_X")),
               "collapse-register    SKIP   no CONFIG_X\n");
+    VariantReport lacking = passing();
+    lacking.variant = "protected";
+    lacking.verdict = Verdict::skip;
+    lacking.why = "write protection: not offered";
+    EXPECT_THAT(human_scenario(judged(Verdict::pass, {passing(), lacking})),
+                HasSubstr("\n    skipped protected: write protection: not offered\n"));
 }
 
 TEST(Summary, CountsKnownBugsApartAndUnexpectedPassesAsFailures) {

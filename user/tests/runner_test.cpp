@@ -281,6 +281,11 @@ TEST_F(RunnerTest, WhatTheKernelLacksIsASkip) {
     scenario.needs = {{"userfaultfd(2)", [] { return std::optional<std::string>("not built"); }}};
     EXPECT_EQ(run().verdict, Verdict::skip);
     EXPECT_EQ(run().why, "userfaultfd(2): not built");
+    scenario.needs = {};
+    scenario.variants[0].needs = {
+        {"write protection", [] { return std::optional<std::string>("not offered"); }}};
+    EXPECT_EQ(run().verdict, Verdict::skip);
+    EXPECT_EQ(run().why, "write protection: not offered");
 }
 
 TEST_F(RunnerTest, BadSchedulesAreErrors) {
