@@ -3,11 +3,11 @@
 #ifndef FAULTLINE_CLI_COMMON_HPP
 #define FAULTLINE_CLI_COMMON_HPP
 
-#include "report/summary.hpp"
 #include "cli/commands.hpp"
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/module.hpp"
+#include "report/summary.hpp"
 
 #include <string>
 #include <string_view>
