@@ -4,7 +4,9 @@
  * contract is that of stubs_x86.S. ELF ABI v2 (ppc64le).
  *
  * fl_enter_stub: ftrace lands here with r3-r10 (arguments), r2 (the traced
- * function's TOC) and LR (its caller) as at its entry. The stub finds this
+ * function's TOC) and r0 (its return address) as at its entry; so does
+ * fl_skip_stub. LR is the same before 6.13 and this stub's own address from
+ * then on (CONFIG_PPC_FTRACE_OUT_OF_LINE). The stub finds this
  * module's TOC relative to itself, since r12 is not its address, and gives r2
  * back before it goes on. r12 is set to the address it goes on at: the entry
  * of a replacement finds its own TOC by it.
@@ -29,7 +31,6 @@
 	.text
 
 SYM_FUNC_START(fl_enter_stub)
-	mflr	r0
 	std	r0, 16(r1)
 	stdu	r1, -(FRAME + 80)(r1)
 	std	r3, FRAME(r1)		/* fl_enter_regs */
@@ -80,5 +81,6 @@ SYM_FUNC_START(fl_return_stub)
 SYM_FUNC_END(fl_return_stub)
 
 SYM_FUNC_START(fl_skip_stub)
+	mtlr	r0
 	blr
 SYM_FUNC_END(fl_skip_stub)
