@@ -17,6 +17,7 @@ VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 
 # kbuild takes ARCH from its environment: ours is not its.
 unexport ARCH
+export SHARD_NUMBER SHARD_INDEX
 
 .PHONY: all
 all: modules user ## module for the running kernel (or KDIR=) and driver
@@ -33,6 +34,15 @@ user: ## the driver, build/user/faultline
 .PHONY: run
 run: ## scenarios in a VM: KERNEL=6.1|6.12 RUN='names' RUNS=N, KIMAGE= KDIR= for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
+
+.PHONY: matrix
+matrix: ## every machine times every kernel: ARCHS= KERNELS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
+	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --selftests '$(SELFTESTS)' \
+		--runs $(or $(RUNS),100) $(if $(RUN),--run '$(RUN)') $(if $(UPDATE),--update)
+
+.PHONY: matrix-list
+matrix-list: ## the cells, and why some have no kernel
+	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)'
 
 .PHONY: bench
 bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs

@@ -8,11 +8,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from vm import cache, qemu
+from vm import cache, emulator, qemu, sysroot
 from vm.initramfs import Archive, module_order
-from vm.kernels import candidates
+from vm.kernels import candidates, flavour, stock
 from vm.packages import host_mirrors
-from vm.tables import ARCHES, KERNELS, Ending, Trouble
+from vm.tables import ARCHES, KERNELS, QEMU_BUILDS, Ending, Trouble
 
 # Put together here, so that no file names a mirror.
 HOST = "http://" + "mirror.example"
@@ -30,6 +30,57 @@ class KernelTest(unittest.TestCase):
         self.assertEqual(candidates(self.NAMES, KERNELS["6.1"], arch), ["6.1.0-50-amd64", "6.1.0-9-amd64"])
         self.assertEqual(candidates(self.NAMES, KERNELS["6.12"], arch),
                          ["6.12.95+deb12-amd64", "6.12.9+deb12-amd64"])
+
+
+    def test_flavours_do_not_mix(self) -> None:
+        names = ["linux-headers-6.12.95+deb12-powerpc64le", "linux-headers-6.12.95+deb12-powerpc64le-64k"]
+        self.assertEqual(candidates(names, KERNELS["6.12"], ARCHES["ppc64le"]), ["6.12.95+deb12-powerpc64le"])
+        self.assertEqual(candidates(names, KERNELS["6.12"], ARCHES["ppc64le-64k"]), ["6.12.95+deb12-powerpc64le-64k"])
+        # Before 6.12 the one flavour has 64K pages and no suffix that says so.
+        self.assertEqual(flavour(KERNELS["6.1"], ARCHES["ppc64le-64k"]), "powerpc64le")
+
+    def test_what_debian_does_not_build_is_said(self) -> None:
+        with self.assertRaises(Trouble) as caught:
+            stock("6.1", ARCHES["arm64-16k"])
+        self.assertIn("16K", str(caught.exception))
+
+
+class SysrootTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_links_stay_inside_the_root(self) -> None:
+        (self.folder / "lib").mkdir()
+        (self.folder / "lib/libc.so.6").write_text("library")
+        (self.folder / "lib/libc.so").symlink_to("/lib/libc.so.6")
+        (self.folder / "lib/loader").symlink_to("libc.so")
+        self.assertEqual(sysroot.resolve(self.folder, "/lib/loader"), self.folder / "lib/libc.so.6")
+        (self.folder / "lib/ring").symlink_to("ring")
+        self.assertTrue(str(sysroot.resolve(self.folder, "/lib/ring")).startswith(str(self.folder)))
+
+    def test_what_a_program_loads(self) -> None:
+        loader, names = sysroot.needed(Path("/bin/ls"))
+        self.assertIn("ld-linux", str(loader))
+        self.assertIn("libc.so.6", names)
+        found = sysroot.libraries(Path("/bin/ls"), ARCHES["x86_64"])
+        self.assertTrue(all(file.exists() for file in found.values()))
+        self.assertTrue(any(name.endswith("libc.so.6") for name in found))
+
+
+class EmulatorTest(unittest.TestCase):
+    def test_a_line_is_added_in_its_place_or_not_at_all(self) -> None:
+        build = QEMU_BUILDS["s390x"]
+        text = "static uint16_t qemu_V6_2[] = {\n};\nstatic uint16_t qemu_MAX[] = {\n    A,\n};\n"
+        self.assertIn("qemu_MAX[] = {\n    S390_FEAT_EDAT,\n    A,", emulator.add_line(text, build))
+        for bad in ("", text + text):
+            with self.assertRaises(Trouble) as caught:
+                emulator.add_line(bad, build)
+            self.assertEqual(caught.exception.ending, Ending.BUILD)
+
+    def test_one_that_does_not_start_is_said(self) -> None:
+        with self.assertRaises(Trouble) as caught:
+            _ = emulator.Emulator("/bin/false", ()).version
+        self.assertIn("does not start", str(caught.exception))
 
 
 class MirrorTest(unittest.TestCase):

@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, emulator, kernels, lint, packages, qemu, runs
+from . import build, cache, emulator, kernels, lint, matrix, packages, qemu, reports, runs
 from .results import Counts
 from .tables import (
     ARCHES,
@@ -120,6 +120,31 @@ def command_kselftest(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def command_matrix(arguments: argparse.Namespace) -> Ending:
+    """Every chosen cell; a folder with a page and the reports."""
+    chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels), dict(os.environ))
+    runs_option = f"--runs {arguments.runs} " if arguments.runs else ""
+    plan = matrix.Plan(f"faultline run {runs_option}{CHANNELS} {arguments.run}".strip(),
+                       tuple(arguments.selftests.split()), qemu.Bounds(arguments.timeout, arguments.quiet),
+                       arguments.update)
+    folder = runs.new_folder("matrix")
+    results = matrix.run(chosen, plan, folder)
+    reports.write_all(results, folder)
+    print("\n" + reports.table(results))
+    total = sum((result.report.counts for result in results if result.report), start=Counts())
+    print(f"  {folder.relative_to(build.TOP)}: index.html, ktap, junit.xml, kcidb.json")
+    ending = matrix.ending_of(results)
+    print(_lines_of(ending, total))
+    return ending
+
+
+def command_matrix_list(arguments: argparse.Namespace) -> Ending:
+    mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels), dict(os.environ))
+    for cell in mine:
+        print(f"{cell.arch.name:<12} {cell.kernel.series:<7}" + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
+    return Ending.GOOD
+
+
 def command_qemu(arguments: argparse.Namespace) -> Ending:
     print(emulator.build(ARCHES["s390x"]).version)
     return Ending.GOOD
@@ -143,6 +168,8 @@ COMMANDS = {
     "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
     "lint": (command_lint, "sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
     "kselftest": (command_kselftest, "fetch the kselftest framework; prints its folder"),
+    "matrix": (command_matrix, "every machine times every kernel"),
+    "matrix-list": (command_matrix_list, "the cells of the matrix, and which have no kernel"),
     "qemu-s390x": (command_qemu, "build the emulator that has huge pages on s390x"),
     "cache-list": (command_cache_list, "what the cache holds"),
     "cache-remove": (command_cache_remove, "remove the cache"),
@@ -156,14 +183,20 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="name", required=True)
     for name, (_, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
+        if name.startswith("matrix"):
+            command.add_argument("--archs", default="", help="architectures; all if empty")
+            command.add_argument("--kernels", default="", help="series; all if empty")
+        if name == "matrix":
+            command.add_argument("--selftests", default="", help="programs; all if empty")
         if name in ("run", "test"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
-            command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
-            command.add_argument("--runs", type=int, default=0, help="runs of each variant; 0: the driver's default")
             command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
+        if name in ("run", "test", "matrix"):
+            command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
+            command.add_argument("--runs", type=int, default=0, help="runs of each variant; 0: the driver's default")
             command.add_argument("--timeout", type=float, default=3600, help="overall bound, seconds")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")

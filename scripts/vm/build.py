@@ -40,14 +40,15 @@ def module_command(headers: Path, folder: Path, *arguments: str) -> list[str]:
             *arguments, "modules"]
 
 
-def module(headers: Path, release: str, kernel: Kernel | None = None) -> Path:
+def module(headers: Path, release: str, kernel: Kernel | None = None, arch: Arch = ARCHES[DEFAULT_ARCH]) -> Path:
     """faultline.ko. Kbuild builds in the source folder, so each kernel gets a copy of its own.
     `kernel`: built in the root folder of its toolchain, if it has one."""
     say(f"building the module for {release}")
     folder = BUILD / release / "kmod"
     sources = [f for f in (TOP / "kmod").iterdir() if f.suffix in {".c", ".h", ".S"} or f.name == "Kbuild"]
     _copy_changed([f for f in sources if not f.name.endswith(".mod.c")], folder)
-    command = module_command(headers, folder)
+    # Some headers packages know their cross compiler themselves, older ones do not.
+    command = module_command(headers, folder, *([] if arch.native else [f"CROSS_COMPILE={arch.triplet}-"]))
     if kernel and kernel.toolchain:
         command = toolchain.command(kernel, [cache.root(), BUILD], command)
     _make(command, "the module")

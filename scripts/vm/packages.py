@@ -5,6 +5,7 @@ Kernel packages come through a private apt state in the cache: own sources list,
 cache. The host's apt configuration is read for its mirrors and its archive keys, never changed.
 """
 
+import contextvars
 import os
 import re
 import shutil
@@ -23,8 +24,12 @@ ATTEMPTS = 4
 PAUSE_SECONDS = 10  # between attempts; doubles
 
 
+# Whom the next lines are about, where several are at work.
+label: contextvars.ContextVar[str] = contextvars.ContextVar("label", default="")
+
+
 def say(text: str) -> None:
-    print(f"  {text}", flush=True)
+    print(f"  {label.get()}{text}", flush=True)
 
 
 def _run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
@@ -138,7 +143,13 @@ class Apt:
                 entry = "deb-src [" if self.sources else f"deb [arch={names} "
                 lines.append(f"{entry}signed-by={KEYRING}] {mirrors[kind]} {suite} main\n")
         (self.folder / "sources.list").write_text("".join(lines))
-        retry(["apt-get", *self._options(), "update", "-q"], "package lists")
+        try:
+            retry(["apt-get", *self._options(), "update", "-q"], "package lists")
+        except Trouble as trouble:
+            # One index that the mirror is just replacing: the others, and old ones, are there.
+            if not any((self.folder / "lists").glob("*_Packages*")) and not any((self.folder / "lists").glob("*_Sources*")):
+                raise
+            say(f"package lists: going on with those that are there; {str(trouble).splitlines()[-1]}")
 
     def names(self, prefix: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "pkgnames", prefix])

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +79,12 @@ def _copy(stream: "subprocess.Popen[bytes]", file: Path, show: bool, pulse: list
 
 
 def _sizes(folder: Path) -> tuple[int, ...]:
-    return tuple(
-        (folder / name).stat().st_size if (folder / name).exists() else 0
-        for name in (*CHANNELS, "console.log")
+    """Signs of life. Once the guest's script has spoken, the kernel's log is none: a kernel that
+    hangs complains for hours."""
+    sizes = tuple(
+        (folder / name).stat().st_size if (folder / name).exists() else 0 for name in (*CHANNELS, "console.log")
     )
+    return sizes[:-1] if any(sizes[:-1]) else sizes
 
 
 def _script_ended(folder: Path) -> bool:
@@ -99,7 +102,8 @@ def _stop(machine: "subprocess.Popen[bytes]") -> None:
         machine.kill()
 
 
-def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pulse: list[float]) -> Ending | None:
+def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pulse: list[float],
+           tick: Callable[[], None]) -> Ending | None:
     """Until it ends by itself (None) or a bound is hit."""
     start = time.monotonic()
     sizes = _sizes(folder)
@@ -110,6 +114,7 @@ def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pul
         except subprocess.TimeoutExpired:
             pass
         now = time.monotonic()
+        tick()
         if _script_ended(folder):
             _stop(machine)
             return None
@@ -121,7 +126,8 @@ def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pul
             return Ending.HANG
 
 
-def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) -> Ending:
+def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True,
+         tick: Callable[[], None] = lambda: None) -> Ending:
     """Run a machine to its end. GOOD means only that its script came to its end."""
     (folder / "qemu-command").write_text(shlex.join(options) + "\n")
     pulse = [time.monotonic()]
@@ -132,7 +138,7 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True) ->
         reader = threading.Thread(target=_copy, args=(machine, folder / "output.txt", show, pulse))
         reader.start()
         try:
-            ending = _watch(machine, folder, bounds, pulse)
+            ending = _watch(machine, folder, bounds, pulse, tick)
         finally:
             machine.kill()
             reader.join()

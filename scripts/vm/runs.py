@@ -5,13 +5,14 @@ import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import build, emulator, initramfs, kernels, qemu
-from .console import judge
+from .console import Finding, judge
 from .packages import say
-from .results import Counts, parse_driver, parse_status, parse_tap
+from .results import Counts, DriverResults, TapResults, parse_driver, parse_status, parse_tap
 from .tables import ENDING_TEXT, Arch, Ending
 
 QUOTED_FINDINGS = 12
@@ -22,6 +23,10 @@ class Report:
     ending: Ending
     counts: Counts
     problems: list[str]
+    folder: Path
+    driver: DriverResults = field(default_factory=DriverResults)
+    selftests: dict[str, TapResults] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)  # of the kernel log
 
 
 def new_folder(label: str) -> Path:
@@ -62,24 +67,26 @@ def split_selftests(text: str) -> dict[str, str]:
 
 def assess(folder: Path, ending: Ending, driver: bool, programs: list[str]) -> Report:
     """Judge what a machine left in its run folder."""
-    report = Report(ending, Counts(), [])
+    report = Report(ending, Counts(), [], folder)
     if ending != Ending.GOOD:
         report.problems.append(ENDING_TEXT[ending])
     status = parse_status(_read(folder, "status"))
     if driver:
-        results = parse_driver(_read(folder, "json"))
-        report.counts += results.counts
-        report.problems += results.problems
+        report.driver = parse_driver(_read(folder, "json"))
+        report.counts += report.driver.counts
+        report.problems += report.driver.problems
         if status.codes.get("faultline") not in (0, 1, None):
             report.problems.append(f"the driver ended with status {status.codes['faultline']}")
     outputs = split_selftests(_read(folder, "selftests"))
     for name in programs:
         tap = parse_tap(outputs.get(name, ""))
+        report.selftests[name] = tap
         report.counts += tap.counts
         report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
         if status.codes.get(name) not in (0, 1, 4):
             report.problems.append(f"{name} ended with status {status.codes.get(name, 'unknown')}")
-    for finding in judge(_read(folder, "console.log"))[:QUOTED_FINDINGS]:
+    report.findings = judge(_read(folder, "console.log"))
+    for finding in report.findings[:QUOTED_FINDINGS]:
         report.problems.append(f"kernel log, {finding.kind}, line {finding.number}: {finding.line}")
     if report.ending == Ending.GOOD and (report.problems or not report.counts.good):
         report.ending = Ending.FAILED
@@ -102,13 +109,23 @@ def script(driver: str | None, programs: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
-        programs: list[Path], label: str, append: str = "") -> Report:
-    """Build, boot, judge. `driver` is the guest's command line; None runs the selftests alone."""
-    module = build.module(kernel.headers, kernel.release, kernel.series)
+@dataclass(frozen=True)
+class Prepared:
+    """A machine that only has to be switched on."""
+
+    folder: Path
+    command: list[str]
+    driver: bool
+    programs: list[str]
+    about: str
+
+
+def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, programs: list[Path],
+            folder: Path, append: str = "") -> Prepared:
+    """Build and pack. `driver` is the guest's command line; None runs the selftests alone."""
+    module = build.module(kernel.headers, kernel.release, kernel.series, arch)
     faultline = build.user(arch)
     names = [program.name for program in programs]
-    folder = new_folder(f"{label}-{arch.name}")
     machine = emulator.find(arch)
     accel = qemu.accelerator(arch, machine, kernel.image)
     archive = folder / "initramfs"
@@ -122,10 +139,22 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: 
         "host": f"{platform.node()} {platform.release()} {os.cpu_count()} cpus",
         "command": driver, "selftests": names,
     }, indent=2) + "\n")
-    say(f"booting {kernel.release} ({machine.version}, {accel}); run folder {folder.relative_to(build.TOP)}")
-    ending = qemu.boot(qemu.command(arch, machine, accel, kernel.image, archive, folder, append), folder, bounds)
-    report = assess(folder, ending, driver is not None and "--json" in driver, names)
+    return Prepared(folder, qemu.command(arch, machine, accel, kernel.image, archive, folder, append),
+                    driver is not None and "--json" in driver, names,
+                    f"{kernel.release} ({machine.version}, {accel})")
+
+
+def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
+         tick: Callable[[], None] = lambda: None) -> Report:
+    say(f"booting {prepared.about}; run folder {prepared.folder.relative_to(build.TOP)}")
+    ending = qemu.boot(prepared.command, prepared.folder, bounds, show, tick)
+    return assess(prepared.folder, ending, prepared.driver, prepared.programs)
+
+
+def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
+        programs: list[Path], label: str) -> Report:
+    """Build, boot, judge; everything is shown as it comes."""
+    report = boot(prepare(arch, kernel, driver, programs, new_folder(f"{label}-{arch.name}")), bounds)
     for problem in report.problems:
         print(f"! {problem}")
-    # Small, and enough to boot the same again by hand with qemu-command.
     return report

@@ -141,6 +141,7 @@ HOST_PACKAGES = {
     "busybox-static": "user space of the virtual machine",
     "xz-utils": "unpacking packages",
     "debian-archive-keyring": "verifying packages",
+    "python3-jsonschema": "checking the KCIDB report",
 }
 
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The matrix: its cells, its shards, and what is written about them, without a machine."""
+
+import json
+import tempfile
+import unittest
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+from vm import matrix, reports
+from vm.console import Finding
+from vm.matrix import CellResult
+from vm.page import page
+from vm.results import Counts, TapResults, parse_driver, parse_tap
+from vm.runs import Report
+from vm.tables import ARCHES, KERNELS, Ending, Trouble
+
+
+def scenario(name: str, verdict: str, **more: object) -> dict[str, object]:
+    return {"kind": "scenario", "scenario": name, "verdict": verdict, "expected": verdict in ("PASS", "SKIP"),
+            "known_bug": None, "why": "", "runs": 10, "overlaps": 9, "excluded": 1, "seconds": 2.5, "rate": 4.0,
+            "histogram": {"seen=hole": 10}, "forbidden": [], "controls": 1, "controls_caught": 1, **more}
+
+
+def driver_text(*records: dict[str, object]) -> str:
+    begin = {"kind": "begin", "plan": len(records)}
+    end = {"kind": "end", **{name: 0 for name in Counts.__dataclass_fields__}, "passed": len(records)}
+    return "".join(json.dumps(record) + "\n" for record in (begin, *records, end))
+
+
+class MatrixTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def result(self, arch: str, series: str, ending: Ending, *records: dict[str, object], text: str = "",
+               findings: tuple[Finding, ...] = (), tap: TapResults | None = None) -> CellResult:
+        driver = parse_driver(text or driver_text(*records))
+        report = Report(ending, driver.counts, list(driver.problems), self.folder, driver,
+                        {"engine_test": tap} if tap else {}, list(findings))
+        facts = {"kernel": "6.12.95-x", "packages": {"linux-image-6.12.95-x": "6.12.95-1"},
+                 "qemu": "QEMU 7.2", "accelerator": "tcg", "host": "h"}
+        return CellResult(matrix.Cell(ARCHES[arch], KERNELS[series]), report, "", ending, 12.0, 1.7e9, facts)
+
+    def sample(self) -> list[CellResult]:
+        (self.folder / "console.log").write_text("[1.0] fine\n[2.0] WARNING: CPU: 0 <b>\n")
+        known = scenario("collapse-a", "FAIL", known_bug='"skip <shmem>" (v6.4)', forbidden=["seen=hole"], why="lost")
+        return [
+            self.result("x86_64", "6.12", Ending.GOOD, scenario("collapse-a", "PASS"), tap=parse_tap("1..1\nok 1 a\n")),
+            self.result("x86_64", "6.1", Ending.GOOD, known),
+            self.result("arm64", "6.12", Ending.FAILED, scenario("collapse-a", "MISS", why="never opened"),
+                        scenario("collapse-b", "SKIP", why="no EDAT-1"), tap=parse_tap("ok 1 a\n"),
+                        findings=(Finding("WARN", "WARNING: CPU: 0 <b>\x1b", 2),)),
+            self.result("s390x", "6.12", Ending.PANIC, text=driver_text(scenario("collapse-a", "PASS"))[:40]),
+            CellResult(matrix.Cell(ARCHES["ppc64le"], KERNELS["6.1"]), None, "64K pages only", None),
+            CellResult(matrix.Cell(ARCHES["ppc64le"], KERNELS["6.12"]), None, "the module does not build", Ending.BUILD),
+        ]
+
+    def test_cells(self) -> None:
+        everything = matrix.cells()
+        self.assertEqual(len(everything), len(ARCHES) * len(KERNELS))
+        self.assertEqual([cell.name for cell in matrix.cells("arm64,s390x", "6.12 7.2")],
+                         ["arm64/6.12", "s390x/6.12", "arm64/7.2", "s390x/7.2"])
+        with self.assertRaises(Trouble) as caught:
+            matrix.cells("vax")
+        self.assertIn("no architecture vax", str(caught.exception))
+        with self.assertRaises(Trouble):
+            matrix.cells("", "5.10")
+
+    def test_shards_are_the_whole_and_do_not_overlap(self) -> None:
+        everything = matrix.cells()
+        shards = [matrix.shard(everything, {"SHARD_NUMBER": "4", "SHARD_INDEX": str(i)}) for i in range(1, 5)]
+        names = [cell.name for part in shards for cell in part]
+        self.assertCountEqual(names, [cell.name for cell in everything])
+        self.assertEqual(matrix.shard(everything, {}), everything)
+        for bad in ({"SHARD_NUMBER": "2", "SHARD_INDEX": "3"}, {"SHARD_INDEX": "0"}, {"SHARD_NUMBER": "two"}):
+            with self.assertRaises(Trouble):
+                matrix.shard(everything, bad)
+
+    def test_two_at_once_only_if_cores_allow(self) -> None:
+        self.assertEqual([matrix.at_once(cores) for cores in (1, 2, 3, 4, 64)], [1, 1, 1, 2, 2])
+
+    def test_the_table_has_a_word_for_every_field(self) -> None:
+        results = self.sample()
+        self.assertEqual(reports.row_names(results), ["collapse-a", "engine_test", "collapse-b", "kernel log", "machine"])
+        words = {(r.cell.name, row): reports.word(r, row) for r in results for row in reports.row_names(results)}
+        self.assertEqual(words["x86_64/6.12", "collapse-a"], "PASS")
+        self.assertEqual(words["x86_64/6.1", "collapse-a"], "KNOWN")
+        self.assertEqual(words["arm64/6.12", "collapse-a"], "MISS")
+        self.assertEqual(words["arm64/6.12", "kernel log"], "FAIL")
+        self.assertEqual(words["arm64/6.12", "engine_test"], "FAIL")  # no plan
+        self.assertEqual(words["arm64/6.12", "machine"], "PASS")
+        self.assertEqual(words["s390x/6.12", "machine"], "PANIC")
+        self.assertEqual(words["s390x/6.12", "collapse-a"], ".")
+        self.assertEqual(words["ppc64le/6.1", "collapse-a"], "-")
+        self.assertEqual(words["ppc64le/6.12", "machine"], "BUILD")
+        text = reports.table(results)
+        self.assertIn("- ppc64le/6.1: 64K pages only", text)
+        self.assertLess(max(map(len, text.splitlines())), 120)
+
+    def test_an_incomplete_driver_is_seen_in_the_table(self) -> None:
+        cut = self.result("x86_64", "6.12", Ending.FAILED, text=driver_text(scenario("a", "PASS"))[:-20])
+        self.assertEqual(reports.word(cut, "machine"), "ERROR")
+
+    def test_an_unexpected_pass_is_no_pass(self) -> None:
+        record = scenario("a", "PASS", known_bug="fix", expected=False)
+        self.assertEqual(reports.word(self.result("x86_64", "6.1", Ending.FAILED, record), "a"), "XPASS")
+
+    def test_the_worst_ending_is_the_matrix_ending(self) -> None:
+        self.assertEqual(matrix.ending_of(self.sample()), Ending.PANIC)
+        self.assertEqual(matrix.ending_of(self.sample()[:2]), Ending.GOOD)
+        self.assertEqual(matrix.ending_of([]), Ending.USAGE)
+
+    def test_ktap_nests_and_meets_its_plans(self) -> None:
+        text = reports.ktap(self.sample())
+        top = parse_tap(text)
+        self.assertEqual(top.problems, [])
+        self.assertEqual((top.counts.passed, top.counts.failed, top.counts.skipped), (2, 3, 1))
+        self.assertIn('  not ok 1 collapse-a # XFAIL lost; fixed by "skip <shmem>" (v6.4)', text)
+        self.assertIn("  ok 2 collapse-b # SKIP no EDAT-1", text)
+
+    def test_junit_parses_and_counts(self) -> None:
+        suites = {s.get("name"): s for s in xml.fromstring(reports.junit(self.sample()))}
+        arm = suites["arm64/6.12"]
+        self.assertEqual([arm.get(k) for k in ("tests", "failures", "errors", "skipped")], ["5", "2", "1", "1"])
+        self.assertEqual(suites["s390x/6.12"].get("errors"), "1")
+        self.assertEqual(suites["ppc64le/6.1"].get("skipped"), "1")
+
+    def test_kcidb_is_valid_and_a_broken_one_is_not(self) -> None:
+        data = reports.kcidb(self.sample(), "20260101-matrix")
+        reports.validate(data)
+        statuses = {t["id"].split("-matrix-")[1]: t["status"] for t in data["tests"]}  # type: ignore[union-attr,index]
+        self.assertEqual(statuses["arm64/6.12-collapse-a"], "MISS")
+        self.assertEqual(statuses["x86_64/6.1-collapse-a"], "FAIL")
+        self.assertEqual(statuses["ppc64le/6.12-machine"], "MISS")
+        self.assertEqual(len(data["issues"]), 1)  # type: ignore[arg-type]
+        self.assertEqual(len({t["id"] for t in data["tests"]}), len(data["tests"]))  # type: ignore[union-attr,index,arg-type]
+        data["tests"][0]["status"] = "KNOWN"  # type: ignore[index]
+        with self.assertRaises(Trouble) as caught:
+            reports.validate(data)
+        self.assertIn("tests/0/status", str(caught.exception))
+        with self.assertRaises(Trouble):
+            reports.validate({"version": {"major": 4}})
+
+    def test_the_page_has_the_evidence_and_escapes_it(self) -> None:
+        text = page(self.sample())
+        self.assertIn('<span class="bad">[2.0] WARNING: CPU: 0 &lt;b&gt;</span>', text)
+        self.assertNotIn("skip <shmem>", text)
+        for result in self.sample():
+            self.assertIn(f'id="{result.cell.name.replace("/", "-")}"', text)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every machine times every kernel: which cells there are, and running them."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import build, kernels, packages, qemu, runs
+from .tables import ARCHES, DEFAULT_KERNEL, HOST_PACKAGES, KERNELS, Arch, Ending, Kernel, Trouble, arch_packages
+
+CORES_A_CELL = 2  # each machine has two virtual CPUs
+CELLS_AT_ONCE = 2  # at most: the mirror and the disk are shared
+
+
+@dataclass(frozen=True)
+class Cell:
+    arch: Arch
+    kernel: Kernel
+
+    @property
+    def name(self) -> str:
+        return f"{self.arch.name}/{self.kernel.series}"
+
+    @property
+    def lacking(self) -> str:
+        """Why there is no such kernel; "" if there is one."""
+        return self.kernel.lacks.get(self.arch.name, "")
+
+
+@dataclass
+class CellResult:
+    cell: Cell
+    report: runs.Report | None = None  # None: it did not come to a machine
+    trouble: str = ""  # why not
+    ending: Ending | None = None  # None: Debian has no such kernel
+    seconds: float = 0
+    started: float = 0
+    facts: dict[str, object] = field(default_factory=dict)  # versions.json
+
+
+def _chosen(wanted: str, table: dict[str, object], what: str) -> list[str]:
+    names = wanted.replace(",", " ").split() or list(table)
+    for name in names:
+        if name not in table:
+            raise Trouble(Ending.USAGE, f"no {what} {name}; there are {', '.join(table)}")
+    return names
+
+
+def cells(arches: str = "", series: str = "") -> list[Cell]:
+    """All cells, or those of some architectures and kernels; those without a kernel, too."""
+    return [
+        Cell(ARCHES[arch], KERNELS[kernel])
+        for kernel in _chosen(series, dict(KERNELS), "kernel")
+        for arch in _chosen(arches, dict(ARCHES), "architecture")
+    ]
+
+
+def shard(all_cells: list[Cell], environment: dict[str, str]) -> list[Cell]:
+    """This machine's part: SHARD_INDEX, from 1, of SHARD_NUMBER. Cells without a kernel cost
+    nothing and stay with the first."""
+    try:
+        number, index = int(environment.get("SHARD_NUMBER") or 1), int(environment.get("SHARD_INDEX") or 1)
+    except ValueError as error:
+        raise Trouble(Ending.USAGE, "SHARD_NUMBER and SHARD_INDEX are numbers") from error
+    if not 1 <= index <= number:
+        raise Trouble(Ending.USAGE, f"SHARD_INDEX={index} is not in 1..SHARD_NUMBER={number}")
+    real = [cell for cell in all_cells if not cell.lacking]
+    mine = real[index - 1 :: number]
+    return [cell for cell in all_cells if cell in mine or (cell.lacking and index == 1)]
+
+
+def at_once(cores: int) -> int:
+    return max(1, min(CELLS_AT_ONCE, cores // CORES_A_CELL))
+
+
+class Progress:
+    """One line that is rewritten, where there is a terminal; and a line for each cell that ended."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self._running: dict[str, str] = {}
+
+    def _erase(self) -> None:
+        if sys.stdout.isatty():
+            print("\r\033[K", end="")
+
+    def _draw(self) -> None:
+        if sys.stdout.isatty():
+            line = f"[{self._done}/{self._total}] " + "; ".join(f"{k}: {v}" for k, v in self._running.items())
+            print(line[: max(20, os.get_terminal_size().columns - 1)], end="", flush=True)
+
+    def tick(self, cell: Cell, text: str) -> None:
+        with self._lock:
+            if self._running.get(cell.name) != text:
+                self._running[cell.name] = text
+                self._erase()
+                self._draw()
+
+    def end(self, result: CellResult) -> None:
+        with self._lock:
+            self._running.pop(result.cell.name, None)
+            self._done += 1
+            self._erase()
+            print(f"[{self._done}/{self._total}] {summary_line(result)}", flush=True)
+            self._draw()
+
+
+def summary_line(result: CellResult) -> str:
+    name = f"{result.cell.name:<20}"
+    if result.ending is None:
+        return f"{name} no kernel: {result.trouble}"
+    head = f"{name} {result.ending.name:<8} {result.seconds:5.0f} s  "
+    if not result.report:
+        return head + result.trouble.splitlines()[0]
+    problem = f"  ! {result.report.problems[0]}" if result.report.problems else ""
+    return head + result.report.counts.lines().replace("\n", "; ") + problem
+
+
+def _ticker(cell: Cell, folder: Path, progress: Progress) -> Iterator[None]:
+    start = time.monotonic()
+    while True:
+        file = folder / "json"
+        text = file.read_text(errors="replace") if file.exists() else ""
+        plan = re.search(r'"plan":(\d+)', text)
+        seen = text.count('"kind":"scenario"')
+        state = f"{seen}/{plan.group(1)} scenarios" if plan else "boots"
+        progress.tick(cell, f"{state}, {(time.monotonic() - start) // 5 * 5:.0f} s")
+        yield
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done in each cell."""
+
+    driver: str | None  # the guest's command line
+    selftests: tuple[str, ...]  # names of programs; all if empty
+    bounds: qemu.Bounds
+    update: bool = False
+
+
+_building = threading.Lock()  # cells of one architecture share build folders
+
+
+def run_cell(cell: Cell, plan: Plan, folder: Path, progress: Progress) -> CellResult:
+    result = CellResult(cell, started=time.time())
+    if cell.lacking:
+        result.trouble = cell.lacking
+        return result
+    packages.label.set(f"{cell.name}: ")
+    try:
+        with _building:
+            kernel = kernels.stock(cell.kernel.series, cell.arch, update=plan.update)
+            programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", cell.arch)
+            if plan.selftests:
+                programs = [p for p in programs if p.name in plan.selftests]
+            prepared = runs.prepare(cell.arch, kernel, plan.driver, programs, folder)
+        ticks = _ticker(cell, folder, progress)
+        result.report = runs.boot(prepared, plan.bounds, show=False, tick=lambda: next(ticks))
+        result.ending = result.report.ending
+    except Trouble as trouble:
+        result.ending, result.trouble = trouble.ending, str(trouble)
+    except OSError as error:
+        result.ending, result.trouble = Ending.USAGE, str(error)
+    with contextlib.suppress(OSError, ValueError):
+        result.facts = json.loads((folder / "versions.json").read_text())
+    result.seconds = time.time() - result.started
+    return result
+
+
+def run(chosen: list[Cell], plan: Plan, folder: Path) -> list[CellResult]:
+    """All cells, in the given order; a few at once if there are cores for them."""
+    real = [cell for cell in chosen if not cell.lacking]
+    needed = dict(HOST_PACKAGES)
+    for cell in real:
+        needed |= arch_packages(cell.arch, cell.kernel)
+    packages.ensure_host(needed)
+    progress = Progress(len(chosen))
+
+    def one(cell: Cell) -> CellResult:
+        place = folder / cell.name.replace("/", "-")
+        if not cell.lacking:
+            place.mkdir(parents=True)
+        result = run_cell(cell, plan, place, progress)
+        progress.end(result)
+        return result
+
+    with concurrent.futures.ThreadPoolExecutor(at_once(os.cpu_count() or 1)) as pool:
+        return list(pool.map(one, chosen))
+
+
+def ending_of(results: list[CellResult]) -> Ending:
+    """Of the whole matrix: the worst word, where the machine's own fate is worse than a failure."""
+    return max((result.ending for result in results if result.ending is not None), default=Ending.USAGE)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The matrix as one HTML page: the table, and behind each field its evidence and its log."""
+
+import html
+from pathlib import Path
+
+from .matrix import CellResult
+from .reports import Entry, entries, row_names, word
+from .tables import ENDING_TEXT
+
+LOG_LINES = 4000  # of a kernel log; the whole one is in the run folder
+
+STYLE = """\
+body{font:14px/1.4 system-ui,sans-serif;margin:2em;max-width:100em;color:#222}
+table{border-collapse:collapse}th,td{border:1px solid #ccc;padding:.25em .6em;text-align:left}
+thead th{vertical-align:bottom}td a{color:inherit;text-decoration:none;display:block}
+.PASS{background:#d6f0d6}.SKIP,.none{background:#eee;color:#666}.KNOWN{background:#ffe9b8}
+.MISS{background:#e6d8f5}.FAIL,.XPASS,.PANIC,.HANG,.LOST,.TIMEOUT,.BUILD{background:#f9c9c5}
+.ERROR,.USAGE{background:#f5d5b5}pre{background:#f6f6f6;padding:.6em;overflow:auto;max-height:36em;font-size:12px}
+details{margin:.3em 0}summary{cursor:pointer}.bad{background:#f9c9c5}
+"""
+
+
+def _id(result: CellResult) -> str:
+    return result.cell.name.replace("/", "-")
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _head(results: list[CellResult]) -> str:
+    names = "".join(
+        f'<th><a href="#{_id(r)}">{_text(r.cell.arch.name)}<br>{_text(r.cell.kernel.series)}</a></th>' for r in results
+    )
+    return f"<thead><tr><th></th>{names}</tr></thead>"
+
+
+def _field(result: CellResult, row: str) -> str:
+    verdict = word(result, row)
+    if verdict in ("-", "."):
+        return f'<td class="none" title="{_text(result.trouble)}">{verdict}</td>'
+    why = next((entry.why for entry in entries(result) if entry.name == row), "")
+    return f'<td class="{verdict}" title="{_text(why)}"><a href="#{_id(result)}">{verdict}</a></td>'
+
+
+def _table(results: list[CellResult]) -> str:
+    rows = "".join(
+        f"<tr><th>{_text(row)}</th>{''.join(_field(result, row) for result in results)}</tr>\n"
+        for row in row_names(results)
+    )
+    return f"<table>{_head(results)}<tbody>\n{rows}</tbody></table>"
+
+
+def _numbers(entry: Entry) -> str:
+    record = entry.record
+    if not record:
+        return ""
+    histogram, forbidden = record.get("histogram") or {}, record.get("forbidden") or []
+    lines = "".join(
+        f'<tr class="{"bad" if words in forbidden else ""}"><td>{count}</td><td>{_text(words)}</td></tr>'
+        for words, count in sorted(histogram.items(), key=lambda item: -item[1])
+    )
+    return (
+        f"<br>{record.get('runs')} runs, {record.get('overlaps')} overlaps, {record.get('excluded')} excluded, "
+        f"{record.get('rate')} runs/s; {record.get('controls_caught')} of {record.get('controls')} controls caught"
+        f"<details><summary>what was seen</summary><table>{lines}</table></details>"
+    )
+
+
+def _log(result: CellResult, file: Path) -> str:
+    if not file.exists():
+        return ""
+    findings = {finding.number for finding in result.report.findings} if result.report else set()
+    lines = file.read_text(errors="replace").splitlines()
+    shown = "\n".join(
+        f'<span class="bad">{_text(line)}</span>' if number in findings else _text(line)
+        for number, line in enumerate(lines[:LOG_LINES], 1)
+    )
+    cut = f" (the first {LOG_LINES})" if len(lines) > LOG_LINES else ""
+    return f"<details><summary>kernel log, {len(lines)} lines{cut}</summary><pre>{shown}</pre></details>"
+
+
+def _cell(result: CellResult) -> str:
+    title = f'<h2 id="{_id(result)}">{_text(result.cell.name)}</h2>'
+    if result.ending is None:
+        return f"{title}<p>No such kernel: {_text(result.trouble)}.</p>"
+    facts = ", ".join(f"{key} {_text(result.facts[key])}" for key in ("kernel", "qemu", "accelerator", "commit", "host")
+                      if key in result.facts)
+    parts = [title, f"<p>{result.ending.name}: {_text(ENDING_TEXT[result.ending])}; {result.seconds:.0f} s. {facts}</p>"]
+    if result.trouble:
+        parts.append(f"<pre>{_text(result.trouble)}</pre>")
+    rows = "".join(
+        f'<tr><th>{_text(e.name)}</th><td class="{e.verdict}">{e.verdict}</td><td>{_text(e.why)}{_numbers(e)}</td></tr>'
+        for e in entries(result)
+    )
+    parts.append(f"<table>{rows}</table>")
+    if result.report:
+        folder = result.report.folder
+        problems = "\n".join(result.report.problems)
+        if problems:
+            parts.append(f"<pre>{_text(problems)}</pre>")
+        command = folder / "qemu-command"
+        if command.exists():
+            parts.append(f"<details><summary>QEMU command</summary><pre>{_text(command.read_text())}</pre></details>")
+        parts.append(_log(result, folder / "console.log"))
+        links = ", ".join(f'<a href="{_id(result)}/{f.name}">{f.name}</a>' for f in sorted(folder.iterdir()))
+        parts.append(f"<p>{links}</p>")
+    return "\n".join(parts)
+
+
+def page(results: list[CellResult]) -> str:
+    cells = "\n".join(_cell(result) for result in results)
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Faultline matrix</title><style>{STYLE}</style>\n"
+        f"<h1>Faultline matrix</h1>\n<p>A field leads to its cell's evidence. - means that there is no such kernel, "
+        f". that the cell did not come to this row.</p>\n{_table(results)}\n{cells}\n</html>\n"
+    )
