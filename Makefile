@@ -13,7 +13,7 @@ BUILD := $(CURDIR)/build/user
 VM := PYTHONPATH=$(CURDIR)/scripts python3 -B -m vm
 VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
-	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR))
+	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
 
 # kbuild takes ARCH from its environment: ours is not its.
 unexport ARCH
@@ -32,7 +32,7 @@ user: ## the driver, build/user/faultline
 	+cmake --build $(BUILD)
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL=6.1|6.12 RUN='names' RUNS=N, KIMAGE= KDIR= for a kernel of your own
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names' RUNS=N; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
 
 .PHONY: matrix
@@ -78,7 +78,7 @@ install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
 clean: ## build outputs in this tree
 	rm -rf build
 	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod*' -o -name '.*.cmd' | xargs -r rm -f
-	rm -f modules.order Module.symvers kmod/modules.order selftests/*_test
+	rm -f modules.order Module.symvers kmod/modules.order selftests/*_test selftests/warn_planter
 
 .PHONY: cache-list
 cache-list: ## what the cache holds (FAULTLINE_CACHE=, else the user's cache folder)

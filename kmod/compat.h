@@ -10,11 +10,21 @@
 
 #include <linux/ftrace.h>
 #include <linux/ptrace.h>
+#include <linux/version.h>
 
 #if !defined(CONFIG_DYNAMIC_FTRACE) || !defined(CONFIG_KPROBES) || \
 	!defined(CONFIG_KALLSYMS) || !defined(CONFIG_DEBUG_FS)
 #error "faultline needs CONFIG_DYNAMIC_FTRACE, KPROBES, KALLSYMS and DEBUG_FS"
 #endif
+
+/*
+ * collapse_file() charges for the holes after the old folios are unmapped, with
+ * no lock held, since a2e17cc2efc7 ("mm/khugepaged: maintain page cache uptodate
+ * flag", v6.4). Before, it did so under the xarray's lock, and the huge page was
+ * in the page cache by the time the flush came.
+ */
+#define FL_COLLAPSE_CHARGES_UNLOCKED \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0))
 
 /*
  * At a hooked entry: the registers of the traced function, as ftrace hands them

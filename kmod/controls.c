@@ -36,6 +36,13 @@ static unsigned long selftest_answer(void)
 	return 42;
 }
 
+/* For any function: what a judge of kernel logs must not overlook. */
+static unsigned long selftest_warn(void)
+{
+	WARN(1, "faultline: planted by a control\n");
+	return 0;
+}
+
 static const struct fl_replacement {
 	const char *name;
 	void *address;
@@ -52,6 +59,11 @@ static const struct fl_replacement {
 		.name = "selftest_answer",
 		.address = selftest_answer,
 		.about = "for any function: returns 42",
+	},
+	{
+		.name = "selftest_warn",
+		.address = selftest_warn,
+		.about = "for any function: a WARN in the kernel log, returns 0",
 	},
 };
 

@@ -13,6 +13,7 @@
 #include <linux/kernel.h>
 #include <linux/seq_file.h>
 
+#include "compat.h"
 #include "sites.h"
 #include "symbols.h"
 
@@ -50,14 +51,20 @@ static const struct fl_logical_site fl_logical_sites[] = {
 	},
 	{
 		/*
-		 * Before 6.4 shmem_charge() is called under the xarray lock,
-		 * so the flush comes first; ppc64 and s390x have no flush.
+		 * Not all architectures batch TLB flushes. Where there is none,
+		 * the next call is taken; before 6.4 that is the copying of
+		 * the first folio, or where it is inlined its release.
 		 */
 		.name = "collapse_file/unmapped",
 		.about = "old folios locked and unmapped, holes not yet re-checked",
 		.context = FL_CONTEXT_SLEEP,
 		.candidates = { { "try_to_unmap_flush", "collapse_file" },
+#if FL_COLLAPSE_CHARGES_UNLOCKED
 				{ "shmem_charge", "collapse_file" } },
+#else
+				{ "copy_highpage", "collapse_file" },
+				{ "unlock_page", "collapse_file" } },
+#endif
 	},
 	{
 		.name = "collapse_file/retract",

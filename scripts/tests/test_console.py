@@ -5,12 +5,21 @@ import unittest
 from pathlib import Path
 
 from vm.console import judge, panicked
+from vm.tables import KnownLog
 
 LOGS = Path(__file__).parent / "logs"
 
 
 def kinds(name: str) -> list[str]:
     return [finding.kind for finding in judge((LOGS / name).read_text())]
+
+
+class KnownTest(unittest.TestCase):
+    KNOWN = (KnownLog("s390x", "6.1", r"BUG: Bad page map", "the fix"),)
+
+    def test_explains_its_own_lines_and_no_others(self) -> None:
+        found = judge("[1.0] BUG: Bad page map in process a\n[2.0] WARNING: CPU: 0 PID: 1 at mm/x.c:1\n", self.KNOWN)
+        self.assertEqual([finding.fix for finding in found], ["the fix", ""])
 
 
 class JudgeTest(unittest.TestCase):

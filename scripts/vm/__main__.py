@@ -14,6 +14,7 @@ from . import build, cache, emulator, kernels, lint, matrix, packages, qemu, rep
 from .results import Counts
 from .tables import (
     ARCHES,
+    Arch,
     DEFAULT_ARCH,
     DEFAULT_KERNEL,
     ENDING_TEXT,
@@ -39,8 +40,12 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
         done = subprocess.run(["make", "-s", "-C", arguments.kdir, "kernelrelease"],
                               capture_output=True, text=True, check=False)
         release = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "own"
+        modules = Path(arguments.kmodules).resolve() if arguments.kmodules else None
+        for path in (arguments.kimage, arguments.kdir, arguments.kmodules):
+            if path and not Path(path).exists():
+                raise Trouble(Ending.USAGE, f"there is no {path}")
         return kernels.UnpackedKernel(release, Path(arguments.kimage).resolve(),
-                                      Path(arguments.kdir).resolve(), None, {})
+                                      Path(arguments.kdir).resolve(), modules, {"own kernel": arguments.kimage})
     return kernels.stock(arguments.kernel, arch, update=arguments.update)
 
 
@@ -92,8 +97,17 @@ def command_check(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD if good else Ending.FAILED
 
 
+def _judge_is_awake(arch: Arch, kernel: kernels.UnpackedKernel, label: str) -> Counts:
+    """The judge's control, in a VM of its own: a real WARN, which must turn a passing run into FAILED."""
+    report = runs.run(arch, kernel, None, qemu.Bounds(300, 120), [build.warn_planter(arch)], f"{label}-planted")
+    caught = report.ending == Ending.FAILED and any(finding.kind == "WARN" for finding in report.findings)
+    planted = report.counts.passed == 1 and report.counts.good
+    print("  the planted WARN was " + ("caught" if caught and planted else "NOT caught"))
+    return Counts(passed=int(caught and planted), failed=int(not (caught and planted)))
+
+
 def command_test(arguments: argparse.Namespace) -> Ending:
-    """Host unit tests, then one VM: every scenario, shortly, and all selftests."""
+    """Host unit tests, then one VM: every scenario, shortly, and all selftests; then the log judge's control."""
     kernel = _kernel(arguments)
     arch = ARCHES[arguments.arch]
     started = time.monotonic()
@@ -101,9 +115,11 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
     report = runs.run(arch, kernel, _driver_command(arguments),
                       qemu.Bounds(arguments.timeout, arguments.quiet), programs, f"{arguments.kernel}-test")
-    print(f"  host tests and VM took {time.monotonic() - started:.0f} s")
+    judge = _judge_is_awake(arch, kernel, arguments.kernel)
+    print(f"  host tests and VMs took {time.monotonic() - started:.0f} s")
     counts += report.counts
-    ending = report.ending if report.ending != Ending.GOOD or good else Ending.FAILED
+    counts += judge
+    ending = report.ending if report.ending != Ending.GOOD or (good and judge.good) else Ending.FAILED
     print(_lines_of(ending, counts))
     return ending
 
@@ -194,6 +210,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
+            command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix"):
             command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
             command.add_argument("--runs", type=int, default=0, help="runs of each variant; 0: the driver's default")

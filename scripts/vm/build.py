@@ -100,6 +100,11 @@ def selftests(kselftest: Path, arch: Arch = ARCHES[DEFAULT_ARCH]) -> list[Path]:
     return sorted(f for f in folder.glob("*_test") if os.access(f, os.X_OK))
 
 
+def warn_planter(arch: Arch) -> Path:
+    """The control of the kernel log's judge; built with the selftests."""
+    return BUILD / f"selftests-{arch.debian}" / "warn_planter"
+
+
 def commit() -> str:
     """The commit that is built, with a plus sign if the tree differs from it."""
     def git(*arguments: str) -> str:

@@ -2,7 +2,10 @@
 """Judge a kernel log. It is no result channel: it can only add a reason to distrust a result."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from .tables import KnownLog
 
 # What a clean log has none of, and what each is called.
 BAD_LINES = {
@@ -33,10 +36,16 @@ class Finding:
     kind: str
     line: str  # quoted as it stands in the log
     number: int  # line number in the log, from 1
+    fix: str = ""  # of the bug that is known to say so in this kernel
 
 
-def judge(log: str) -> list[Finding]:
-    """All lines of a log that a clean one has not. A line cut by the end of the log counts too."""
+def _known(line: str, explained: Iterable[KnownLog]) -> str:
+    return next((known.fix for known in explained if re.search(known.line, line)), "")
+
+
+def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
+    """All lines of a log that a clean one has not, and for those that are `explained` the fix. A
+    line cut by the end of the log counts too."""
     findings = []
     for number, raw in enumerate(log.splitlines(), 1):
         line = STAMP.sub("", raw.rstrip("\r"))
@@ -44,7 +53,7 @@ def judge(log: str) -> list[Finding]:
             continue
         for kind, pattern in BAD_LINES.items():
             if re.search(pattern, line):
-                findings.append(Finding(kind, line, number))
+                findings.append(Finding(kind, line, number, _known(line, explained)))
                 break
     return findings
 

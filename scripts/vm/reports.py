@@ -53,11 +53,13 @@ def entries(result: CellResult) -> list[Entry]:
     report = result.report
     rows = [_scenario(r) for r in report.driver.records if r.get("kind") == "scenario"]
     for name, tap in report.selftests.items():
-        bad = [*tap.problems, *tap.failures]
-        verdict = "FAIL" if bad else "PASS" if tap.counts.passed else "SKIP"
-        rows.append(Entry(name, verdict, "; ".join(bad)))
-    log = "; ".join(f"{f.kind}, line {f.number}: {f.line}" for f in report.findings[:3])
-    rows.append(Entry(KERNEL_LOG, "FAIL" if log else "PASS", log))
+        broken = [*tap.problems, *tap.failures]
+        verdict = "FAIL" if broken else "PASS" if tap.counts.passed else "SKIP"
+        rows.append(Entry(name, verdict, "; ".join(broken)))
+    bad = [f for f in report.findings if not f.fix]
+    log = "; ".join(f"{f.kind}, line {f.number}: {f.line}" for f in (bad or report.findings)[:3])
+    fixes = "; ".join(dict.fromkeys(f"fixed by {f.fix}" for f in report.findings if f.fix))
+    rows.append(Entry(KERNEL_LOG, "FAIL" if bad else "KNOWN" if log else "PASS", "; ".join(filter(None, [log, fixes]))))
     # A failed scenario is its own row's matter: the machine did what it should.
     fate = Ending.GOOD if report.ending == Ending.FAILED else report.ending
     fine = fate == Ending.GOOD

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from . import build, emulator, initramfs, kernels, qemu
 from .console import Finding, judge
 from .packages import say
 from .results import Counts, DriverResults, TapResults, parse_driver, parse_status, parse_tap
-from .tables import ENDING_TEXT, Arch, Ending
+from .tables import ENDING_TEXT, KNOWN_LOGS, Arch, Ending, Kernel, KnownLog
 
 QUOTED_FINDINGS = 12
 
@@ -65,7 +65,8 @@ def split_selftests(text: str) -> dict[str, str]:
     return parts
 
 
-def assess(folder: Path, ending: Ending, driver: bool, programs: list[str]) -> Report:
+def assess(folder: Path, ending: Ending, driver: bool, programs: list[str],
+           explained: Iterable[KnownLog] = ()) -> Report:
     """Judge what a machine left in its run folder."""
     report = Report(ending, Counts(), [], folder)
     if ending != Ending.GOOD:
@@ -85,8 +86,9 @@ def assess(folder: Path, ending: Ending, driver: bool, programs: list[str]) -> R
         report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
         if status.codes.get(name) not in (0, 1, 4):
             report.problems.append(f"{name} ended with status {status.codes.get(name, 'unknown')}")
-    report.findings = judge(_read(folder, "console.log"))
-    for finding in report.findings[:QUOTED_FINDINGS]:
+    report.findings = judge(_read(folder, "console.log"), explained)
+    report.counts.known += any(finding.fix for finding in report.findings)
+    for finding in [f for f in report.findings if not f.fix][:QUOTED_FINDINGS]:
         report.problems.append(f"kernel log, {finding.kind}, line {finding.number}: {finding.line}")
     if report.ending == Ending.GOOD and (report.problems or not report.counts.good):
         report.ending = Ending.FAILED
@@ -117,7 +119,12 @@ class Prepared:
     command: list[str]
     driver: bool
     programs: list[str]
+    explained: tuple[KnownLog, ...]  # what this kernel is known to say
     about: str
+
+
+def known_logs(arch: Arch, kernel: Kernel | None) -> tuple[KnownLog, ...]:
+    return tuple(k for k in KNOWN_LOGS if kernel and (k.arch, k.series) == (arch.name, kernel.series))
 
 
 def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, programs: list[Path],
@@ -141,14 +148,14 @@ def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, prog
     }, indent=2) + "\n")
     return Prepared(folder, qemu.command(arch, machine, accel, kernel.image, archive, folder, append),
                     driver is not None and "--json" in driver, names,
-                    f"{kernel.release} ({machine.version}, {accel})")
+                    known_logs(arch, kernel.series), f"{kernel.release} ({machine.version}, {accel})")
 
 
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Report:
     say(f"booting {prepared.about}; run folder {prepared.folder.relative_to(build.TOP)}")
     ending = qemu.boot(prepared.command, prepared.folder, bounds, show, tick)
-    return assess(prepared.folder, ending, prepared.driver, prepared.programs)
+    return assess(prepared.folder, ending, prepared.driver, prepared.programs, prepared.explained)
 
 
 def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
@@ -157,4 +164,7 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: 
     report = boot(prepare(arch, kernel, driver, programs, new_folder(f"{label}-{arch.name}")), bounds)
     for problem in report.problems:
         print(f"! {problem}")
+    for fix in dict.fromkeys(finding.fix for finding in report.findings if finding.fix):
+        first = next(finding for finding in report.findings if finding.fix == fix)
+        print(f"  known in the kernel log, line {first.number}: {first.line}\n    fixed by {fix}")
     return report

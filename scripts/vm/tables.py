@@ -122,6 +122,24 @@ QEMU_BUILDS = {
 }
 QEMU_FIRMWARE = "/usr/share/qemu"  # of the host's packages
 
+
+@dataclass(frozen=True)
+class KnownLog:
+    """What a kernel is known to say, because of a bug that is fixed elsewhere."""
+
+    arch: str
+    series: str
+    line: str  # regular expression: the lines it explains, and no others
+    fix: str
+
+
+KNOWN_LOGS = (
+    KnownLog("s390x", "6.1",
+             r"BUG: Bad page (map|state)|BUG: Bad rss-counter|non-zero pgtables_bytes|WARNING: .* at mm/gup\.c",
+             '"mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
+             "docs/findings/s390x-recycled-page-table.md"),
+)
+
 DEFAULT_ARCH = "x86_64"
 DEFAULT_KERNEL = "6.12"
 
