@@ -15,11 +15,17 @@ def kinds(name: str) -> list[str]:
 
 
 class KnownTest(unittest.TestCase):
-    KNOWN = (KnownLog("s390x", "6.1", r"BUG: Bad page map", "the fix"),)
+    KNOWN = (KnownLog("s390x", "6.1", r"BUG: Bad page map", "the fix"),
+             KnownLog("s390x", "6.1", r"BUG: Bad page state", "the other fix", r"\bfrag_destroy\+"))
 
     def test_explains_its_own_lines_and_no_others(self) -> None:
         found = judge("[1.0] BUG: Bad page map in process a\n[2.0] WARNING: CPU: 0 PID: 1 at mm/x.c:1\n", self.KNOWN)
         self.assertEqual([finding.fix for finding in found], ["the fix", ""])
+
+    def test_a_common_line_is_explained_by_its_trace(self) -> None:
+        line = "[1.0] BUG: Bad page state in process a\n"
+        self.assertEqual(judge(f"{line}[1.0] frag_destroy+0x1/0x2\n", self.KNOWN)[0].fix, "the other fix")
+        self.assertEqual(judge(f"{line}[1.0] free_frag+0x1/0x2\n", self.KNOWN)[0].fix, "")
 
 
 class JudgeTest(unittest.TestCase):

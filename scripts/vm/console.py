@@ -39,21 +39,29 @@ class Finding:
     fix: str = ""  # of the bug that is known to say so in this kernel
 
 
-def _known(line: str, explained: Iterable[KnownLog]) -> str:
-    return next((known.fix for known in explained if re.search(known.line, line)), "")
+REPORT_LINES = 60  # of an oops or a bad page, with registers and call trace
+
+
+def _known(line: str, report: list[str], explained: Iterable[KnownLog]) -> str:
+    """The fix of the bug that explains a line, whose `report` follows it."""
+    for known in explained:
+        if re.search(known.line, line) and any(re.search(known.trace, text) for text in report):
+            return known.fix
+    return ""
 
 
 def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
     """All lines of a log that a clean one has not, and for those that are `explained` the fix. A
     line cut by the end of the log counts too."""
     findings = []
-    for number, raw in enumerate(log.splitlines(), 1):
+    lines = log.splitlines()
+    for number, raw in enumerate(lines, 1):
         line = STAMP.sub("", raw.rstrip("\r"))
         if HARMLESS.search(line):
             continue
         for kind, pattern in BAD_LINES.items():
             if re.search(pattern, line):
-                findings.append(Finding(kind, line, number, _known(line, explained)))
+                findings.append(Finding(kind, line, number, _known(line, lines[number - 1 : number + REPORT_LINES], explained)))
                 break
     return findings
 

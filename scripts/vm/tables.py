@@ -131,6 +131,7 @@ class KnownLog:
     series: str
     line: str  # regular expression: the lines it explains, and no others
     fix: str
+    trace: str = ""  # regular expression: what its report names, if the line alone is too common
 
 
 KNOWN_LOGS = (
@@ -138,6 +139,8 @@ KNOWN_LOGS = (
              r"BUG: Bad page (map|state)|BUG: Bad rss-counter|non-zero pgtables_bytes|WARNING: .* at mm/gup\.c",
              '"mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
              "docs/findings/s390x-recycled-page-table.md"),
+    KnownLog("ppc64le-64k", "6.12", r"BUG: Bad page state",
+             '"powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)', r"\bpte_frag_destroy\+"),
 )
 
 DEFAULT_ARCH = "x86_64"
