@@ -23,8 +23,11 @@
  * flag", v6.4). Before, it did so under the xarray's lock, and the huge page was
  * in the page cache by the time the flush came.
  */
-#define FL_COLLAPSE_CHARGES_UNLOCKED \
-	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0))
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define FL_COLLAPSE_CHARGES_UNLOCKED 1
+#else
+#define FL_COLLAPSE_CHARGES_UNLOCKED 0
+#endif
 
 /*
  * At a hooked entry: the registers of the traced function, as ftrace hands them
