@@ -23,7 +23,7 @@
  * flag", v6.4). Before, it did so under the xarray's lock, and the huge page was
  * in the page cache by the time the flush came.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if KERNEL_VERSION(6, 4, 0) <= LINUX_VERSION_CODE
 #define FL_COLLAPSE_CHARGES_UNLOCKED 1
 #else
 #define FL_COLLAPSE_CHARGES_UNLOCKED 0
