@@ -158,6 +158,7 @@ HOST_PACKAGES = {
     "libkmod-dev": "driver: loading the module",
     "libgtest-dev": "driver: unit tests",
     "libgmock-dev": "driver: unit tests",
+    "liburcu-dev": "driver: unit tests of the models",
     "kmod": "dependencies of kernel modules",
     "busybox-static": "user space of the virtual machine",
     "xz-utils": "unpacking packages",

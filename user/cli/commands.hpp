@@ -36,6 +36,7 @@ int list_command(const Arguments& arguments);
 int run_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
+int models_command(const Arguments& arguments);
 int show_file_command(const Arguments& arguments, const std::string& file);
 
 } // namespace faultline

@@ -92,6 +92,10 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     bench->add_option("NAME", arguments.names, "scenario (default: all)");
     add_run_options(*bench, arguments);
 
+    CLI::App* models = app.add_subcommand(
+        "models", "the designs for pte_free_defer(), in every interleaving; needs no root");
+    models->add_flag("-v,--verbose", arguments.verbose, "a counterexample of each slip, too");
+
     CLI::App* capabilities =
         app.add_subcommand("capabilities", "what the module can do in this kernel, and why not");
     add_module(*capabilities, arguments);
@@ -104,6 +108,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         {run, [&] { return run_command(arguments); }},
         {replay, [&] { return replay_command(arguments); }},
         {bench, [&] { return bench_command(arguments); }},
+        {models, [&] { return models_command(arguments); }},
         {capabilities, [&] { return show_file_command(arguments, "capabilities"); }},
         {sites, [&] { return show_file_command(arguments, "sites"); }},
         {version,

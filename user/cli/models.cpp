@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+// The designs for pte_free_defer() of the thread of 2023, each in every interleaving. Needs no root
+// and no module.
+#include "cli/commands.hpp"
+#include "model/cases.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace faultline {
+
+namespace {
+
+using model::Case;
+using model::Counterexample;
+using model::Exploration;
+using model::ModelledDesign;
+
+constexpr int tables_of_ppc64_64k = 256; // of 256 bytes, in a page of 64K
+constexpr std::uint64_t most_interleavings = 5'000'000;
+constexpr std::uint64_t enough_for_a_slip = 50'000; // to be refuted, it need not be exhausted
+
+struct Found {
+    std::uint64_t interleavings = 0;
+    std::uint64_t states = 0;
+    std::size_t grace_periods = 0;
+    bool complete = true;
+    std::string_view refuted_by = {}; // the case
+    std::optional<Counterexample> shortest = {};
+};
+
+Found explore(const ModelledDesign& design) {
+    Found found;
+    for (const Case& which : model::cases()) {
+        const Exploration one =
+            design.explore(which, design.slip.empty() ? most_interleavings : enough_for_a_slip);
+        found.interleavings += one.interleavings;
+        found.states += one.states;
+        found.grace_periods = std::max(found.grace_periods, one.most_grace_periods);
+        found.complete = found.complete && one.complete;
+        if (one.shortest &&
+            (!found.shortest || one.shortest->steps.size() < found.shortest->steps.size())) {
+            found.shortest = one.shortest;
+            found.refuted_by = which.name;
+        }
+    }
+    return found;
+}
+
+std::string verdict(const Found& found) {
+    if (found.shortest)
+        return "refuted";
+    return found.complete ? "holds" : "not exhausted";
+}
+
+void print_counterexample(const Found& found) {
+    fmt::print("    {}; {}:\n", found.shortest->violation, found.refuted_by);
+    for (const std::string& step : found.shortest->steps)
+        fmt::print("      {}\n", step);
+}
+
+void print_row(const ModelledDesign& design, const Found& found) {
+    const std::size_t bytes = design.extra_bytes(tables_of_ppc64_64k);
+    fmt::print("{:<34} {:>6.2f} {:>3} {:>10} {:>8}  {}\n", design.name,
+               static_cast<double>(bytes) / tables_of_ppc64_64k, found.grace_periods,
+               found.interleavings, found.states, verdict(found));
+}
+
+} // namespace
+
+int models_command(const Arguments& arguments) {
+    fmt::print("{} cases of up to 3 concurrent acts; bytes: more memory per table, {} tables to a "
+               "page; GPs: most that a case needed\n\n"
+               "{:<34} {:>6} {:>3} {:>10} {:>8}  {}\n",
+               model::cases().size(), tables_of_ppc64_64k, "design", "bytes", "GPs", "interleav.",
+               "states", "verdict");
+    bool as_expected = true;
+    for (const ModelledDesign& design : model::designs()) {
+        const Found found = explore(design);
+        print_row(design, found);
+        if (!design.slip.empty())
+            fmt::print("    slip: {}\n", design.slip);
+        if (found.shortest && (design.slip.empty() || arguments.verbose))
+            print_counterexample(found);
+        as_expected =
+            as_expected && (design.sound ? verdict(found) == "holds" : found.shortest.has_value());
+    }
+    if (!as_expected)
+        fmt::print("\nNOT as expected: a sound design was refuted, or an unsound one was not\n");
+    return as_expected ? status_good : status_bad;
+}
+
+} // namespace faultline

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+// The small programs that each design is explored with, and the designs by name.
+#ifndef FAULTLINE_MODEL_CASES_HPP
+#define FAULTLINE_MODEL_CASES_HPP
+
+#include "model/explorer.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+namespace faultline::model {
+
+struct Act {
+    enum class Kind {
+        defer,   // unlinks the table, then pte_free_defer()
+        free,    // pte_free() of a table that nobody can reach
+        destroy, // pte_frag_destroy(): `number` tables were never handed out
+        read,    // an RCU section that looks at a table
+    };
+    Kind kind;
+    int number = 0; // of the table, or for destroy how many
+};
+
+struct Case {
+    std::string_view name;
+    int tables;            // to a page
+    std::vector<Act> acts; // at the same time
+};
+
+const std::vector<Case>& cases();
+
+struct ModelledDesign {
+    std::string_view name;
+    std::string_view origin;
+    std::string_view slip; // "" = none
+    bool sound;            // what the exploration is to find
+    std::size_t (*extra_bytes)(int tables);
+    std::function<Exploration(const Case&, std::uint64_t bound)> explore;
+};
+
+// The designs first, then their slips.
+const std::vector<ModelledDesign>& designs();
+
+} // namespace faultline::model
+
+#endif // FAULTLINE_MODEL_CASES_HPP
