@@ -19,7 +19,7 @@ struct Act {
         destroy, // pte_frag_destroy(): `number` tables were never handed out
         read,    // an RCU section that looks at a table
     };
-    Kind kind;
+    Kind kind = Kind::defer;
     int number = 0; // of the table, or for destroy how many
 };
 

@@ -40,7 +40,8 @@ Explorer::Run::~Run() {
 
 // makecontext() passes ints: an address comes as two.
 void Explorer::Run::enter(unsigned high, unsigned low) {
-    auto* run = reinterpret_cast<Run*>((static_cast<std::uintptr_t>(high) << 32) | low);
+    auto* run = reinterpret_cast<Run*>( // NOLINT(performance-no-int-to-ptr)
+        (static_cast<std::uintptr_t>(high) << 32) | low);
     Fiber& me = *run->current_;
     me.body();
     me.ended = true;
@@ -96,6 +97,7 @@ void Explorer::Run::resume(Fiber& fiber) {
 
 // Up to their first operation nobody sees anything of them: no choice.
 void Explorer::Run::begin_fibers() {
+    // By index: a fiber may add others. NOLINTNEXTLINE(modernize-loop-convert)
     for (std::size_t i = 0; i < fibers_.size(); ++i)
         if (!std::exchange(fibers_[i]->begun, true))
             resume(*fibers_[i]);
