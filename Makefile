@@ -10,7 +10,7 @@ prefix ?= /usr/local
 BUILD := $(CURDIR)/build/user
 
 # One process does all that has to do with kernels, packages and machines.
-VM := PYTHONPATH=$(CURDIR)/scripts python3 -B -m vm
+VM := $(CURDIR)/scripts/faultline-vm
 VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
 	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))

@@ -194,7 +194,7 @@ COMMANDS = {
 
 def parser() -> argparse.ArgumentParser:
     endings = "\n".join(f"  {ending.value}  {text}" for ending, text in ENDING_TEXT.items())
-    top = argparse.ArgumentParser(prog="scripts/vm", description=__doc__, epilog=f"exit status:\n{endings}",
+    top = argparse.ArgumentParser(prog="scripts/faultline-vm", description=__doc__, epilog=f"exit status:\n{endings}",
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="name", required=True)
     for name, (_, text) in COMMANDS.items():
