@@ -58,7 +58,8 @@ def command_run(arguments: argparse.Namespace) -> Ending:
     kernel = _kernel(arguments)
     driver = arguments.command or _driver_command(arguments)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
-                      qemu.Bounds(arguments.timeout, arguments.quiet), [], arguments.kernel)
+                      qemu.Bounds(arguments.timeout, arguments.quiet), [],
+                      "own" if arguments.kimage else arguments.kernel)
     # In a good run the driver's own last lines say the same, and are the last ones.
     if not arguments.command and report.ending != Ending.GOOD:
         print(_lines_of(report.ending, report.counts))
