@@ -85,6 +85,7 @@ struct Crew::State {
         std::thread thread;
         std::atomic<pid_t> tid{0};
         std::atomic<std::uint32_t> finished{0}; // the generation it has done
+        std::atomic<bool> left{false};          // for good
     };
 
     State(std::vector<Actor> crew, const Program& program, Session& module, unsigned jitter)
@@ -128,8 +129,10 @@ void Crew::State::thread_main(std::size_t index) {
     std::uint32_t seen = 0;
     for (;;) {
         const std::uint32_t now = share->generation.load(std::memory_order_acquire);
-        if (quit.load())
+        if (quit.load()) {
+            self.left.store(true);
             return;
+        }
         if (now == seen) {
             futex_wait(share->generation, seen, std::chrono::seconds(1));
             continue;
@@ -212,19 +215,30 @@ Result<void> Crew::start_threads() {
 }
 
 Crew::~Crew() {
+    dismiss();
+    for (State::Thread& thread : state_->threads)
+        if (thread.thread.joinable())
+            thread.thread.detach(); // stuck; it holds a reference to the state
+}
+
+bool Crew::dismiss() {
     cancel();
     state_->quit.store(true);
     // A step, so that no thread misses the wake-up between its test and its wait.
     state_->share->generation.fetch_add(1, std::memory_order_release);
     futex_wake_all(state_->share->generation);
+    const auto end = Clock::now() + grace;
     for (State::Thread& thread : state_->threads) {
         if (!thread.thread.joinable())
             continue;
-        if (stuck_)
-            thread.thread.detach(); // holds a reference to the state
-        else
+        while (!stuck_ && !thread.left.load() && Clock::now() < end)
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+        if (thread.left.load())
             thread.thread.join();
+        else
+            stuck_ = true;
     }
+    return !stuck_;
 }
 
 Result<void> Crew::stage(unsigned run, std::uint64_t seed) {
@@ -369,6 +383,9 @@ Crew::End Crew::join(std::chrono::milliseconds timeout) {
         }
         stuck_ = !end.all_back;
     }
+    // The run is over. What its actors do for themselves until the next one, a page fault say, must
+    // not meet a control: a look-up that finds nothing would be tried again for ever.
+    [[maybe_unused]] const Result<void> ended = state_->session.stop();
     for (std::size_t i = 0; i < state_->actors.size() && end.actor_failure.empty(); ++i) {
         const ActorShare& actor = state_->share->actors.at(i);
         if (actor.failed != 0)

@@ -33,7 +33,7 @@ class Crew {
                                                Session& session, unsigned jitter_us);
     Crew(const Crew&) = delete;
     Crew& operator=(const Crew&) = delete;
-    ~Crew(); // joins the threads, or leaves them behind if they are stuck
+    ~Crew(); // dismisses, and leaves behind the threads that are stuck
 
     // Clears the slots, forks the process actors and waits until they are bound.
     Result<void> stage(unsigned run, std::uint64_t seed);
@@ -41,6 +41,8 @@ class Crew {
     // Bounded: at the timeout, or when the driver is told to stop, holds are ended with
     // FL_IOC_STOP; tasks that do not come back within a further grace time are reported as stuck.
     End join(std::chrono::milliseconds timeout);
+    // Ends all threads, within a bound; false if one is stuck. No run can follow.
+    bool dismiss();
     // Ends staged processes that will not be started.
     void cancel();
 

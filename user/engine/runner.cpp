@@ -305,7 +305,9 @@ class VariantRunner {
     }
 
     void tear_down() {
-        if (crew_ && crew_->stuck()) {
+        if (crew_ && (crew_->stuck() || !crew_->dismiss())) {
+            if (report_.verdict != Verdict::error)
+                end(Verdict::error, "an actor's thread did not end");
             // Tasks that will not come back still use these: they must live as long as the driver.
             crew_.reset();
             [[maybe_unused]] const Session* session = session_.release();

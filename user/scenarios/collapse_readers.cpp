@@ -226,12 +226,14 @@ const Scenario& collapse_readers() {
             },
         .controls =
             {
-                {.name = "entry-missed",
-                 .about = "the reader's look-ups in the page cache find nothing",
+                {.name = "page-not-copied",
+                 .about = "the reader's pread says that it copied a word, and did not: zeroes",
                  .variant = "pread-allocate",
                  .actions = {{.kind = FL_CONTROL_SKIP,
                               .actor = "reader",
-                              .function = "filemap_get_entry"}}},
+                              .function = "copy_page_to_iter",
+                              .caller = "shmem_file_read_iter",
+                              .value = sizeof(std::uint64_t)}}},
                 {.name = "seek-blind",
                  .about = "SEEK_DATA says that there is no data (-ENXIO)",
                  .variant = "seek-unmapped",

@@ -288,6 +288,17 @@ TEST_F(RunnerTest, WhatTheKernelLacksIsASkip) {
     EXPECT_EQ(run().why, "write protection: not offered");
 }
 
+// Or a control is applied to what an actor's thread does for itself afterwards.
+TEST_F(RunnerTest, ARunThatIsOverIsStopped) {
+    bool at_judge = false;
+    plan.judge = [&](OneRun&) {
+        at_judge = kernel->stopped;
+        return Outcome{}.add("ok", "yes");
+    };
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    EXPECT_TRUE(at_judge);
+}
+
 TEST_F(RunnerTest, BadSchedulesAreErrors) {
     scenario.variants[0].schedule = "left@enter:f -> stranger@user:go";
     EXPECT_EQ(run().verdict, Verdict::error);
