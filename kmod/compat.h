@@ -9,6 +9,7 @@
 #define FAULTLINE_COMPAT_H
 
 #include <linux/ftrace.h>
+#include <linux/mm.h>
 #include <linux/ptrace.h>
 #include <linux/version.h>
 
@@ -28,6 +29,22 @@
 #else
 #define FL_COLLAPSE_CHARGES_UNLOCKED 0
 #endif
+
+/*
+ * Page tables of a page that are in use or were never handed out. Several share
+ * a page on ppc64 alone; their count moved to struct ptdesc in v6.6
+ * (32cc0b7c9d50 uses it there).
+ */
+static inline int fl_page_tables_of(struct page *page)
+{
+#if !defined(CONFIG_PPC64)
+	return 1;
+#elif KERNEL_VERSION(6, 6, 0) <= LINUX_VERSION_CODE
+	return atomic_read(&page_ptdesc(page)->pt_frag_refcount);
+#else
+	return atomic_read(&page->pt_frag_refcount);
+#endif
+}
 
 /*
  * At a hooked entry: the registers of the traced function, as ftrace hands them

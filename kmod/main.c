@@ -13,6 +13,7 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "pgtable.h"
 #include "sites.h"
 #include "symbols.h"
 
@@ -48,6 +49,18 @@ static const struct {
 	{ "session", &fl_session_fops },
 };
 
+static void fl_create_files(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
+		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
+				    fl_files[i].fops);
+	debugfs_create_file("range", 0600,
+			    debugfs_create_dir("pgtable", fl_debugfs), NULL,
+			    &fl_pgtable_range_fops);
+}
+
 /* Safe from every partial state of fl_init(). */
 static void fl_teardown(void)
 {
@@ -62,7 +75,6 @@ static void fl_teardown(void)
 
 static int __init fl_init(void)
 {
-	size_t i;
 	int err;
 
 	err = fl_symbols_init();
@@ -76,9 +88,7 @@ static int __init fl_init(void)
 		err = PTR_ERR(fl_debugfs);
 		goto out_teardown;
 	}
-	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
-		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs,
-				    NULL, fl_files[i].fops);
+	fl_create_files();
 	pr_info("loaded, abi %d: test VMs only\n", FL_ABI_VERSION);
 	return 0;
 

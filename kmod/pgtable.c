@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pgtable.c - which page tables a range of addresses has, and the pages that
+ * they are in: shared or not, counted how often, marked how.
+ */
+#include <linux/mm.h>
+#include <linux/mm_types.h>
+#include <linux/pgtable.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "pgtable.h"
+
+#define FL_MAX_ROWS 4096 /* of one reading */
+
+/* What was last written to an open file. */
+struct fl_range {
+	pid_t pid; /* 0: nothing yet */
+	unsigned long start, end;
+};
+
+/*
+ * NULL where no PMD is. The caller holds mmap_lock, which keeps all tables
+ * above the PTEs in place.
+ */
+static pmd_t *fl_pmd_of(struct mm_struct *mm, unsigned long address)
+{
+	pgd_t *pgd = pgd_offset(mm, address);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (pgd_none(*pgd) || pgd_bad(*pgd))
+		return NULL;
+	p4d = p4d_offset(pgd, address);
+	if (p4d_none(*p4d) || p4d_bad(*p4d))
+		return NULL;
+	pud = pud_offset(p4d, address);
+	if (pud_none(*pud) || pud_bad(*pud))
+		return NULL;
+	return pmd_offset(pud, address);
+}
+
+static void fl_table_show(struct seq_file *m, pmd_t pmd)
+{
+	unsigned long table = (unsigned long)pmd_page_vaddr(pmd);
+	struct page *page = virt_to_page((void *)table);
+	bool marked = PageTable(page);
+	bool active = folio_test_active(page_folio(page));
+
+	seq_printf(m, "table pfn %#lx offset %lu refs %d tables %d flags %s%s%s\n",
+		   page_to_pfn(page), table & ~PAGE_MASK, page_count(page),
+		   fl_page_tables_of(page), marked ? "table" : "",
+		   active ? (marked ? ",active" : "active") : "",
+		   marked || active ? "" : "-");
+}
+
+/*
+ * Since 6.6 a PTE table can go without mmap_lock, an RCU grace period after it
+ * was unlinked: look at its page inside a section.
+ */
+static void fl_pmd_show(struct seq_file *m, struct mm_struct *mm,
+			unsigned long address)
+{
+	pmd_t *pmdp, pmd;
+
+	seq_printf(m, "%#lx ", address);
+	rcu_read_lock();
+	pmdp = fl_pmd_of(mm, address);
+	pmd = pmdp ? READ_ONCE(*pmdp) : __pmd(0);
+	if (!pmdp || pmd_none(pmd))
+		seq_puts(m, "none\n");
+	else if (!pmd_present(pmd) || pmd_leaf(pmd))
+		seq_puts(m, "huge\n");
+	else
+		fl_table_show(m, pmd);
+	rcu_read_unlock();
+}
+
+static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
+		      unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+	unsigned long address;
+	int rows = 0;
+	int err;
+
+	err = mmap_read_lock_killable(mm);
+	if (err)
+		return err;
+	for (address = start & PMD_MASK; address < end; address += PMD_SIZE) {
+		vma = find_vma(mm, address);
+		if (!vma || vma->vm_start >= end || rows++ == FL_MAX_ROWS)
+			break;
+		if (vma->vm_start > address)
+			address = vma->vm_start & PMD_MASK;
+		fl_pmd_show(m, mm, address);
+	}
+	mmap_read_unlock(mm);
+	return 0;
+}
+
+static int fl_range_show(struct seq_file *m, void *unused)
+{
+	struct fl_range *range = m->private;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct pid *pid;
+	int err;
+
+	if (!range->pid)
+		return 0;
+	pid = find_get_pid(range->pid);
+	task = get_pid_task(pid, PIDTYPE_PID);
+	put_pid(pid);
+	if (!task)
+		return -ESRCH;
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	if (!mm)
+		return -ESRCH;
+	err = fl_mm_show(m, mm, range->start,
+			 min(range->end, mm->task_size));
+	mmput(mm);
+	return err;
+}
+
+static int fl_range_open(struct inode *inode, struct file *file)
+{
+	struct fl_range *range = kzalloc(sizeof(*range), GFP_KERNEL);
+	int err;
+
+	if (!range)
+		return -ENOMEM;
+	err = single_open(file, fl_range_show, range);
+	if (err)
+		kfree(range);
+	return err;
+}
+
+static int fl_range_release(struct inode *inode, struct file *file)
+{
+	kfree(((struct seq_file *)file->private_data)->private);
+	return single_release(inode, file);
+}
+
+/* Leaves the position alone: what is read next begins at the beginning. */
+static ssize_t fl_range_write(struct file *file, const char __user *from,
+			      size_t len, loff_t *pos)
+{
+	struct fl_range *range =
+		((struct seq_file *)file->private_data)->private;
+	struct fl_range written = {};
+	char text[80];
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, len))
+		return -EFAULT;
+	text[len] = '\0';
+	if (sscanf(text, "%d %lx %lx", &written.pid, &written.start,
+		   &written.end) != 3 ||
+	    written.pid <= 0 || written.start >= written.end)
+		return -EINVAL;
+	*range = written;
+	return len;
+}
+
+const struct file_operations fl_pgtable_range_fops = {
+	.owner = THIS_MODULE,
+	.open = fl_range_open,
+	.read = seq_read,
+	.write = fl_range_write,
+	.llseek = seq_lseek,
+	.release = fl_range_release,
+};

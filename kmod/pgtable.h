@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* pgtable.h - <debugfs>/faultline/pgtable: page tables and the pages they are in. */
+#ifndef FAULTLINE_PGTABLE_H
+#define FAULTLINE_PGTABLE_H
+
+#include <linux/fs.h>
+
+/*
+ * <debugfs>/pgtable/range. Write "PID START END" (decimal, hexadecimal), then
+ * read through the same descriptor: a line for each PMD of the mapped part of
+ * the range,
+ *
+ *	ADDRESS none | huge | table pfn PFN offset BYTES refs N tables N flags WORDS
+ *
+ * "refs" is the page's reference count; "tables" is how many page tables of
+ * the page are in use or were never handed out, where pages are shared (ppc64),
+ * else 1; "flags" are those of "table" (it is marked as a page table) and
+ * "active" that are set, or "-". Written wrongly: EINVAL; no such task: ESRCH.
+ */
+extern const struct file_operations fl_pgtable_range_fops;
+
+#endif /* FAULTLINE_PGTABLE_H */
