@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from vm import cache, emulator, qemu, sysroot
+from vm import cache, emulator, qemu, sysroot, toolchain
 from vm.initramfs import Archive, module_order
 from vm.kernels import candidates, flavour, stock
 from vm.packages import host_mirrors
@@ -65,6 +66,33 @@ class SysrootTest(unittest.TestCase):
         found = sysroot.libraries(Path("/bin/ls"), ARCHES["x86_64"])
         self.assertTrue(all(file.exists() for file in found.values()))
         self.assertTrue(any(name.endswith("libc.so.6") for name in found))
+
+
+class ToolchainTest(unittest.TestCase):
+    def setUp(self) -> None:
+        os.environ["FAULTLINE_CACHE"] = self.enterContext(tempfile.TemporaryDirectory())
+        self.addCleanup(os.environ.pop, "FAULTLINE_CACHE")
+
+    def made_of(self, *working: str) -> str:
+        def make(command: list[str], what: str, clean: Path) -> None:
+            if not any(suite in command for suite in working):
+                raise Trouble(Ending.USAGE, f"{what}: half synchronised")
+            clean.mkdir()
+
+        with mock.patch.object(toolchain, "retry", make), mock.patch.object(toolchain, "say"), \
+                mock.patch.object(toolchain, "host_mirrors", lambda: {"main": HOST}):
+            return toolchain.root(KERNELS["7.2"]).name
+
+    def test_the_next_suite_is_tried_and_kept(self) -> None:
+        self.assertEqual(self.made_of("forky"), "forky-gcc-16")
+        self.assertEqual(self.made_of("sid", "forky"), "forky-gcc-16")  # made once
+
+    def test_the_best_suite_comes_first(self) -> None:
+        self.assertEqual(self.made_of("sid", "forky"), "sid-gcc-16")
+
+    def test_none_is_said(self) -> None:
+        with self.assertRaises(Trouble):
+            self.made_of()
 
 
 class EmulatorTest(unittest.TestCase):

@@ -75,7 +75,7 @@ class Kernel:
     headers_prefix: str  # of linux-headers-*: how a version of the series begins
     source: str  # package with the kernel's source (kselftest, checkpatch); "" if not used
     gcc: str  # version of the compiler it was built with
-    toolchain: str  # suite of the root folder that modules are built in; "" = on the host
+    toolchain: tuple[str, ...]  # suites for the root folder that modules are built in, best first; () = the host
     flavours: dict[str, str] = field(default_factory=dict)  # where not the arch table's: by arch
     lacks: dict[str, str] = field(default_factory=dict)  # arch: why there is no such kernel
 
@@ -84,14 +84,14 @@ KERNELS = {
     kernel.series: kernel
     for kernel in (
         Kernel(
-            "6.1", ("bookworm", "bookworm-security"), "linux-headers-6.1.", "linux-source-6.1", "12", "",
+            "6.1", ("bookworm", "bookworm-security"), "linux-headers-6.1.", "linux-source-6.1", "12", (),
             flavours={"ppc64le-64k": "powerpc64le"},
             lacks={"arm64-16k": "bookworm has no arm64 kernel with 16K pages",
                    "ppc64le": "bookworm's ppc64el kernel has 64K pages: see ppc64le-64k"},
         ),
-        Kernel("6.12", ("bookworm-backports",), "linux-headers-6.12.", "linux-source-6.12", "12", ""),
-        Kernel("7.2", ("forky", "sid"), "linux-headers-7.2.", "", "16", "sid"),
-        Kernel("7.3-rc", ("experimental", "sid"), "linux-headers-7.3", "", "16", "sid"),
+        Kernel("6.12", ("bookworm-backports",), "linux-headers-6.12.", "linux-source-6.12", "12", ()),
+        Kernel("7.2", ("forky", "sid"), "linux-headers-7.2.", "", "16", ("sid", "forky")),
+        Kernel("7.3-rc", ("experimental", "sid"), "linux-headers-7.3", "", "16", ("sid", "forky")),
     )
 }
 
