@@ -6,7 +6,6 @@ would not do.
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 from . import cache
@@ -68,10 +67,3 @@ def command(kernel: Kernel, folders: list[Path], inside: list[str]) -> list[str]
     unshare = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
     seen = [str(folder) for folder in (Path("/dev"), Path("/proc"), *folders)]
     return [*unshare, "sh", "-euc", ENTER, "enter", str(root(kernel) / "root"), *seen, "--", *inside]
-
-
-def works() -> bool:
-    """May this user make mount namespaces?"""
-    done = subprocess.run(["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"],
-                          capture_output=True, check=False)
-    return done.returncode == 0

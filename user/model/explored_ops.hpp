@@ -45,7 +45,6 @@ class ExploredOps {
     // What the other actors of a case do.
     void unlink(int table);          // clears the PMD: from now on nobody finds the table
     void read(int table, int looks); // a whole RCU section that looks at a table
-    [[nodiscard]] bool read_inside() const { return !inside_.empty(); }
     [[nodiscard]] int freed() const { return freed_; }
     [[nodiscard]] std::uint64_t state() const;
 
