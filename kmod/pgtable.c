@@ -93,8 +93,12 @@ static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
 		return err;
 	for (address = start & PMD_MASK; address < end; address += PMD_SIZE) {
 		vma = find_vma(mm, address);
-		if (!vma || vma->vm_start >= end || rows++ == FL_MAX_ROWS)
+		if (!vma || vma->vm_start >= end)
 			break;
+		if (rows++ == FL_MAX_ROWS) {
+			seq_puts(m, "more\n");
+			break;
+		}
 		if (vma->vm_start > address)
 			address = vma->vm_start & PMD_MASK;
 		fl_pmd_show(m, mm, address);

@@ -15,7 +15,8 @@
  * "refs" is the page's reference count; "tables" is how many page tables of
  * the page are in use or were never handed out, where pages are shared (ppc64),
  * else 1; "flags" are those of "table" (it is marked as a page table) and
- * "active" that are set, or "-". Written wrongly: EINVAL; no such task: ESRCH.
+ * "active" that are set, or "-". After 4096 lines there is a last one, "more",
+ * if something was left out. Written wrongly: EINVAL; no such task: ESRCH.
  */
 extern const struct file_operations fl_pgtable_range_fops;
 

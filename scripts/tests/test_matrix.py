@@ -12,7 +12,7 @@ from vm.console import Finding
 from vm.matrix import CellResult
 from vm.page import page
 from vm.results import Counts, TapResults, parse_driver, parse_tap
-from vm.runs import Report
+from vm.runs import Report, assess
 from vm.tables import ARCHES, KERNELS, Ending, Trouble
 
 
@@ -100,6 +100,20 @@ class MatrixTest(unittest.TestCase):
     def test_an_incomplete_driver_is_seen_in_the_table(self) -> None:
         cut = self.result("x86_64", "6.12", Ending.FAILED, text=driver_text(scenario("a", "PASS"))[:-20])
         self.assertEqual(reports.word(cut, "machine"), "ERROR")
+
+    def test_a_selftest_that_is_not_there_is_no_pass(self) -> None:
+        programs = [Path("abi_test"), Path("engine_test")]
+        self.assertEqual(matrix._named(programs, ("engine_test",)), [Path("engine_test")])
+        with self.assertRaises(Trouble):
+            matrix._named(programs, ("engin_test",))
+
+    def test_a_selftest_that_ended_badly_is_seen_in_the_table(self) -> None:
+        (self.folder / "selftests").write_text("== engine_test\n1..1\nok 1 a\n")
+        (self.folder / "status").write_text("engine_test 139\nend\n")
+        result = self.result("x86_64", "6.12", Ending.FAILED)
+        result.report = assess(self.folder, Ending.GOOD, False, ["engine_test"])
+        self.assertEqual(result.report.ending, Ending.FAILED)
+        self.assertEqual(reports.word(result, "engine_test"), "FAIL")
 
     def test_an_unexpected_pass_is_no_pass(self) -> None:
         record = scenario("a", "PASS", known_bug="fix", expected=False)

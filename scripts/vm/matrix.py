@@ -148,6 +148,15 @@ class Plan:
     update: bool = False
 
 
+def _named(programs: list[Path], names: tuple[str, ...]) -> list[Path]:
+    """Some of the programs. A name that is none of theirs is no selftest that passed."""
+    by_name = {program.name: program for program in programs}
+    for name in names:
+        if name not in by_name:
+            raise Trouble(Ending.USAGE, f"no selftest {name}; there are {', '.join(by_name)}")
+    return [by_name[name] for name in names]
+
+
 _building = threading.Lock()  # cells of one architecture share build folders
 
 
@@ -162,7 +171,7 @@ def run_cell(cell: Cell, plan: Plan, folder: Path, progress: Progress) -> CellRe
             kernel = kernels.stock(cell.kernel.series, cell.arch, update=plan.update)
             programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", cell.arch)
             if plan.selftests:
-                programs = [p for p in programs if p.name in plan.selftests]
+                programs = _named(programs, plan.selftests)
             prepared = runs.prepare(cell.arch, kernel, plan.driver, programs, folder)
         ticks = _ticker(cell, folder, progress)
         result.report = runs.boot(prepared, plan.bounds, show=False, tick=lambda: next(ticks))

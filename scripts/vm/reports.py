@@ -63,9 +63,8 @@ def entries(result: CellResult) -> list[Entry]:
     # A failed scenario is its own row's matter: the machine did what it should.
     fate = Ending.GOOD if report.ending == Ending.FAILED else report.ending
     fine = fate == Ending.GOOD
-    loose = [p for p in report.problems if "JSON results" in p or "driver" in p] if fine else []
-    if loose:
-        rows.append(Entry(MACHINE, "ERROR", "; ".join(loose), result.seconds))
+    if fine and report.driver.problems:
+        rows.append(Entry(MACHINE, "ERROR", "; ".join(report.driver.problems), result.seconds))
     else:
         rows.append(Entry(MACHINE, "PASS" if fine else fate.name, "" if fine else ENDING_TEXT[fate], result.seconds))
     return rows

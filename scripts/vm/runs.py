@@ -75,17 +75,17 @@ def assess(folder: Path, ending: Ending, driver: bool, programs: list[str],
     if driver:
         report.driver = parse_driver(_read(folder, "json"))
         report.counts += report.driver.counts
-        report.problems += report.driver.problems
         if status.codes.get("faultline") not in (0, 1, None):
-            report.problems.append(f"the driver ended with status {status.codes['faultline']}")
+            report.driver.problems.append(f"the driver ended with status {status.codes['faultline']}")
+        report.problems += report.driver.problems
     outputs = split_selftests(_read(folder, "selftests"))
     for name in programs:
         tap = parse_tap(outputs.get(name, ""))
         report.selftests[name] = tap
         report.counts += tap.counts
-        report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
         if status.codes.get(name) not in (0, 1, 4):
-            report.problems.append(f"{name} ended with status {status.codes.get(name, 'unknown')}")
+            tap.problems.append(f"ended with status {status.codes.get(name, 'unknown')}")
+        report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
     report.findings = judge(_read(folder, "console.log"), explained)
     report.counts.known += any(finding.fix for finding in report.findings)
     for finding in [f for f in report.findings if not f.fix][:QUOTED_FINDINGS]:

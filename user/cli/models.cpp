@@ -17,8 +17,6 @@ using model::Exploration;
 using model::ModelledDesign;
 
 constexpr int tables_of_ppc64_64k = 256; // of 256 bytes, in a page of 64K
-constexpr std::uint64_t most_interleavings = 5'000'000;
-constexpr std::uint64_t enough_for_a_slip = 50'000; // to be refuted, it need not be exhausted
 
 struct Found {
     std::uint64_t interleavings = 0;
@@ -32,8 +30,7 @@ struct Found {
 Found explore(const ModelledDesign& design) {
     Found found;
     for (const Case& which : model::cases()) {
-        const Exploration one =
-            design.explore(which, design.slip.empty() ? most_interleavings : enough_for_a_slip);
+        const Exploration one = design.explore(which);
         found.interleavings += one.interleavings;
         found.states += one.states;
         found.grace_periods = std::max(found.grace_periods, one.most_grace_periods);

@@ -385,7 +385,9 @@ Crew::End Crew::join(std::chrono::milliseconds timeout) {
     }
     // The run is over. What its actors do for themselves until the next one, a page fault say, must
     // not meet a control: a look-up that finds nothing would be tried again for ever.
-    [[maybe_unused]] const Result<void> ended = state_->session.stop();
+    const Result<void> ended = state_->session.stop();
+    if (!ended && end.actor_failure.empty())
+        end.actor_failure = ended.error().to_string();
     for (std::size_t i = 0; i < state_->actors.size() && end.actor_failure.empty(); ++i) {
         const ActorShare& actor = state_->share->actors.at(i);
         if (actor.failed != 0)

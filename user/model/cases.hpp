@@ -31,13 +31,22 @@ struct Case {
 
 const std::vector<Case>& cases();
 
+// Interleavings of a case to run at most: all of a design's, and for a slip, which need not be
+// exhausted, enough to refute it.
+inline constexpr std::uint64_t most_interleavings = 5'000'000;
+inline constexpr std::uint64_t enough_for_a_slip = 50'000;
+
 struct ModelledDesign {
     std::string_view name;
     std::string_view origin;
     std::string_view slip; // "" = none
     bool sound;            // what the exploration is to find
     std::size_t (*extra_bytes)(int tables);
-    std::function<Exploration(const Case&, std::uint64_t bound)> explore;
+    std::function<Exploration(const Case&, std::uint64_t bound)> explore_to;
+
+    [[nodiscard]] Exploration explore(const Case& which) const {
+        return explore_to(which, slip.empty() ? most_interleavings : enough_for_a_slip);
+    }
 };
 
 // The designs first, then their slips.

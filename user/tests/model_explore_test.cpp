@@ -11,9 +11,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t bound = 5'000'000;
-constexpr std::uint64_t bound_of_a_slip = 50'000;
-
 std::string text(const Counterexample& example) {
     std::string all = example.violation + "\n";
     for (const std::string& step : example.steps)
@@ -29,8 +26,7 @@ TEST_P(Designs, AsExpected) {
     std::uint64_t states = 0;
     bool refuted = false;
     for (const Case& which : cases()) {
-        const Exploration found =
-            design.explore(which, design.slip.empty() ? bound : bound_of_a_slip);
+        const Exploration found = design.explore(which);
         interleavings += found.interleavings;
         states += found.states;
         refuted = refuted || found.shortest;
@@ -62,8 +58,7 @@ const Case& case_named(std::string_view name) {
 }
 
 TEST(Counterexamples, WilcoxsObjectionIsTwoCallsForOneHead) {
-    const Exploration found =
-        design_named("one head").explore(case_named("two tables deferred"), bound);
+    const Exploration found = design_named("one head").explore(case_named("two tables deferred"));
     ASSERT_TRUE(found.shortest);
     EXPECT_EQ(found.shortest->violation, "the rcu_head was queued while it was queued");
     EXPECT_THAT(found.shortest->steps,
@@ -73,14 +68,14 @@ TEST(Counterexamples, WilcoxsObjectionIsTwoCallsForOneHead) {
 
 TEST(Counterexamples, TheMergedDesignLeavesItsMarkAtExit) {
     const Exploration found =
-        design_named("6.6 to 7.0").explore(case_named("one deferred, the mm exits"), bound);
+        design_named("6.6 to 7.0").explore(case_named("one deferred, the mm exits"));
     ASSERT_TRUE(found.shortest);
     EXPECT_EQ(found.shortest->violation, "bad page: freed with PG_active set");
 }
 
 TEST(Counterexamples, AndDoesNotWaitForReadersThere) {
     const Exploration found =
-        design_named("from 7.1").explore(case_named("one deferred, the mm exits, a reader"), bound);
+        design_named("from 7.1").explore(case_named("one deferred, the mm exits, a reader"));
     ASSERT_TRUE(found.shortest);
     EXPECT_THAT(found.shortest->violation, HasSubstr("while a reader was at table 0"));
 }
@@ -106,7 +101,7 @@ Exploration explore_toys(int fibers, int steps) {
             run.shared_state = [toy = toy.get()] { return toy->ops.state(); };
             run.owner = toy;
         },
-        bound);
+        most_interleavings);
 }
 
 TEST(Explorer, RunsEveryInterleavingOnce) {
@@ -147,7 +142,7 @@ TEST(Explorer, FindsALostUpdate) {
             };
             run.owner = toy;
         },
-        bound);
+        most_interleavings);
     EXPECT_EQ(found.interleavings, 6U);
     EXPECT_EQ(found.violations, 4U);
 }
@@ -165,7 +160,7 @@ TEST(Explorer, ACallbackWaitsForTheReadersBeforeIt) {
             });
             run.owner = toy;
         },
-        bound);
+        most_interleavings);
     EXPECT_TRUE(found.complete);
     EXPECT_EQ(found.violations, 0U);
     EXPECT_GT(found.interleavings, 20U);
