@@ -10,8 +10,11 @@
 
 #include <linux/ftrace.h>
 #include <linux/mm.h>
+#include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/version.h>
+
+#include <asm/pgalloc.h>
 
 #if !defined(CONFIG_DYNAMIC_FTRACE) || !defined(CONFIG_KPROBES) || \
 	!defined(CONFIG_KALLSYMS) || !defined(CONFIG_DEBUG_FS)
@@ -43,6 +46,122 @@ static inline int fl_page_tables_of(struct page *page)
 	return atomic_read(&page_ptdesc(page)->pt_frag_refcount);
 #else
 	return atomic_read(&page->pt_frag_refcount);
+#endif
+}
+
+/*
+ * How the kernel makes a PTE table for user space, and frees one at once:
+ *
+ *	FL_TABLE_ALLOC, FL_TABLE_FREE	names of the symbols that it takes
+ *	fl_table_alloc(), fl_table_free()	given what these names resolve to
+ *	fl_table_address(), fl_table_at()	of a pgtable_t
+ *
+ * pte_fragment_alloc() has this form since 4cf58924951e (v5.0), the others have
+ * theirs in all of 6.1 to 7.3. s390 gives each table a page since d08d4e7cd6bf
+ * ("s390/mm: use full 4KB page for 2KB PTE", v6.8), and has pte_free_defer()
+ * on two tables a page in 6.6 and 6.7 alone.
+ */
+#if defined(CONFIG_PPC64)
+
+#define FL_TABLE_ALLOC "pte_fragment_alloc"
+#define FL_TABLE_FREE "pte_fragment_free"
+#define FL_TABLES_PER_PAGE PTE_FRAG_NR
+
+static inline pgtable_t fl_table_alloc(void *function, struct mm_struct *mm)
+{
+	return ((pte_t *(*)(struct mm_struct *, int))function)(mm, 0);
+}
+
+static inline void fl_table_free(void *function, struct mm_struct *mm,
+				 pgtable_t table)
+{
+	((void (*)(unsigned long *, int))function)((unsigned long *)table, 0);
+}
+
+#elif defined(CONFIG_S390)
+
+#define FL_TABLE_ALLOC "page_table_alloc"
+#define FL_TABLE_FREE "page_table_free"
+#define FL_TABLES_PER_PAGE 1
+
+static inline pgtable_t fl_table_alloc(void *function, struct mm_struct *mm)
+{
+	return (pgtable_t)((unsigned long *(*)(struct mm_struct *))function)(mm);
+}
+
+static inline void fl_table_free(void *function, struct mm_struct *mm,
+				 pgtable_t table)
+{
+	((void (*)(struct mm_struct *, unsigned long *))function)(
+		mm, (unsigned long *)table);
+}
+
+#elif defined(CONFIG_X86_64) || defined(CONFIG_ARM64)
+
+#ifdef CONFIG_X86_64
+#define FL_TABLE_ALLOC "pte_alloc_one"
+
+static inline pgtable_t fl_table_alloc(void *function, struct mm_struct *mm)
+{
+	return ((pgtable_t (*)(struct mm_struct *))function)(mm);
+}
+#else
+/* pte_alloc_one() is inline, and what it needs is in compat.c. */
+#define FL_TABLE_ALLOC "init_mm"
+#define FL_TABLE_ALLOC_INLINE 1
+extern struct mm_struct *fl_init_mm;
+pgtable_t fl_table_alloc(void *function, struct mm_struct *mm);
+#endif
+
+/* pte_free() is inline; this is what pte_free_defer() queues, and calls it. */
+#define FL_TABLE_FREE "pte_free_now"
+#define FL_TABLES_PER_PAGE 1
+
+static inline void fl_table_free(void *function, struct mm_struct *mm,
+				 pgtable_t table)
+{
+	((void (*)(struct rcu_head *))function)(&table->rcu_head);
+}
+
+#else
+#error "faultline: how does this architecture allocate a PTE table?"
+#endif
+
+#if defined(CONFIG_PPC64) || defined(CONFIG_S390)
+static inline unsigned long fl_table_address(pgtable_t table)
+{
+	return (unsigned long)table;
+}
+
+static inline pgtable_t fl_table_at(unsigned long address)
+{
+	return (pgtable_t)address;
+}
+#else
+static inline unsigned long fl_table_address(pgtable_t table)
+{
+	return (unsigned long)page_address(table);
+}
+
+static inline pgtable_t fl_table_at(unsigned long address)
+{
+	return virt_to_page((void *)address);
+}
+#endif
+
+/* The first and second argument of a function at whose entry a kprobe is. */
+static inline unsigned long *fl_regs_argument(struct pt_regs *regs, int n)
+{
+#if defined(CONFIG_X86_64)
+	return n ? &regs->si : &regs->di;
+#elif defined(CONFIG_ARM64)
+	return (unsigned long *)&regs->regs[n];
+#elif defined(CONFIG_PPC64)
+	return &regs->gpr[3 + n];
+#elif defined(CONFIG_S390)
+	return &regs->gprs[2 + n];
+#else
+#error "faultline: where are a function's arguments?"
 #endif
 }
 

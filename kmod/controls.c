@@ -8,8 +8,11 @@
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "sites.h"
 #include "symbols.h"
 
@@ -29,6 +32,77 @@ static struct vm_area_struct *iter_first_point_only(void *tree,
 		return NULL;
 	return fl_sym.i_mmap_first(tree, first, last);
 }
+
+/* --- for pte_free_defer(mm, table) --- */
+
+/* The hazard that deferring is there to avoid. */
+static void pte_free_at_once(struct mm_struct *mm, pgtable_t table)
+{
+	fl_table_free(fl_sym.table_free, mm, table);
+}
+
+/* A leak. Only for tables of pgtable/tables, which takes them back. */
+static void pte_free_never(struct mm_struct *mm, pgtable_t table)
+{
+}
+
+static DEFINE_SPINLOCK(fl_shared_lock);
+static struct fl_shared_head {
+	struct mm_struct *mm;
+	pgtable_t table; /* whose page has the head */
+	bool pending;
+} fl_shared; /* under fl_shared_lock */
+
+static void pte_free_shared_now(struct rcu_head *head)
+{
+	struct fl_shared_head shared;
+	unsigned long flags;
+
+	spin_lock_irqsave(&fl_shared_lock, flags);
+	shared = fl_shared;
+	fl_shared.pending = false;
+	spin_unlock_irqrestore(&fl_shared_lock, flags);
+	fl_table_free(fl_sym.table_free, shared.mm, shared.table);
+}
+
+/*
+ * What Matthew Wilcox warned of: tables that share one rcu_head, which is queued
+ * for each of them. Where no two tables share a page, the head of the first
+ * serves them all. The other tables are lost; pgtable/tables takes them back,
+ * and sees to it that a head which is queued twice does no harm.
+ */
+static void pte_free_queue_each(struct mm_struct *mm, pgtable_t table)
+{
+	struct page *page;
+	unsigned long flags;
+
+	spin_lock_irqsave(&fl_shared_lock, flags);
+	if (!fl_shared.pending)
+		fl_shared = (struct fl_shared_head){ mm, table, true };
+	page = virt_to_page((void *)fl_table_address(fl_shared.table));
+	spin_unlock_irqrestore(&fl_shared_lock, flags);
+	call_rcu(&page->rcu_head, pte_free_shared_now);
+}
+
+/* --- for pmd_install(mm, pmd, table) --- */
+
+/*
+ * Counts one page table twice, and the next not at all: so that the count is
+ * wrong for a while, and right when the mm exits.
+ */
+static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
+				   pgtable_t *table)
+{
+	static atomic_t calls;
+
+	fl_sym.pmd_install(mm, pmd, table);
+	if (atomic_inc_return(&calls) & 1)
+		mm_inc_nr_ptes(mm);
+	else
+		mm_dec_nr_ptes(mm);
+}
+
+/* --- for the selftests --- */
 
 /* For any function: lets the selftests see that it was run instead. */
 static unsigned long selftest_answer(void)
@@ -54,6 +128,30 @@ static const struct fl_replacement {
 		.address = iter_first_point_only,
 		.needs = (void **)&fl_sym.i_mmap_first,
 		.about = "for i_mmap_first: no VMA in any range",
+	},
+	{
+		.name = "pte_free_at_once",
+		.address = pte_free_at_once,
+		.needs = (void **)&fl_sym.pte_free_defer,
+		.about = "for pte_free_defer: no grace period",
+	},
+	{
+		.name = "pte_free_never",
+		.address = pte_free_never,
+		.needs = (void **)&fl_sym.pte_free_defer,
+		.about = "for pte_free_defer: a leak",
+	},
+	{
+		.name = "pte_free_queue_each",
+		.address = pte_free_queue_each,
+		.needs = (void **)&fl_sym.pte_free_defer,
+		.about = "for pte_free_defer: one rcu_head, queued for every table",
+	},
+	{
+		.name = "pmd_install_miscounted",
+		.address = pmd_install_miscounted,
+		.needs = (void **)&fl_sym.pmd_install,
+		.about = "for pmd_install: one table counted twice, the next not",
 	},
 	{
 		.name = "selftest_answer",

@@ -132,6 +132,19 @@ struct fl_arrive {
 	__u32 end; /* out: enum fl_end */
 };
 
+/* FL_IOC_ARRIVE_READING: as FL_IOC_ARRIVE, but inside an RCU read-side section at
+ * a PTE table of pgtable/tables, and so without sleeping: at most FL_MAX_SPIN_MS.
+ * Also EBADF: `tables` is not such a file; EINVAL: no such table; ESTALE: the
+ * table has been given away before.
+ */
+struct fl_arrive_reading {
+	__u32 site; /* in */
+	__s32 tables; /* in: descriptor of <debugfs>/pgtable/tables */
+	__u32 table; /* in: index */
+	__u32 end; /* out: enum fl_end */
+	__u32 broken; /* out: 1 if the table ceased to be one meanwhile */
+};
+
 struct fl_site_result {
 	__u32 hits; /* out: all hits in this run */
 	__u32 end; /* out: enum fl_end, of the hit that counts */
@@ -162,5 +175,6 @@ struct fl_result {
 #define FL_IOC_ARRIVE _IOWR(FL_IOC_MAGIC, 5, struct fl_arrive)
 #define FL_IOC_RESULT _IOR(FL_IOC_MAGIC, 6, struct fl_result)
 #define FL_IOC_STOP _IO(FL_IOC_MAGIC, 7) /* ends all holds and the run */
+#define FL_IOC_ARRIVE_READING _IOWR(FL_IOC_MAGIC, 8, struct fl_arrive_reading)
 
 #endif /* FAULTLINE_ABI_H */

@@ -19,6 +19,7 @@
 #include "compat.h"
 #include "sites.h"
 #include "symbols.h"
+#include "tables.h"
 
 #define FL_NR_FRAMES (4 * FL_MAX_ACTORS)
 
@@ -283,7 +284,8 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 		return;
 	/* A replacement that calls the original must get the original. */
 	if (within_module(parent_ip, THIS_MODULE) &&
-	    parent_ip != (unsigned long)fl_return_stub)
+	    parent_ip != (unsigned long)fl_return_stub &&
+	    !fl_tables_calls_from(parent_ip))
 		return;
 	hook = fl_hook_at(armed, ip);
 	if (!hook)

@@ -13,9 +13,11 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "notifier.h"
 #include "pgtable.h"
 #include "sites.h"
 #include "symbols.h"
+#include "tables.h"
 
 static struct dentry *fl_debugfs;
 
@@ -36,10 +38,12 @@ DEFINE_SHOW_ATTRIBUTE(fl_replacements);
 DEFINE_SHOW_ATTRIBUTE(fl_sessions);
 DEFINE_SHOW_ATTRIBUTE(fl_events);
 
-static const struct {
+struct fl_file {
 	const char *name;
 	const struct file_operations *fops;
-} fl_files[] = {
+};
+
+static const struct fl_file fl_files[] = {
 	{ "about", &fl_about_fops },
 	{ "capabilities", &fl_capabilities_fops },
 	{ "sites", &fl_sites_fops },
@@ -49,16 +53,24 @@ static const struct {
 	{ "session", &fl_session_fops },
 };
 
+static const struct fl_file fl_pgtable_files[] = {
+	{ "range", &fl_pgtable_range_fops },
+	{ "tables", &fl_pgtable_tables_fops },
+	{ "notifier", &fl_pgtable_notifier_fops },
+};
+
 static void fl_create_files(void)
 {
+	struct dentry *pgtable;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
 		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
 				    fl_files[i].fops);
-	debugfs_create_file("range", 0600,
-			    debugfs_create_dir("pgtable", fl_debugfs), NULL,
-			    &fl_pgtable_range_fops);
+	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
+	for (i = 0; i < ARRAY_SIZE(fl_pgtable_files); i++)
+		debugfs_create_file(fl_pgtable_files[i].name, 0600, pgtable,
+				    NULL, fl_pgtable_files[i].fops);
 }
 
 /* Safe from every partial state of fl_init(). */
@@ -70,6 +82,8 @@ static void fl_teardown(void)
 	 * the stub yet; once every task has been scheduled, all have.
 	 */
 	synchronize_rcu_tasks();
+	/* And for callbacks that replacements queued. */
+	rcu_barrier();
 	fl_events_exit();
 }
 
@@ -80,6 +94,7 @@ static int __init fl_init(void)
 	err = fl_symbols_init();
 	if (err)
 		return err;
+	fl_tables_init();
 	err = fl_events_init();
 	if (err)
 		goto out_teardown;

@@ -44,15 +44,22 @@ static pmd_t *fl_pmd_of(struct mm_struct *mm, unsigned long address)
 	return pmd_offset(pud, address);
 }
 
-static void fl_table_show(struct seq_file *m, pmd_t pmd)
+unsigned long fl_pgtable_at(struct mm_struct *mm, unsigned long address)
 {
-	unsigned long table = (unsigned long)pmd_page_vaddr(pmd);
-	struct page *page = virt_to_page((void *)table);
+	pmd_t *pmdp = fl_pmd_of(mm, address);
+	pmd_t pmd = pmdp ? READ_ONCE(*pmdp) : __pmd(0);
+
+	if (!pmdp || pmd_none(pmd) || !pmd_present(pmd) || pmd_leaf(pmd))
+		return 0;
+	return (unsigned long)pmd_page_vaddr(pmd);
+}
+
+void fl_pgtable_page_show(struct seq_file *m, struct page *page)
+{
 	bool marked = PageTable(page);
 	bool active = folio_test_active(page_folio(page));
 
-	seq_printf(m, "table pfn %#lx offset %lu refs %d tables %d flags %s%s%s\n",
-		   page_to_pfn(page), table & ~PAGE_MASK, page_count(page),
+	seq_printf(m, "refs %d tables %d flags %s%s%s", page_count(page),
 		   fl_page_tables_of(page), marked ? "table" : "",
 		   active ? (marked ? ",active" : "active") : "",
 		   marked || active ? "" : "-");
@@ -65,18 +72,24 @@ static void fl_table_show(struct seq_file *m, pmd_t pmd)
 static void fl_pmd_show(struct seq_file *m, struct mm_struct *mm,
 			unsigned long address)
 {
-	pmd_t *pmdp, pmd;
+	unsigned long table;
+	struct page *page;
+	pmd_t *pmdp;
 
 	seq_printf(m, "%#lx ", address);
 	rcu_read_lock();
-	pmdp = fl_pmd_of(mm, address);
-	pmd = pmdp ? READ_ONCE(*pmdp) : __pmd(0);
-	if (!pmdp || pmd_none(pmd))
-		seq_puts(m, "none\n");
-	else if (!pmd_present(pmd) || pmd_leaf(pmd))
-		seq_puts(m, "huge\n");
-	else
-		fl_table_show(m, pmd);
+	table = fl_pgtable_at(mm, address);
+	if (table) {
+		page = virt_to_page((void *)table);
+		seq_printf(m, "table pfn %#lx offset %lu ", page_to_pfn(page),
+			   table & ~PAGE_MASK);
+		fl_pgtable_page_show(m, page);
+		seq_puts(m, "\n");
+	} else {
+		pmdp = fl_pmd_of(mm, address);
+		seq_puts(m, !pmdp || pmd_none(READ_ONCE(*pmdp)) ? "none\n" :
+								 "huge\n");
+	}
 	rcu_read_unlock();
 }
 
@@ -104,6 +117,8 @@ static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
 		fl_pmd_show(m, mm, address);
 	}
 	mmap_read_unlock(mm);
+	seq_printf(m, "mm pgtables_bytes %ld\n",
+		   atomic_long_read(&mm->pgtables_bytes));
 	return 0;
 }
 

@@ -4,6 +4,8 @@
 #define FAULTLINE_PGTABLE_H
 
 #include <linux/fs.h>
+#include <linux/mm_types.h>
+#include <linux/seq_file.h>
 
 /*
  * <debugfs>/pgtable/range. Write "PID START END" (decimal, hexadecimal), then
@@ -16,8 +18,18 @@
  * the page are in use or were never handed out, where pages are shared (ppc64),
  * else 1; "flags" are those of "table" (it is marked as a page table) and
  * "active" that are set, or "-". After 4096 lines there is a last one, "more",
- * if something was left out. Written wrongly: EINVAL; no such task: ESRCH.
+ * if something was left out. The last line of all is "mm pgtables_bytes N", what
+ * the kernel counts for all page tables of the mm. Written wrongly: EINVAL; no such task: ESRCH.
  */
 extern const struct file_operations fl_pgtable_range_fops;
+
+/*
+ * The PTE table that maps @address, or 0. The caller holds mmap_lock and is in
+ * an RCU section, which keeps the table.
+ */
+unsigned long fl_pgtable_at(struct mm_struct *mm, unsigned long address);
+
+/* Writes "refs N tables N flags WORDS" of a page of page tables. */
+void fl_pgtable_page_show(struct seq_file *m, struct page *page);
 
 #endif /* FAULTLINE_PGTABLE_H */

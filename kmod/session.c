@@ -5,6 +5,7 @@
  * words.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -15,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "sites.h"
+#include "tables.h"
 
 struct fl_session {
 	struct list_head list;
@@ -284,7 +286,7 @@ static long fl_ioctl_locked(struct fl_session *session, unsigned int cmd,
 	return fl_ioctl_armed(session->armed, cmd, arg);
 }
 
-/* --- the one ioctl that waits, and so must not hold the lock ------------- */
+/* --- the ioctls that wait, and so must not hold the lock ------------------ */
 
 static struct fl_armed *fl_session_armed(struct fl_session *session)
 {
@@ -298,35 +300,41 @@ static struct fl_armed *fl_session_armed(struct fl_session *session)
 	return armed;
 }
 
-static int fl_arrive(struct fl_armed *armed, struct fl_arrive *arrive)
+/* The site's actor if the caller is that. */
+static int fl_arriving(struct fl_armed *armed, u32 index,
+		       struct fl_actor **actor)
 {
 	const struct fl_site *site;
-	struct fl_actor *actor;
 
-	if (arrive->site >= armed->program.nr_sites)
+	if (index >= armed->program.nr_sites)
 		return -EINVAL;
-	site = &armed->program.sites[arrive->site];
+	site = &armed->program.sites[index];
 	if (site->kind != FL_SITE_USER)
 		return -EINVAL;
-	actor = &armed->actors[site->actor];
-	if (READ_ONCE(actor->task) != current)
-		return -EPERM;
-	if (!READ_ONCE(armed->running)) {
-		arrive->end = FL_END_KILLED;
-		return 0;
-	}
+	*actor = &armed->actors[site->actor];
+	return READ_ONCE((*actor)->task) == current ? 0 : -EPERM;
+}
+
+static enum fl_end fl_arrive(struct fl_armed *armed, struct fl_actor *actor,
+			     u32 site)
+{
+	enum fl_end end;
+
+	if (!READ_ONCE(armed->running))
+		return FL_END_KILLED;
 	atomic_inc(&actor->inside);
-	if (fl_site_reached(armed, arrive->site, 0))
-		fl_site_hold(armed, arrive->site);
-	arrive->end = armed->sites[arrive->site].result.end;
+	if (fl_site_reached(armed, site, 0))
+		fl_site_hold(armed, site);
+	end = armed->sites[site].result.end;
 	atomic_dec(&actor->inside);
-	return 0;
+	return end;
 }
 
 static long fl_ioc_arrive(struct fl_session *session,
 			  struct fl_arrive __user *arg)
 {
 	struct fl_arrive arrive;
+	struct fl_actor *actor;
 	struct fl_armed *armed;
 	int err;
 
@@ -335,7 +343,53 @@ static long fl_ioc_arrive(struct fl_session *session,
 	armed = fl_session_armed(session);
 	if (!armed)
 		return -ENOTCONN;
-	err = fl_arrive(armed, &arrive);
+	err = fl_arriving(armed, arrive.site, &actor);
+	if (!err)
+		arrive.end = fl_arrive(armed, actor, arrive.site);
+	fl_armed_put(armed);
+	if (!err && copy_to_user(arg, &arrive, sizeof(arrive)))
+		err = -EFAULT;
+	return err;
+}
+
+static int fl_arrive_reading(struct fl_armed *armed,
+			     struct fl_arrive_reading *arrive)
+{
+	struct fl_reading reading;
+	struct fl_actor *actor;
+	struct file *file;
+	int err;
+
+	err = fl_arriving(armed, arrive->site, &actor);
+	if (err)
+		return err;
+	file = fget(arrive->tables);
+	if (!file)
+		return -EBADF;
+	/* Not every kernel can tell that a section must not sleep. */
+	armed->sites[arrive->site].place.context = FL_CONTEXT_SPIN;
+	err = fl_reading_begin(&reading, file, arrive->table);
+	if (!err) {
+		arrive->end = fl_arrive(armed, actor, arrive->site);
+		arrive->broken = fl_reading_end(&reading);
+	}
+	fput(file);
+	return err;
+}
+
+static long fl_ioc_arrive_reading(struct fl_session *session,
+				  struct fl_arrive_reading __user *arg)
+{
+	struct fl_arrive_reading arrive;
+	struct fl_armed *armed;
+	int err;
+
+	if (copy_from_user(&arrive, arg, sizeof(arrive)))
+		return -EFAULT;
+	armed = fl_session_armed(session);
+	if (!armed)
+		return -ENOTCONN;
+	err = fl_arrive_reading(armed, &arrive);
 	fl_armed_put(armed);
 	if (!err && copy_to_user(arg, &arrive, sizeof(arrive)))
 		err = -EFAULT;
@@ -350,6 +404,8 @@ static long fl_session_ioctl(struct file *file, unsigned int cmd,
 
 	if (cmd == FL_IOC_ARRIVE)
 		return fl_ioc_arrive(session, (void __user *)arg);
+	if (cmd == FL_IOC_ARRIVE_READING)
+		return fl_ioc_arrive_reading(session, (void __user *)arg);
 	if (mutex_lock_killable(&session->lock))
 		return -EINTR;
 	err = fl_ioctl_locked(session, cmd, (void __user *)arg);

@@ -10,6 +10,7 @@
 #include <linux/kprobes.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "symbols.h"
 
 struct fl_symbols fl_sym;
@@ -43,6 +44,23 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		.slot = (void **)&fl_sym.i_mmap_first,
 		.capability = "iter_first_point_only",
 		.use = "this replacement can call the original",
+	},
+	FL_SYMBOL(pmd_install, "pmd_install_miscounted",
+		  "this replacement can call the original"),
+	FL_SYMBOL(pte_free_defer, "defer-tables",
+		  "pgtable/tables can give PTE tables to pte_free_defer()"),
+	{
+		.name = FL_TABLE_ALLOC,
+		.newer = FL_TABLE_ALLOC "_noprof", /* 6.10 and later */
+		.slot = &fl_sym.table_alloc,
+		.capability = "allocate-tables",
+		.use = "pgtable/tables can allocate PTE tables",
+	},
+	{
+		.name = FL_TABLE_FREE,
+		.slot = &fl_sym.table_free,
+		.capability = "free-tables",
+		.use = "pgtable/tables can free PTE tables at once",
 	},
 };
 
@@ -94,6 +112,9 @@ int fl_symbols_init(void)
 			address = fl_symbol_address(row->newer);
 		*row->slot = (void *)address;
 	}
+#ifdef FL_TABLE_ALLOC_INLINE
+	fl_init_mm = fl_sym.table_alloc;
+#endif
 	return 0;
 }
 

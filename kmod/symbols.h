@@ -27,6 +27,10 @@ struct fl_symbols {
 	void (*put_task_stack)(struct task_struct *task);
 	struct vm_area_struct *(*i_mmap_first)(void *tree, unsigned long first,
 					       unsigned long last);
+	void (*pte_free_defer)(struct mm_struct *mm, pgtable_t table);
+	void (*pmd_install)(struct mm_struct *mm, pmd_t *pmd, pgtable_t *table);
+	void *table_alloc; /* see fl_table_alloc() in compat.h */
+	void *table_free;
 };
 
 extern struct fl_symbols fl_sym;

@@ -80,8 +80,11 @@ static int answer(int file, struct row *rows, int max)
 		return -1;
 	text[n] = '\0';
 	while (nr < max && (line = strsep(&rest, "\n")) && *line) {
-		struct row *row = &rows[nr++];
+		struct row *row = &rows[nr];
 
+		if (!strncmp(line, "mm ", 3))
+			break;
+		nr++;
 		memset(row, 0, sizeof(*row));
 		sscanf(line, "%lx %15s pfn %lx offset %lu refs %d tables %d flags %31s", &row->address,
 		       row->kind, &row->pfn, &row->offset, &row->refs, &row->tables, row->flags);

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * notifier.c - a secondary MMU that has no pages, only a note of what it was
+ * told to invalidate, and when.
+ */
+#include <linux/capability.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+
+#include "notifier.h"
+
+#ifdef CONFIG_MMU_NOTIFIER
+
+#define FL_MAX_NOTES 256
+
+struct fl_note {
+	bool end; /* of an invalidation, else its start */
+	unsigned int event;
+	unsigned long from, to;
+	u64 at_ns;
+};
+
+struct fl_listener {
+	struct mmu_notifier notifier;
+	struct mutex lock; /* mm, and the registration */
+	struct mm_struct *mm; /* NULL: not registered */
+	spinlock_t notes_lock;
+	unsigned long start, end;
+	unsigned int nr; /* may exceed FL_MAX_NOTES: so many were to be noted */
+	struct fl_note notes[FL_MAX_NOTES];
+};
+
+/* May be in a section that must not sleep. */
+static void fl_note(struct mmu_notifier *notifier,
+		    const struct mmu_notifier_range *range, bool end)
+{
+	struct fl_listener *listener =
+		container_of(notifier, struct fl_listener, notifier);
+	unsigned long flags;
+
+	spin_lock_irqsave(&listener->notes_lock, flags);
+	if (range->start < listener->end && listener->start < range->end &&
+	    listener->nr++ < FL_MAX_NOTES)
+		listener->notes[listener->nr - 1] = (struct fl_note){
+			.end = end,
+			.event = range->event,
+			.from = range->start,
+			.to = range->end,
+			.at_ns = ktime_get_mono_fast_ns(),
+		};
+	spin_unlock_irqrestore(&listener->notes_lock, flags);
+}
+
+static int fl_note_start(struct mmu_notifier *notifier,
+			 const struct mmu_notifier_range *range)
+{
+	fl_note(notifier, range, false);
+	return 0;
+}
+
+static void fl_note_end(struct mmu_notifier *notifier,
+			const struct mmu_notifier_range *range)
+{
+	fl_note(notifier, range, true);
+}
+
+static const struct mmu_notifier_ops fl_notifier_ops = {
+	.invalidate_range_start = fl_note_start,
+	.invalidate_range_end = fl_note_end,
+};
+
+static int fl_listen(struct fl_listener *listener, unsigned long start,
+		     unsigned long end)
+{
+	unsigned long flags;
+	int err = 0;
+
+	if (mutex_lock_killable(&listener->lock))
+		return -EINTR;
+	if (listener->mm && listener->mm != current->mm)
+		err = -EPERM;
+	if (!err) {
+		spin_lock_irqsave(&listener->notes_lock, flags);
+		listener->start = start;
+		listener->end = end;
+		listener->nr = 0;
+		spin_unlock_irqrestore(&listener->notes_lock, flags);
+	}
+	if (!err && !listener->mm) {
+		listener->notifier.ops = &fl_notifier_ops;
+		err = mmu_notifier_register(&listener->notifier, current->mm);
+		if (!err)
+			listener->mm = current->mm;
+	}
+	mutex_unlock(&listener->lock);
+	return err;
+}
+
+static void fl_listener_free(struct fl_listener *listener)
+{
+	if (listener->mm)
+		mmu_notifier_unregister(&listener->notifier, listener->mm);
+	kvfree(listener);
+}
+
+static int fl_notifier_show(struct seq_file *m, void *unused)
+{
+	struct fl_listener *listener = m->private;
+	unsigned int i, nr;
+
+	nr = READ_ONCE(listener->nr);
+	for (i = 0; i < nr && i < FL_MAX_NOTES; i++) {
+		const struct fl_note *note = &listener->notes[i];
+
+		seq_printf(m, "%s %#lx %#lx at %llu event %u\n",
+			   note->end ? "end" : "start", note->from, note->to,
+			   note->at_ns, note->event);
+	}
+	if (nr > FL_MAX_NOTES)
+		seq_puts(m, "more\n");
+	return 0;
+}
+
+#else /* !CONFIG_MMU_NOTIFIER */
+
+struct fl_listener {
+	char unused;
+};
+
+static int fl_listen(struct fl_listener *listener, unsigned long start,
+		     unsigned long end)
+{
+	return -EOPNOTSUPP;
+}
+
+static void fl_listener_free(struct fl_listener *listener)
+{
+	kvfree(listener);
+}
+
+static int fl_notifier_show(struct seq_file *m, void *unused)
+{
+	return 0;
+}
+
+#endif /* CONFIG_MMU_NOTIFIER */
+
+static void fl_listener_init(struct fl_listener *listener)
+{
+#ifdef CONFIG_MMU_NOTIFIER
+	mutex_init(&listener->lock);
+	spin_lock_init(&listener->notes_lock);
+#endif
+}
+
+static int fl_notifier_open(struct inode *inode, struct file *file)
+{
+	struct fl_listener *listener;
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	listener = kvzalloc(sizeof(*listener), GFP_KERNEL);
+	if (!listener)
+		return -ENOMEM;
+	fl_listener_init(listener);
+	err = single_open(file, fl_notifier_show, listener);
+	if (err)
+		kvfree(listener);
+	return err;
+}
+
+static int fl_notifier_release(struct inode *inode, struct file *file)
+{
+	fl_listener_free(((struct seq_file *)file->private_data)->private);
+	return single_release(inode, file);
+}
+
+/* Leaves the position alone: what is read next begins at the beginning. */
+static ssize_t fl_notifier_write(struct file *file, const char __user *from,
+				 size_t len, loff_t *pos)
+{
+	unsigned long start, end;
+	char text[64];
+	int err;
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, len))
+		return -EFAULT;
+	text[len] = '\0';
+	if (sscanf(text, "%lx %lx", &start, &end) != 2 || start >= end ||
+	    !current->mm)
+		return -EINVAL;
+	err = fl_listen(((struct seq_file *)file->private_data)->private, start,
+			end);
+	return err ?: len;
+}
+
+const struct file_operations fl_pgtable_notifier_fops = {
+	.owner = THIS_MODULE,
+	.open = fl_notifier_open,
+	.read = seq_read,
+	.write = fl_notifier_write,
+	.llseek = seq_lseek,
+	.release = fl_notifier_release,
+};

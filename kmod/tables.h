@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* tables.h - <debugfs>/faultline/pgtable/tables: PTE tables of one's own. */
+#ifndef FAULTLINE_TABLES_H
+#define FAULTLINE_TABLES_H
+
+#include <linux/fs.h>
+#include <linux/types.h>
+
+struct fl_tables;
+
+/*
+ * Each open file has a set of PTE tables, made by the kernel's own allocator
+ * for the mm of the task that opened it. One command a write:
+ *
+ *	tables N	N new tables in as few pages as can be, where no other
+ *			tables are; what the set had before is given back
+ *	defer I [J...]	give these, in this order, to pte_free_defer(), here and
+ *			now: by this task, on its CPU
+ *	free I [J...]	free them at once, as a munmap() would
+ *	read I MS	an RCU reader at table I for so long, at most 200
+ *	watch ADDRESS	also show the page of the table that maps ADDRESS
+ *	barrier		wait until all that was deferred so far is done
+ *
+ * and reading gives a line for each table:
+ *
+ *	I pfn PFN offset BYTES state ours|given|watched given NS refs N tables N
+ *	flags WORDS queued N again N at NS freed N active N at NS cpu N
+ *	reads N broken N
+ *
+ * "refs", "tables" and "flags" are of its page, as in pgtable/range. "queued":
+ * how often an rcu_head in that page was queued; "again": of those, how often
+ * while it had been before, which would have lost the list (a spare was queued
+ * instead). "freed": how often the page was freed, "active": with PG_active set.
+ * "broken": readers during which the page was freed. A 0 time means never.
+ *
+ * Errors of a write: EINVAL, EALREADY (given before), ESTALE (read: given
+ * before), EPERM (from another mm), EOPNOTSUPP (this kernel has no
+ * pte_free_defer()), EAGAIN (others use the pages, too: again), ENOENT (watch:
+ * no table there).
+ * Closing gives back everything that was not freed.
+ */
+extern const struct file_operations fl_pgtable_tables_fops;
+
+/* May sleep. */
+void fl_tables_init(void);
+
+/*
+ * Is @ip in the one function of this module whose calls of pte_free_defer()
+ * sites and controls do apply to? Any context.
+ */
+bool fl_tables_calls_from(unsigned long ip);
+
+/*
+ * For a reader that is held (FL_IOC_ARRIVE_READING). Between begin and end the
+ * caller is in an RCU section: it must not sleep.
+ */
+struct fl_reading {
+	struct fl_tables *tables;
+	unsigned int table;
+	int freed; /* before it began */
+};
+
+int fl_reading_begin(struct fl_reading *reading, struct file *file,
+		     unsigned int table);
+/* True if the table ceased to be one in between. */
+bool fl_reading_end(struct fl_reading *reading);
+
+#endif /* FAULTLINE_TABLES_H */

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
+ *
+ * The allocator's own tracepoints tell when a page is really freed, whoever
+ * does it. A kprobe on call_rcu() sees an rcu_head that lies in a watched
+ * struct page. If that is queued a second time, the machine would lose its list
+ * of callbacks: the probe counts it and hands call_rcu() a spare instead.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kprobes.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/page-flags.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+
+#include "compat.h"
+#include "watch.h"
+
+#define FL_NR_SPARES 256
+
+static LIST_HEAD(fl_watches); /* read under RCU */
+static DEFINE_SPINLOCK(fl_watches_lock);
+static DEFINE_MUTEX(fl_users_lock);
+static int fl_users;
+
+static struct rcu_head fl_spares[FL_NR_SPARES];
+static atomic_t fl_spares_used;
+
+static struct fl_watch *fl_watch_of(const void *in_page)
+{
+	struct fl_watch *watch;
+
+	list_for_each_entry_rcu(watch, &fl_watches, list)
+		if (in_page >= (void *)watch->page &&
+		    in_page < (void *)(watch->page + 1))
+			return watch;
+	return NULL;
+}
+
+/* --- the tracepoints kmem:mm_page_free and kmem:mm_page_alloc -------------- */
+
+static void fl_freed(void *unused, struct page *page, unsigned int order)
+{
+	struct fl_watch *watch;
+
+	list_for_each_entry_rcu(watch, &fl_watches, list) {
+		if (watch->page < page || watch->page >= page + (1UL << order) ||
+		    READ_ONCE(watch->reused))
+			continue;
+		if (folio_test_active(page_folio(watch->page)))
+			watch->active++;
+		if (watch->freed++)
+			continue;
+		watch->cpu = raw_smp_processor_id();
+		watch->freed_ns = ktime_get_mono_fast_ns();
+	}
+}
+
+static void fl_allocated(void *unused, struct page *page, unsigned int order,
+			 gfp_t gfp, int migratetype)
+{
+	struct fl_watch *watch;
+
+	if (!page)
+		return;
+	list_for_each_entry_rcu(watch, &fl_watches, list)
+		if (watch->page >= page && watch->page < page + (1UL << order) &&
+		    READ_ONCE(watch->freed))
+			WRITE_ONCE(watch->reused, 1);
+}
+
+static struct fl_point {
+	const char *name;
+	void *probe;
+	struct tracepoint *point; /* NULL: not found */
+	bool registered;
+} fl_points[] = {
+	{ .name = "mm_page_free", .probe = fl_freed },
+	{ .name = "mm_page_alloc", .probe = fl_allocated },
+};
+
+static void fl_point_match(struct tracepoint *point, void *unused)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_points); i++)
+		if (!strcmp(point->name, fl_points[i].name))
+			fl_points[i].point = point;
+}
+
+static int fl_points_register(void)
+{
+	size_t i;
+	int err;
+
+	for_each_kernel_tracepoint(fl_point_match, NULL);
+	for (i = 0; i < ARRAY_SIZE(fl_points); i++) {
+		if (!fl_points[i].point)
+			return -ENODEV;
+		err = tracepoint_probe_register(fl_points[i].point,
+						fl_points[i].probe, NULL);
+		if (err)
+			return err;
+		fl_points[i].registered = true;
+	}
+	return 0;
+}
+
+static void fl_points_unregister(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_points); i++) {
+		if (fl_points[i].registered)
+			tracepoint_probe_unregister(fl_points[i].point,
+						    fl_points[i].probe, NULL);
+		fl_points[i].registered = false;
+	}
+	tracepoint_synchronize_unregister();
+}
+
+/* --- call_rcu(head, function) ---------------------------------------------- */
+
+static void fl_spare_done(struct rcu_head *head)
+{
+}
+
+static int fl_queued(struct kprobe *probe, struct pt_regs *regs)
+{
+	unsigned long *head = fl_regs_argument(regs, 0);
+	struct fl_watch *watch = fl_watch_of((void *)*head);
+	int spare;
+
+	if (!watch || READ_ONCE(watch->freed))
+		return 0;
+	if (!watch->queued++) {
+		watch->queued_ns = ktime_get_mono_fast_ns();
+		return 0;
+	}
+	watch->again++;
+	spare = atomic_inc_return(&fl_spares_used) - 1;
+	if (spare >= FL_NR_SPARES) {
+		pr_warn_once("an rcu_head is queued twice, and no spare is left\n");
+		return 0;
+	}
+	*head = (unsigned long)&fl_spares[spare];
+	*fl_regs_argument(regs, 1) = (unsigned long)fl_spare_done;
+	return 0;
+}
+
+static struct kprobe fl_call_rcu;
+
+static int fl_call_rcu_register(void)
+{
+	/* What register_kprobe() filled in before would be in its way. */
+	fl_call_rcu = (struct kprobe){ .symbol_name = "call_rcu",
+				       .pre_handler = fl_queued };
+	return register_kprobe(&fl_call_rcu);
+}
+
+/* --- life ------------------------------------------------------------------- */
+
+int fl_watch_get(void)
+{
+	int err = 0;
+
+	mutex_lock(&fl_users_lock);
+	if (!fl_users) {
+		err = fl_call_rcu_register();
+		if (!err) {
+			err = fl_points_register();
+			if (err) {
+				fl_points_unregister();
+				unregister_kprobe(&fl_call_rcu);
+			}
+		}
+	}
+	if (!err)
+		fl_users++;
+	mutex_unlock(&fl_users_lock);
+	return err;
+}
+
+void fl_watch_put(void)
+{
+	mutex_lock(&fl_users_lock);
+	synchronize_rcu();
+	if (!--fl_users) {
+		unregister_kprobe(&fl_call_rcu);
+		fl_points_unregister();
+		/* The spares, and their callback, which is module text. */
+		rcu_barrier();
+		atomic_set(&fl_spares_used, 0);
+	}
+	mutex_unlock(&fl_users_lock);
+}
+
+void fl_watch_add(struct fl_watch *watch, struct page *page)
+{
+	unsigned long flags;
+
+	*watch = (struct fl_watch){ .page = page };
+	spin_lock_irqsave(&fl_watches_lock, flags);
+	list_add_tail_rcu(&watch->list, &fl_watches);
+	spin_unlock_irqrestore(&fl_watches_lock, flags);
+}
+
+void fl_watch_del(struct fl_watch *watch)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&fl_watches_lock, flags);
+	list_del_rcu(&watch->list);
+	spin_unlock_irqrestore(&fl_watches_lock, flags);
+}

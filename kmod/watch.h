@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* watch.h - what becomes of a page: queued with call_rcu(), freed, used again. */
+#ifndef FAULTLINE_WATCH_H
+#define FAULTLINE_WATCH_H
+
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+/*
+ * One page, from fl_watch_add() to fl_watch_del(). Written by probes in any
+ * context, read at any time. Its memory must live until fl_watch_put().
+ */
+struct fl_watch {
+	struct list_head list;
+	struct page *page;
+	int queued; /* times an rcu_head in its struct page was queued */
+	int again; /* of those, how many while it had been queued before */
+	int freed; /* times it went back to the page allocator */
+	int active; /* of those, how many with PG_active set */
+	int reused; /* it was allocated after that: what follows is another's */
+	int cpu; /* that freed it first */
+	u64 queued_ns; /* CLOCK_MONOTONIC, of the first time; 0 = never */
+	u64 freed_ns;
+};
+
+/*
+ * Between get and put, watches are kept up to date. May sleep. -ENODEV if this
+ * kernel has no such place to look at.
+ */
+int fl_watch_get(void);
+/* Also waits until no probe looks at a watch that was deleted. May sleep. */
+void fl_watch_put(void);
+
+/* From zero. The page must not be free. */
+void fl_watch_add(struct fl_watch *watch, struct page *page);
+void fl_watch_del(struct fl_watch *watch);
+
+#endif /* FAULTLINE_WATCH_H */
