@@ -149,22 +149,6 @@ static inline pgtable_t fl_table_at(unsigned long address)
 }
 #endif
 
-/* The first and second argument of a function at whose entry a kprobe is. */
-static inline unsigned long *fl_regs_argument(struct pt_regs *regs, int n)
-{
-#if defined(CONFIG_X86_64)
-	return n ? &regs->si : &regs->di;
-#elif defined(CONFIG_ARM64)
-	return (unsigned long *)&regs->regs[n];
-#elif defined(CONFIG_PPC64)
-	return &regs->gpr[3 + n];
-#elif defined(CONFIG_S390)
-	return &regs->gprs[2 + n];
-#else
-#error "faultline: where are a function's arguments?"
-#endif
-}
-
 /*
  * At a hooked entry: the registers of the traced function, as ftrace hands them
  * out and takes them back.
@@ -173,6 +157,7 @@ static inline unsigned long *fl_regs_argument(struct pt_regs *regs, int n)
  *	fl_entry_ip()		where the traced function goes on, with a setter
  *	fl_entry_caller()	its return address, with a setter
  *	fl_entry_set_value()	what it returns, if it is not run
+ *	fl_entry_argument()	its first or second argument, to read and to write
  *
  * arm64 has no pt_regs at function entries since 26299b3f6ba2 (v6.3); all
  * others have them if asked with SAVE_REGS. struct ftrace_regs became opaque
@@ -224,6 +209,23 @@ static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 #endif
 }
 
+static inline unsigned long *fl_entry_argument(struct ftrace_regs *fregs, int n)
+{
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+#if defined(CONFIG_X86_64)
+	return n ? &regs->si : &regs->di;
+#elif defined(CONFIG_ARM64)
+	return (unsigned long *)&regs->regs[n];
+#elif defined(CONFIG_PPC64)
+	return &regs->gpr[3 + n];
+#elif defined(CONFIG_S390)
+	return &regs->gprs[2 + n];
+#else
+#error "faultline: where are a function's arguments?"
+#endif
+}
+
 #elif defined(CONFIG_ARM64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 
 #define FL_OPS_FLAGS 0
@@ -251,6 +253,11 @@ static inline void fl_entry_set_value(struct ftrace_regs *fregs, u64 value)
 static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 {
 	return &arch_ftrace_regs(fregs)->lr;
+}
+
+static inline unsigned long *fl_entry_argument(struct ftrace_regs *fregs, int n)
+{
+	return (unsigned long *)&arch_ftrace_regs(fregs)->regs[n];
 }
 
 #else

@@ -9,8 +9,10 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #include "compat.h"
 #include "sites.h"
@@ -86,20 +88,46 @@ static void pte_free_queue_each(struct mm_struct *mm, pgtable_t table)
 
 /* --- for pmd_install(mm, pmd, table) --- */
 
+static DEFINE_SPINLOCK(fl_miscounted_lock);
+static struct mm_struct *fl_miscounted; /* counts one too many; grabbed */
+
+static void fl_miscount(struct mm_struct *mm)
+{
+	struct mm_struct *wrong;
+	unsigned long flags;
+
+	spin_lock_irqsave(&fl_miscounted_lock, flags);
+	wrong = fl_miscounted;
+	fl_miscounted = wrong ? NULL : mm;
+	if (fl_miscounted) {
+		mmgrab(mm);
+		mm_inc_nr_ptes(mm);
+	} else if (wrong) {
+		mm_dec_nr_ptes(wrong);
+	}
+	spin_unlock_irqrestore(&fl_miscounted_lock, flags);
+	if (wrong)
+		mmdrop(wrong);
+}
+
+static void fl_count_right(struct work_struct *work)
+{
+	fl_miscount(NULL);
+}
+
+static DECLARE_DELAYED_WORK(fl_miscounted_work, fl_count_right);
+
 /*
- * Counts one page table twice, and the next not at all: so that the count is
- * wrong for a while, and right when the mm exits.
+ * Counts one page table twice, and the next not at all. If there is no next one
+ * the count is put right a second later: the reference keeps the kernel from
+ * looking at the count of an mm that has exited until then.
  */
 static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
 				   pgtable_t *table)
 {
-	static atomic_t calls;
-
 	fl_sym.pmd_install(mm, pmd, table);
-	if (atomic_inc_return(&calls) & 1)
-		mm_inc_nr_ptes(mm);
-	else
-		mm_dec_nr_ptes(mm);
+	fl_miscount(mm);
+	schedule_delayed_work(&fl_miscounted_work, HZ);
 }
 
 /* --- for the selftests --- */
@@ -164,6 +192,11 @@ static const struct fl_replacement {
 		.about = "for any function: a WARN in the kernel log, returns 0",
 	},
 };
+
+void fl_controls_exit(void)
+{
+	flush_delayed_work(&fl_miscounted_work);
+}
 
 unsigned long fl_replacement_address(const char *name)
 {

@@ -84,6 +84,7 @@ static void fl_teardown(void)
 	synchronize_rcu_tasks();
 	/* And for callbacks that replacements queued. */
 	rcu_barrier();
+	fl_controls_exit();
 	fl_events_exit();
 }
 

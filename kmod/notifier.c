@@ -45,7 +45,7 @@ static void fl_note(struct mmu_notifier *notifier,
 	unsigned long flags;
 
 	spin_lock_irqsave(&listener->notes_lock, flags);
-	if (range->start < listener->end && listener->start < range->end &&
+	if (range->start <= listener->start && listener->end <= range->end &&
 	    listener->nr++ < FL_MAX_NOTES)
 		listener->notes[listener->nr - 1] = (struct fl_note){
 			.end = end,

@@ -8,7 +8,7 @@
 /*
  * Write "START END" (hexadecimal): from now on the file is an MMU notifier of
  * the writer's mm for that range, and what was noted before is forgotten.
- * Reading gives a line for each invalidation that overlaps it, the oldest first:
+ * Reading gives a line for each invalidation that covers all of it, oldest first:
  *
  *	start|end START END at NS event N
  *

@@ -72,6 +72,56 @@ static const struct fl_logical_site fl_logical_sites[] = {
 		.context = FL_CONTEXT_SLEEP,
 		.candidates = { { "retract_page_tables", "collapse_file" } },
 	},
+	{
+		/* i_mmap_rwsem is held. Needs an MMU notifier: pgtable/notifier. */
+		.name = "retract_page_tables/notify",
+		.about = "a page table was found, no lock of it is held yet",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "__mmu_notifier_invalidate_range_start",
+				  "retract_page_tables" },
+				/* Where that is inlined. */
+				{ "__mmu_notifier_invalidate_range_start",
+				  "collapse_file" } },
+	},
+	{
+		.name = "collapse_pte_mapped_thp",
+		.about = "the page is huge, a mapping of it has a page table",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "try_collapse_pte_mapped_thp" },
+				{ "collapse_pte_mapped_thp" } },
+	},
+	{
+		/* Spinlocks are held. */
+		.name = "pmdp_collapse_flush",
+		.about = "a page table is about to be unlinked",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { "pmdp_collapse_flush" },
+				{ "radix__pmdp_collapse_flush" },
+				{ "hash__pmdp_collapse_flush" },
+				/* s390: the former is inline. */
+				{ "pmdp_xchg_direct" } },
+	},
+	{
+		/* Its return is inside an RCU section. */
+		.name = "pte_offset_map",
+		.about = "finds a page table; at its return it has one, by RCU",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { "__pte_offset_map", "__pte_offset_map_lock" },
+				{ "__pte_offset_map", "pte_offset_map_lock" } },
+	},
+	{
+		.name = "pte_free_defer",
+		.about = "a page table was unlinked and is to be freed by RCU",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "pte_free_defer" } },
+	},
+	{
+		.name = "pte_free_defer/drop",
+		.about = "the table is marked, its reference not dropped yet",
+		.context = FL_CONTEXT_SLEEP,
+		/* No caller: both are tail calls on some machines. */
+		.candidates = { { "pte_fragment_free" }, { "call_rcu" } },
+	},
 };
 
 static bool fl_traceable(unsigned long address)

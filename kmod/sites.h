@@ -155,6 +155,7 @@ void fl_site_hold(struct fl_armed *armed, int site);
 /* Address of a replacement function by name, 0 if there is none. */
 unsigned long fl_replacement_address(const char *name);
 int fl_replacements_show(struct seq_file *m, void *unused);
+void fl_controls_exit(void); /* undoes what they left to be undone; sleeps */
 
 /* Flip the byte at a user address of the current task; may sleep. */
 void fl_corrupt_byte(unsigned long address);

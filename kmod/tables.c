@@ -134,7 +134,7 @@ static void fl_watch_give_back(struct fl_tables *tables, struct fl_watch *watch)
 {
 	int left = watch->freed ? 0 : fl_page_tables_of(watch->page);
 
-	watch->queued = 0; /* it has come to its end, see the barrier before */
+	atomic_set(&watch->queued, 0); /* it has come to its end, see the barrier before */
 	while (left-- > 0)
 		fl_sym.pte_free_defer(
 			tables->mm,
@@ -215,7 +215,7 @@ static int fl_tables_new(struct fl_tables *tables, unsigned int nr)
 {
 	int tries, err = -EAGAIN;
 
-	if (!fl_tables_supported())
+	if (nr && !fl_tables_supported())
 		return -EOPNOTSUPP;
 	if (current->mm != tables->mm)
 		return -EPERM;
@@ -386,7 +386,7 @@ static void fl_table_show(struct seq_file *m, const struct fl_tables *tables,
 		   states[table->state], table->given_ns);
 	fl_pgtable_page_show(m, watch->page);
 	seq_printf(m, " queued %d again %d at %llu freed %d active %d at %llu",
-		   watch->queued, watch->again, watch->queued_ns, watch->freed,
+		   atomic_read(&watch->queued), watch->again, watch->queued_ns, watch->freed,
 		   watch->active, watch->freed_ns);
 	seq_printf(m, " cpu %d reads %d broken %d\n", watch->cpu,
 		   atomic_read(&table->reads), atomic_read(&table->broken));
@@ -418,7 +418,7 @@ static int fl_tables_change(struct fl_tables *tables, const char *command,
 	if (down_write_killable(&tables->lock))
 		return -EINTR;
 	if (!strcmp(command, "tables") && !kstrtouint(strim(words), 10, &nr) &&
-	    nr && nr <= FL_MAX_TABLES)
+	    nr <= FL_MAX_TABLES)
 		err = fl_tables_new(tables, nr);
 	else if (!strcmp(command, "watch") &&
 		 !kstrtoul(strim(words), 16, &address))

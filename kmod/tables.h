@@ -13,7 +13,8 @@ struct fl_tables;
  * for the mm of the task that opened it. One command a write:
  *
  *	tables N	N new tables in as few pages as can be, where no other
- *			tables are; what the set had before is given back
+ *			tables are; what the set had before is given back.
+ *			With 0 it has none
  *	defer I [J...]	give these, in this order, to pte_free_defer(), here and
  *			now: by this task, on its CPU
  *	free I [J...]	free them at once, as a munmap() would

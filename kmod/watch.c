@@ -3,13 +3,16 @@
  * watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
  *
  * The allocator's own tracepoints tell when a page is really freed, whoever
- * does it. A kprobe on call_rcu() sees an rcu_head that lies in a watched
+ * does it. A hook on call_rcu() sees an rcu_head that lies in a watched
  * struct page. If that is queued a second time, the machine would lose its list
- * of callbacks: the probe counts it and hands call_rcu() a spare instead.
+ * of callbacks: the hook counts it and hands call_rcu() a spare instead.
+ *
+ * Not a kprobe: on s390 one that sits on ftrace undoes what a session's hook on
+ * the same function has decided about where to go on.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/kprobes.h>
+#include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/page-flags.h>
@@ -20,6 +23,7 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "symbols.h"
 #include "watch.h"
 
 #define FL_NR_SPARES 256
@@ -131,37 +135,60 @@ static void fl_spare_done(struct rcu_head *head)
 {
 }
 
-static int fl_queued(struct kprobe *probe, struct pt_regs *regs)
+static void fl_queued(unsigned long ip, unsigned long parent_ip,
+		      struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	unsigned long *head = fl_regs_argument(regs, 0);
-	struct fl_watch *watch = fl_watch_of((void *)*head);
+	unsigned long *head;
+	struct fl_watch *watch;
 	int spare;
 
+	if (!fl_entry_usable(fregs))
+		return;
+	head = fl_entry_argument(fregs, 0);
+	watch = fl_watch_of((void *)*head);
 	if (!watch || READ_ONCE(watch->freed))
-		return 0;
-	if (!watch->queued++) {
+		return;
+	if (atomic_inc_return(&watch->queued) == 1) {
 		watch->queued_ns = ktime_get_mono_fast_ns();
-		return 0;
+		return;
 	}
 	watch->again++;
 	spare = atomic_inc_return(&fl_spares_used) - 1;
 	if (spare >= FL_NR_SPARES) {
 		pr_warn_once("an rcu_head is queued twice, and no spare is left\n");
-		return 0;
+		return;
 	}
 	*head = (unsigned long)&fl_spares[spare];
-	*fl_regs_argument(regs, 1) = (unsigned long)fl_spare_done;
-	return 0;
+	*fl_entry_argument(fregs, 1) = (unsigned long)fl_spare_done;
 }
 
-static struct kprobe fl_call_rcu;
+static struct ftrace_ops fl_call_rcu;
+
+static void fl_call_rcu_unregister(void)
+{
+	unregister_ftrace_function(&fl_call_rcu);
+	ftrace_free_filter(&fl_call_rcu);
+}
 
 static int fl_call_rcu_register(void)
 {
-	/* What register_kprobe() filled in before would be in its way. */
-	fl_call_rcu = (struct kprobe){ .symbol_name = "call_rcu",
-				       .pre_handler = fl_queued };
-	return register_kprobe(&fl_call_rcu);
+	unsigned long ip = fl_sym.ftrace_location ?
+				   fl_sym.ftrace_location(fl_symbol_address("call_rcu")) :
+				   0;
+	int err;
+
+	if (!ip)
+		return -ENODEV;
+	/* Anew each time: ftrace_free_filter() leaves pointers behind. */
+	fl_call_rcu = (struct ftrace_ops){
+		.func = fl_queued,
+		.flags = FL_OPS_FLAGS | FTRACE_OPS_FL_PERMANENT,
+	};
+	err = ftrace_set_filter_ip(&fl_call_rcu, ip, 0, 0) ?:
+		      register_ftrace_function(&fl_call_rcu);
+	if (err)
+		ftrace_free_filter(&fl_call_rcu);
+	return err;
 }
 
 /* --- life ------------------------------------------------------------------- */
@@ -177,7 +204,7 @@ int fl_watch_get(void)
 			err = fl_points_register();
 			if (err) {
 				fl_points_unregister();
-				unregister_kprobe(&fl_call_rcu);
+				fl_call_rcu_unregister();
 			}
 		}
 	}
@@ -192,7 +219,7 @@ void fl_watch_put(void)
 	mutex_lock(&fl_users_lock);
 	synchronize_rcu();
 	if (!--fl_users) {
-		unregister_kprobe(&fl_call_rcu);
+		fl_call_rcu_unregister();
 		fl_points_unregister();
 		/* The spares, and their callback, which is module text. */
 		rcu_barrier();

@@ -14,7 +14,7 @@
 struct fl_watch {
 	struct list_head list;
 	struct page *page;
-	int queued; /* times an rcu_head in its struct page was queued */
+	atomic_t queued; /* times an rcu_head in its struct page was queued */
 	int again; /* of those, how many while it had been queued before */
 	int freed; /* times it went back to the page allocator */
 	int active; /* of those, how many with PG_active set */

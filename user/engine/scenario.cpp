@@ -48,6 +48,18 @@ Result<fl_end> ActorContext::at(std::string_view user_site) {
     return worst;
 }
 
+Result<bool> ActorContext::at_reading(std::string_view user_site, int tables, unsigned table) {
+    for (const auto& [name, index] : user_sites_) {
+        if (name != user_site)
+            continue;
+        const Result<fl_arrive_reading> read = session_.arrive_reading(index, tables, table);
+        if (!read)
+            return read.error();
+        return read->broken != 0;
+    }
+    return Error::make(EINVAL, "the schedule does not name user:" + std::string(user_site));
+}
+
 void ActorContext::fail(const Error& error) {
     if (share_.failed != 0)
         return; // the first is the cause

@@ -77,6 +77,10 @@ class ActorContext {
     // not name the site. A second call in one run is its second hit (`#2` in a schedule).
     Result<fl_end> at(std::string_view user_site);
 
+    // The same, while being an RCU reader at a table of a PageTables file: true if the table ceased
+    // to be one meanwhile. The schedule must name the site, once. Waits by spinning: keep it short.
+    Result<bool> at_reading(std::string_view user_site, int tables, unsigned table);
+
     // For judge(): Run::slot() reads it. Works from a child process.
     void report(unsigned slot, std::int64_t value) { share_.slots.at(slot) = value; }
 

@@ -51,6 +51,15 @@ Result<fl_end> DebugfsSession::arrive(unsigned site) {
     return static_cast<fl_end>(arrive.end);
 }
 
+Result<fl_arrive_reading> DebugfsSession::arrive_reading(unsigned site, int tables,
+                                                         unsigned table) {
+    fl_arrive_reading arrive{.site = site, .tables = tables, .table = table, .end = 0, .broken = 0};
+    const Result<void> done = request("FL_IOC_ARRIVE_READING", FL_IOC_ARRIVE_READING, &arrive);
+    if (!done)
+        return done.error();
+    return arrive;
+}
+
 Result<fl_result> DebugfsSession::result() {
     fl_result result{};
     const Result<void> done = request("FL_IOC_RESULT", FL_IOC_RESULT, &result);

@@ -26,6 +26,8 @@ class Session {
     virtual Result<void> bind(unsigned actor, pid_t tid) = 0; // tid 0: the caller
     virtual Result<void> begin_run() = 0;
     virtual Result<fl_end> arrive(unsigned site) = 0; // by the actor itself
+    // The same inside an RCU section at a table of a PageTables file.
+    virtual Result<fl_arrive_reading> arrive_reading(unsigned site, int tables, unsigned table) = 0;
     virtual Result<fl_result> result() = 0;
     virtual Result<void> stop() = 0;
 };
@@ -41,6 +43,7 @@ class DebugfsSession final : public Session {
     Result<void> bind(unsigned actor, pid_t tid) override;
     Result<void> begin_run() override;
     Result<fl_end> arrive(unsigned site) override;
+    Result<fl_arrive_reading> arrive_reading(unsigned site, int tables, unsigned table) override;
     Result<fl_result> result() override;
     Result<void> stop() override;
 

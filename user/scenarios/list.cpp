@@ -6,12 +6,17 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        &collapse_contract(), //
-        &collapse_register(), //
-        &collapse_fill(),     //
-        &collapse_truncate(), //
-        &collapse_readers(),  //
-        &collapse_errno(),
+        &collapse_contract(),  //
+        &collapse_register(),  //
+        &collapse_fill(),      //
+        &collapse_truncate(),  //
+        &collapse_readers(),   //
+        &collapse_errno(),     //
+        &pgtable_lifetime(),   //
+        &pgtable_shared(),     //
+        &pgtable_accounting(), //
+        &pgtable_notifier(),   //
+        &pgtable_storm(),
     };
     return list;
 }

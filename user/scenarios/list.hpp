@@ -18,6 +18,11 @@ const Scenario& collapse_fill();
 const Scenario& collapse_truncate();
 const Scenario& collapse_readers();
 const Scenario& collapse_errno();
+const Scenario& pgtable_lifetime();
+const Scenario& pgtable_shared();
+const Scenario& pgtable_accounting();
+const Scenario& pgtable_notifier();
+const Scenario& pgtable_storm();
 
 } // namespace faultline
 

@@ -66,6 +66,11 @@ class FakeSession final : public Session {
         ++kernel_->arrivals;
         return FL_END_PASSED;
     }
+    Result<fl_arrive_reading> arrive_reading(unsigned site, int tables, unsigned table) override {
+        ++kernel_->arrivals;
+        return fl_arrive_reading{
+            .site = site, .tables = tables, .table = table, .end = FL_END_PASSED, .broken = 0};
+    }
     Result<fl_result> result() override {
         fl_result result = kernel_->answer(kernel_->runs);
         result.run = kernel_->runs;

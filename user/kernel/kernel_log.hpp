@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the kernel complains of in its log while an experiment goes on.
+#ifndef FAULTLINE_KERNEL_KERNEL_LOG_HPP
+#define FAULTLINE_KERNEL_KERNEL_LOG_HPP
+
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace faultline {
+
+// Of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state"): its text if that is a complaint.
+std::optional<std::string> complaint_of(std::string_view record);
+
+class KernelLog {
+  public:
+    // From now on.
+    static Result<KernelLog> open();
+    // The first complaint since open() or the last call, "" if there is none.
+    [[nodiscard]] Result<std::string> complaint() const;
+
+  private:
+    explicit KernelLog(Fd file) : file_(std::move(file)) {}
+    Fd file_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_KERNEL_LOG_HPP

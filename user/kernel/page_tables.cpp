@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/page_tables.hpp"
+
+#include "kernel/debugfs.hpp"
+
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <fmt/format.h>
+#include <functional>
+#include <sstream>
+
+namespace faultline {
+
+namespace {
+
+// What a read gives from the beginning of the file on.
+Result<std::string> contents(int file, const std::string& path) {
+    std::string text;
+    std::array<char, 4096> part{};
+    for (;;) {
+        const ssize_t got =
+            ::pread(file, part.data(), part.size(), static_cast<off_t>(text.size()));
+        if (got < 0)
+            return Error::last("read", path);
+        if (got == 0)
+            return text;
+        text.append(part.data(), static_cast<std::size_t>(got));
+    }
+}
+
+// Each line through `take`, which says whether it could make sense of it.
+Result<void> each_line(std::string_view text,
+                       const std::function<bool(const std::string& line)>& take) {
+    std::istringstream lines{std::string(text)};
+    for (std::string line; std::getline(lines, line);)
+        if (!take(line))
+            return Error::make(EPROTO, "not understood: " + line);
+    return {};
+}
+
+Result<Fd> open_file(const std::string& name, std::string& path) {
+    Result<std::string> found = faultline_file(name);
+    if (!found)
+        return found.error();
+    path = std::move(*found);
+    return Fd::open(path, O_RDWR);
+}
+
+} // namespace
+
+Result<std::vector<PageTable>> parse_page_tables(std::string_view text) {
+    std::vector<PageTable> all;
+    const Result<void> done = each_line(text, [&all](const std::string& line) {
+        PageTable one;
+        unsigned index = 0;
+        std::array<char, 16> state{};
+        int length = 0;
+        const int fields = std::sscanf(
+            line.c_str(),
+            "%u pfn %" SCNx64 " offset %*u state %15s given %" SCNu64 " refs %*d tables %d flags "
+            "%*s queued %d again %d at %*u freed %d active %d at %" SCNu64
+            " cpu %*d reads %*d broken %d%n",
+            &index, &one.pfn, state.data(), &one.given_ns, &one.tables, &one.queued, &one.again,
+            &one.freed, &one.active, &one.freed_ns, &one.broken, &length);
+        if (fields != 11 || static_cast<std::size_t>(length) != line.size() || index != all.size())
+            return false;
+        one.state = state.data();
+        all.push_back(std::move(one));
+        return true;
+    });
+    if (!done)
+        return done.error();
+    return all;
+}
+
+Result<PageTables> PageTables::open() {
+    std::string path;
+    Result<Fd> file = open_file("pgtable/tables", path);
+    if (!file)
+        return file.error();
+    return PageTables(std::move(*file), std::move(path));
+}
+
+Result<void> PageTables::order(const std::string& command) const {
+    // One write: a command must not be torn, and each is tried once.
+    if (::write(file_.get(), command.data(), command.size()) !=
+        static_cast<ssize_t>(command.size()))
+        return Error::last("\"" + command + "\" to", path_);
+    return {};
+}
+
+Result<void> PageTables::watch(const void* address) const {
+    return order(fmt::format("watch {:x}", reinterpret_cast<std::uintptr_t>(address)));
+}
+
+Result<std::vector<PageTable>> PageTables::tables() const {
+    const Result<std::string> text = contents(file_.get(), path_);
+    return text ? parse_page_tables(*text) : text.error();
+}
+
+Result<PageTableRange> parse_page_table_range(std::string_view text) {
+    PageTableRange range;
+    bool counted = false;
+    const Result<void> done = each_line(text, [&](const std::string& line) {
+        if (counted) // that was the last
+            return false;
+        std::array<char, 8> kind{};
+        if (std::sscanf(line.c_str(), "mm pgtables_bytes %" SCNd64, &range.pgtables_bytes) == 1) {
+            counted = true;
+            return true;
+        }
+        if (std::sscanf(line.c_str(), "0x%*x %7s", kind.data()) != 1)
+            return false;
+        const std::string_view word = kind.data();
+        range.tables += word == "table" ? 1 : 0;
+        range.huge += word == "huge" ? 1 : 0;
+        return word == "table" || word == "huge" || word == "none";
+    });
+    if (!done)
+        return done.error();
+    if (!counted)
+        return Error::make(EPROTO, "no line \"mm pgtables_bytes N\"");
+    return range;
+}
+
+Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes) {
+    std::string path;
+    const Result<Fd> file = open_file("pgtable/range", path);
+    if (!file)
+        return file.error();
+    const auto from = reinterpret_cast<std::uintptr_t>(start);
+    const Result<void> asked =
+        write_all(file->get(), fmt::format("{} {:x} {:x}", pid, from, from + bytes), path);
+    if (!asked)
+        return asked.error();
+    const Result<std::string> text = contents(file->get(), path);
+    return text ? parse_page_table_range(*text) : text.error();
+}
+
+Result<std::vector<Invalidation>> parse_invalidations(std::string_view text) {
+    std::vector<Invalidation> all;
+    const Result<void> done = each_line(text, [&all](const std::string& line) {
+        Invalidation one;
+        std::array<char, 8> kind{};
+        int length = 0;
+        if (std::sscanf(line.c_str(), "%7s 0x%" SCNx64 " 0x%" SCNx64 " at %" SCNu64 " event %*u%n",
+                        kind.data(), &one.from, &one.to, &one.at_ns, &length) != 4 ||
+            static_cast<std::size_t>(length) != line.size())
+            return false; // also "more": something is missing
+        const std::string_view word = kind.data();
+        one.end = word == "end";
+        all.push_back(one);
+        return word == "end" || word == "start";
+    });
+    if (!done)
+        return done.error();
+    return all;
+}
+
+Result<MmuListener> MmuListener::open() {
+    std::string path;
+    Result<Fd> file = open_file("pgtable/notifier", path);
+    if (!file)
+        return file.error();
+    return MmuListener(std::move(*file), std::move(path));
+}
+
+Result<void> MmuListener::listen(const void* start, std::size_t bytes) const {
+    const auto from = reinterpret_cast<std::uintptr_t>(start);
+    return write_all(file_.get(), fmt::format("{:x} {:x}", from, from + bytes), path_);
+}
+
+Result<std::vector<Invalidation>> MmuListener::invalidations() const {
+    const Result<std::string> text = contents(file_.get(), path_);
+    return text ? parse_invalidations(*text) : text.error();
+}
+
+std::optional<std::string> missing_pte_free_defer() {
+    const Result<std::string> path = faultline_file("capabilities");
+    const Result<std::string> text = path ? read_text(*path) : path.error();
+    if (!text)
+        return text.error().to_string();
+    std::istringstream lines(*text);
+    for (std::string line; std::getline(lines, line);)
+        for (const char* wanted : {"defer-tables no ", "allocate-tables no ", "free-tables no "})
+            if (line.starts_with(wanted))
+                return line.substr(std::string_view(wanted).size());
+    return std::nullopt;
+}
+
+} // namespace faultline

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+// The module's files <debugfs>/faultline/pgtable/: PTE tables of one's own (kmod/tables.h), the
+// tables of a range (kmod/pgtable.h), and what a secondary MMU is told (kmod/notifier.h).
+#ifndef FAULTLINE_KERNEL_PAGE_TABLES_HPP
+#define FAULTLINE_KERNEL_PAGE_TABLES_HPP
+
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace faultline {
+
+// A line of pgtable/tables. All but the first three fields are of the table's page. Times are
+// CLOCK_MONOTONIC in nanoseconds, 0 = never.
+struct PageTable {
+    std::uint64_t pfn = 0;
+    std::string state; // "ours", "given", "watched"
+    std::uint64_t given_ns = 0;
+    int tables = 0; // in use in this page, or never handed out
+    int queued = 0; // times an rcu_head in this page was queued
+    int again = 0;  // of those, while it had been queued before
+    int freed = 0;  // times the page was freed
+    int active = 0; // of those, with PG_active set
+    std::uint64_t freed_ns = 0;
+    int broken = 0; // readers of this table during which the page was freed
+};
+Result<std::vector<PageTable>> parse_page_tables(std::string_view text);
+
+// A set of PTE tables of this process. Children inherit the file, but the tables are the opener's.
+class PageTables {
+  public:
+    static Result<PageTables> open();
+
+    // As kmod/tables.h says: "tables 4", "defer 0 2", "free 1", "watch 7f0000000000", "barrier".
+    [[nodiscard]] Result<void> order(const std::string& command) const;
+    [[nodiscard]] Result<void> watch(const void* address) const;
+    [[nodiscard]] Result<std::vector<PageTable>> tables() const;
+    [[nodiscard]] int file() const { return file_.get(); } // for ActorContext::at_reading()
+
+  private:
+    PageTables(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+    Fd file_;
+    std::string path_;
+};
+
+struct PageTableRange {
+    unsigned tables = 0;             // PTE tables in the range
+    unsigned huge = 0;               // PMDs that map a huge page
+    std::int64_t pgtables_bytes = 0; // of the whole mm, as the kernel counts
+};
+Result<PageTableRange> parse_page_table_range(std::string_view text);
+Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes);
+
+// One call of an MMU notifier, about all of the range that is listened to, or more.
+struct Invalidation {
+    bool end = false; // else its start
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    std::uint64_t at_ns = 0;
+};
+Result<std::vector<Invalidation>> parse_invalidations(std::string_view text);
+
+class MmuListener {
+  public:
+    static Result<MmuListener> open();
+    // Of this process, from now on; forgets what was noted. EOPNOTSUPP without CONFIG_MMU_NOTIFIER.
+    [[nodiscard]] Result<void> listen(const void* start, std::size_t bytes) const;
+    [[nodiscard]] Result<std::vector<Invalidation>> invalidations() const;
+
+  private:
+    MmuListener(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+    Fd file_;
+    std::string path_;
+};
+
+// For a scenario's needs, by the module's own file of capabilities.
+std::optional<std::string> missing_pte_free_defer();
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_PAGE_TABLES_HPP

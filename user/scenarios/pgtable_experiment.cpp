@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "scenarios/pgtable_experiment.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <sys/mman.h>
+
+namespace faultline {
+
+namespace {
+
+std::string times(int number) {
+    return number == 0 ? "never" : number == 1 ? "once" : std::to_string(number) + "x";
+}
+
+} // namespace
+
+void judge_pages(Outcome& outcome, const std::vector<PageTable>& tables, std::size_t reader_table,
+                 std::uint64_t reader_left_ns) {
+    int queued = 0;
+    int again = 0;
+    int freed_most = 0;
+    int freed_least = std::numeric_limits<int>::max();
+    int active = 0;
+    int broken = 0;
+    bool early = false;
+    const std::uint64_t read_pfn =
+        reader_table < tables.size() ? tables[reader_table].pfn : ~std::uint64_t{0};
+    for (const PageTable& table : tables) {
+        queued = std::max(queued, table.queued);
+        again += table.again;
+        freed_most = std::max(freed_most, table.freed);
+        freed_least = std::min(freed_least, table.freed);
+        active += table.active;
+        broken += table.broken;
+        early = early || (reader_left_ns != 0 && table.pfn == read_pfn && table.freed != 0 &&
+                          table.freed_ns < reader_left_ns);
+    }
+    const int freed = freed_least == 0 ? 0 : freed_most;
+    outcome.add("queued", again > 0 ? "again" : times(queued))
+        .add("freed", early || broken > 0 ? "early" : times(freed));
+    if (active > 0)
+        outcome.add("marked", "yes");
+    outcome.require(again == 0, "an rcu_head was queued while it was queued")
+        .require(!early && broken == 0, "a page was freed while a reader was at a table of it")
+        .require(freed_least > 0, "a page was not freed after the last of its tables")
+        .require(freed_most <= 1, "a page was freed twice")
+        .require(active == 0, "a page was freed with PG_active set");
+}
+
+std::uint64_t left_ns(const Run& run, std::string_view site) {
+    const fl_site_result* result = run.site(site);
+    return result == nullptr ? 0 : result->left_ns;
+}
+
+Result<void> map_huge_page_by_ptes(const Extent& extent, char* at) {
+    if (const int number = extent.collapse(at); number != 0)
+        return Error::make(number, "the first collapse");
+    // In a VMA that is too small for it a huge page is mapped by PTEs. The split unmaps it.
+    if (::mprotect(at, extent.page_bytes(), PROT_READ) != 0)
+        return Error::last("mprotect");
+    for (std::size_t page = 0; page < extent.pages(); ++page)
+        extent.populate(at + page * extent.page_bytes());
+    if (::mprotect(at, extent.page_bytes(), PROT_READ | PROT_WRITE) != 0)
+        return Error::last("mprotect");
+    return {};
+}
+
+std::vector<Need> pgtable_needs() { return {{"pte_free_defer()", missing_pte_free_defer}}; }
+
+std::vector<Need> retraction_needs() {
+    return {{"pte_free_defer()", missing_pte_free_defer},
+            {"transparent huge pages", missing_huge_pages}};
+}
+
+} // namespace faultline
