@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/pgtable_experiment.hpp"
 
+#include "kernel/series.hpp"
+
 #include <algorithm>
-#include <cstring>
+#include <limits>
 #include <map>
 #include <sys/mman.h>
 
@@ -65,6 +67,17 @@ Result<void> map_huge_page_by_ptes(const Extent& extent, char* at) {
     if (::mprotect(at, extent.page_bytes(), PROT_READ | PROT_WRITE) != 0)
         return Error::last("mprotect");
     return {};
+}
+
+Need cleared_entries() {
+    return {"a cleared page table", []() -> std::optional<std::string> {
+#ifdef __s390x__
+                if (in_series(running_release(), "6.1"))
+                    return "6.1 on s390x gives page tables out again with their old entries, which "
+                           "ruins the machine: docs/findings/s390x-recycled-page-table.md";
+#endif
+                return std::nullopt;
+            }};
 }
 
 std::vector<Need> pgtable_needs() { return {{"pte_free_defer()", missing_pte_free_defer}}; }

@@ -23,11 +23,13 @@ void judge_pages(Outcome& outcome, const std::vector<PageTable>& tables, std::si
 std::uint64_t left_ns(const Run& run, std::string_view site);
 
 // Begins with a file that has no huge page: makes one, and gives the mapping at `at` (of one
-// extent) a page table again, whose entries are pages of it. `page`: one to leave untouched.
+// extent) a page table again, whose entries are pages of it.
 Result<void> map_huge_page_by_ptes(const Extent& extent, char* at);
 
 std::vector<Need> pgtable_needs();    // pte_free_defer()
 std::vector<Need> retraction_needs(); // that, and huge pages
+// For what runs collapse_pte_mapped_thp() on purpose: a kernel that survives it.
+Need cleared_entries();
 
 } // namespace faultline
 
