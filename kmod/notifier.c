@@ -182,7 +182,7 @@ static int fl_notifier_release(struct inode *inode, struct file *file)
 	return single_release(inode, file);
 }
 
-/* Leaves the position alone: what is read next begins at the beginning. */
+/* What is read next begins at the beginning. */
 static ssize_t fl_notifier_write(struct file *file, const char __user *from,
 				 size_t len, loff_t *pos)
 {
@@ -198,6 +198,7 @@ static ssize_t fl_notifier_write(struct file *file, const char __user *from,
 	if (sscanf(text, "%lx %lx", &start, &end) != 2 || start >= end ||
 	    !current->mm)
 		return -EINVAL;
+	*pos = 0;
 	err = fl_listen(((struct seq_file *)file->private_data)->private, start,
 			end);
 	return err ?: len;

@@ -166,7 +166,7 @@ static int fl_range_release(struct inode *inode, struct file *file)
 	return single_release(inode, file);
 }
 
-/* Leaves the position alone: what is read next begins at the beginning. */
+/* What is read next begins at the beginning. */
 static ssize_t fl_range_write(struct file *file, const char __user *from,
 			      size_t len, loff_t *pos)
 {
@@ -185,6 +185,7 @@ static ssize_t fl_range_write(struct file *file, const char __user *from,
 	    written.pid <= 0 || written.start >= written.end)
 		return -EINVAL;
 	*range = written;
+	*pos = 0;
 	return len;
 }
 

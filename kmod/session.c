@@ -368,9 +368,12 @@ static int fl_arrive_reading(struct fl_armed *armed,
 		return -EBADF;
 	/* Not every kernel can tell that a section must not sleep. */
 	armed->sites[arrive->site].place.context = FL_CONTEXT_SPIN;
-	err = fl_reading_begin(&reading, file, arrive->table);
+	err = fl_reading_prepare(&reading, file, arrive->table);
 	if (!err) {
-		arrive->end = fl_arrive(armed, actor, arrive->site);
+		if (fl_reading_begin(&reading))
+			arrive->end = fl_arrive(armed, actor, arrive->site);
+		else
+			err = -ESTALE;
 		arrive->broken = fl_reading_end(&reading);
 	}
 	fput(file);

@@ -277,7 +277,7 @@ static int fl_tables_give(struct fl_tables *tables, char *list, bool defer)
 
 	if (!list)
 		return -EINVAL;
-	while ((word = strsep(&list, " \n"))) {
+	while ((word = strsep(&list, "\n "))) {
 		if (!*word)
 			continue;
 		err = kstrtouint(word, 10, &i) ?:
@@ -290,39 +290,33 @@ static int fl_tables_give(struct fl_tables *tables, char *list, bool defer)
 
 /* --- readers ------------------------------------------------------------------- */
 
-static int fl_reading_start(struct fl_reading *reading,
-			    struct fl_tables *tables, unsigned int i)
+bool fl_reading_begin(struct fl_reading *reading) __acquires(RCU)
 {
-	struct fl_table *table = &tables->table[i];
+	struct fl_table *table = &reading->tables->table[reading->table];
 
-	if (i >= tables->nr)
-		return -EINVAL;
-	*reading = (struct fl_reading){ .tables = tables, .table = i };
 	rcu_read_lock();
 	/*
 	 * Not given yet: so it is after this that it is given, and a grace
 	 * period that begins then waits for us.
 	 */
-	if (READ_ONCE(table->state) != FL_TABLE_OURS) {
-		rcu_read_unlock();
-		return -ESTALE;
-	}
+	reading->begun = READ_ONCE(table->state) == FL_TABLE_OURS;
 	reading->freed = READ_ONCE(table->watch->freed);
-	return 0;
+	return reading->begun;
 }
 
-bool fl_reading_end(struct fl_reading *reading)
+bool fl_reading_end(struct fl_reading *reading) __releases(RCU)
 {
-	struct fl_tables *tables = reading->tables;
-	struct fl_table *table = &tables->table[reading->table];
+	struct fl_table *table = &reading->tables->table[reading->table];
 	bool broken = READ_ONCE(table->watch->freed) != reading->freed ||
 		      !PageTable(table->watch->page);
 
 	rcu_read_unlock();
-	atomic_inc(&table->reads);
+	broken = broken && reading->begun;
+	if (reading->begun)
+		atomic_inc(&table->reads);
 	if (broken)
 		atomic_inc(&table->broken);
-	up_read(&tables->lock);
+	up_read(&reading->tables->lock);
 	return broken;
 }
 
@@ -339,24 +333,24 @@ static struct fl_tables *fl_tables_of(const struct file *file)
 	return found;
 }
 
-int fl_reading_begin(struct fl_reading *reading, struct file *file,
-		     unsigned int table)
+int fl_reading_prepare(struct fl_reading *reading, struct file *file,
+		       unsigned int table)
 {
 	struct fl_tables *tables = fl_tables_of(file);
-	int err;
 
 	if (!tables)
 		return -EBADF;
 	if (down_read_killable(&tables->lock))
 		return -EINTR;
-	err = fl_reading_start(reading, tables, table);
-	if (err)
+	if (table >= tables->nr) {
 		up_read(&tables->lock);
-	return err;
+		return -EINVAL;
+	}
+	*reading = (struct fl_reading){ .tables = tables, .table = table };
+	return 0;
 }
 
-static int fl_tables_read(struct fl_tables *tables, struct file *file,
-			  char *words)
+static int fl_tables_read(struct file *file, char *words)
 {
 	struct fl_reading reading;
 	unsigned int table, ms;
@@ -365,11 +359,14 @@ static int fl_tables_read(struct fl_tables *tables, struct file *file,
 	if (!words || sscanf(words, "%u %u", &table, &ms) != 2 ||
 	    ms > FL_MAX_SPIN_MS)
 		return -EINVAL;
-	err = fl_reading_begin(&reading, file, table);
+	err = fl_reading_prepare(&reading, file, table);
 	if (err)
 		return err;
-	mdelay(ms);
-	return fl_reading_end(&reading) ? -EIO : 0;
+	if (fl_reading_begin(&reading))
+		mdelay(ms);
+	else
+		err = -ESTALE;
+	return fl_reading_end(&reading) ? -EIO : err;
 }
 
 /* --- the file -------------------------------------------------------------------- */
@@ -431,11 +428,11 @@ static int fl_tables_command(struct file *file, char *words)
 {
 	struct fl_tables *tables =
 		((struct seq_file *)file->private_data)->private;
-	const char *command = strsep(&words, " \n");
+	const char *command = strsep(&words, "\n ");
 	int err;
 
 	if (!strcmp(command, "read"))
-		return fl_tables_read(tables, file, words);
+		return fl_tables_read(file, words);
 	if (!strcmp(command, "barrier")) {
 		rcu_barrier();
 		return 0;
@@ -449,7 +446,7 @@ static int fl_tables_command(struct file *file, char *words)
 	return err;
 }
 
-/* Leaves the position alone: what is read next begins at the beginning. */
+/* What is read next begins at the beginning. */
 static ssize_t fl_tables_write(struct file *file, const char __user *from,
 			       size_t len, loff_t *pos)
 {
@@ -463,6 +460,7 @@ static ssize_t fl_tables_write(struct file *file, const char __user *from,
 		return PTR_ERR(words);
 	err = fl_tables_command(file, words);
 	kfree(words);
+	*pos = 0;
 	return err ?: len;
 }
 

@@ -52,18 +52,22 @@ void fl_tables_init(void);
 bool fl_tables_calls_from(unsigned long ip);
 
 /*
- * For a reader that is held (FL_IOC_ARRIVE_READING). Between begin and end the
- * caller is in an RCU section: it must not sleep.
+ * For a reader that is held (FL_IOC_ARRIVE_READING): prepare, begin, end. Between
+ * begin and end the caller is in an RCU section: it must not sleep.
  */
 struct fl_reading {
 	struct fl_tables *tables;
 	unsigned int table;
+	bool begun;
 	int freed; /* before it began */
 };
 
-int fl_reading_begin(struct fl_reading *reading, struct file *file,
-		     unsigned int table);
+/* May sleep. 0, -EBADF, -EINVAL, -EINTR; after 0 the other two must follow. */
+int fl_reading_prepare(struct fl_reading *reading, struct file *file,
+		       unsigned int table);
+/* False if the table has been given away before: then there is no reader. */
+bool fl_reading_begin(struct fl_reading *reading) __acquires(RCU);
 /* True if the table ceased to be one in between. */
-bool fl_reading_end(struct fl_reading *reading);
+bool fl_reading_end(struct fl_reading *reading) __releases(RCU);
 
 #endif /* FAULTLINE_TABLES_H */

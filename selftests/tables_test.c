@@ -207,6 +207,49 @@ TEST_F(tables, a_reader_whose_table_is_freed_at_once_is_broken)
 	EXPECT_EQ(1, self->rows[0].broken);
 }
 
+/* 0 and what came back, or the errno. */
+static int arrive_reading(int session, unsigned int site, int tables, unsigned int table,
+			  struct fl_arrive_reading *at)
+{
+	*at = (struct fl_arrive_reading){ .site = site, .tables = tables, .table = table };
+	return ioctl(session, FL_IOC_ARRIVE_READING, at) ? errno : 0;
+}
+
+TEST_F(tables, a_reader_can_be_held_at_a_site)
+{
+	struct fl_arrive_reading at;
+	struct fl_program p;
+	int session = session_open();
+	long long begun;
+
+	ASSERT_GE(session, 0);
+	ASSERT_EQ(0, order(self->file, "tables 1"));
+	EXPECT_EQ(ENOTCONN, arrive_reading(session, 0, self->file, 0, &at));
+	program_init(&p);
+	add_site(&p, 0, FL_SITE_USER, "reading");
+	add_site(&p, 1, FL_SITE_USER, "never");
+	add_edge(&p, 1, 0);
+	ASSERT_EQ(0, ioctl(session, FL_IOC_ARM, &p));
+	ASSERT_EQ(0, bind_actor(session, 0, 0));
+	ASSERT_EQ(0, ioctl(session, FL_IOC_RUN));
+	EXPECT_EQ(EINVAL, arrive_reading(session, 2, self->file, 0, &at));
+	EXPECT_EQ(EPERM, arrive_reading(session, 1, self->file, 0, &at));
+	EXPECT_EQ(EBADF, arrive_reading(session, 0, -1, 0, &at));
+	EXPECT_EQ(EBADF, arrive_reading(session, 0, session, 0, &at));
+	EXPECT_EQ(EINVAL, arrive_reading(session, 0, self->file, 1, &at));
+	/* It spins, and so its bound is not the 2000 ms of the program. */
+	begun = now_ms();
+	ASSERT_EQ(0, arrive_reading(session, 0, self->file, 0, &at));
+	EXPECT_EQ(FL_END_TIMEOUT, at.end);
+	EXPECT_EQ(0, at.broken);
+	EXPECT_LE(FL_MAX_SPIN_MS, now_ms() - begun);
+	ASSERT_EQ(0, order(self->file, "free 0"));
+	EXPECT_EQ(ESTALE, arrive_reading(session, 0, self->file, 0, &at));
+	ASSERT_EQ(1, answer(self->file, self->rows));
+	EXPECT_EQ(1, self->rows[0].reads);
+	close(session);
+}
+
 TEST_F(tables, a_table_of_the_program_can_be_watched)
 {
 	size_t pmd = (size_t)getpagesize() / 8 * getpagesize();

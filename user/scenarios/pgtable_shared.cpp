@@ -176,7 +176,8 @@ class PgtableShared final : public Experiment {
     // Whose turn it is when, and what each gives, table 0 always by pte_free_defer().
     void draw(Rng& rng) {
         if (row_.tables == 2) {
-            orders_ = {std::string(row_.orders[0]), std::string(row_.orders[1])};
+            for (std::size_t i = 0; i < two_names.size(); ++i)
+                orders_.at(i) = {std::string(row_.orders.at(i))};
             return;
         }
         std::array<unsigned, storm_tables> table{};
@@ -184,11 +185,11 @@ class PgtableShared final : public Experiment {
         for (std::size_t left = row_.tables; left > 1; --left)
             std::swap(table.at(left - 1), table.at(rng.below(left)));
         for (std::size_t i = 0; i < four_names.size(); ++i) {
-            orders_.at(i) = "defer";
+            orders_.at(i).clear();
             for (std::size_t n = i; n < row_.tables; n += four_names.size())
-                orders_.at(i) += fmt::format(" {}", table.at(n));
+                orders_.at(i).push_back(fmt::format("defer {}", table.at(n)));
             if (row_.name == "four-sampled" && table.at(i) != 0 && rng.below(3) == 0)
-                orders_.at(i) = fmt::format("free {}", table.at(i));
+                orders_.at(i) = {fmt::format("free {}", table.at(i))};
         }
     }
 
@@ -204,7 +205,10 @@ class PgtableShared final : public Experiment {
             ::sched_yield();
         me.report(slot_cpu, ::sched_getcpu());
         me.report(slot_began, now_ns());
-        const Result<void> given = tables_->order(orders_.at(number));
+        Result<void> given;
+        for (const std::string& order : orders_.at(number))
+            if (given = tables_->order(order); !given)
+                break;
         me.report(slot_ended, now_ns());
         turn_ = number + 1;
         if (!given)
@@ -216,7 +220,7 @@ class PgtableShared final : public Experiment {
 
     const Row& row_;
     std::optional<PageTables> tables_;
-    std::array<std::string, 4> orders_;
+    std::array<std::vector<std::string>, 4> orders_; // of each giver
     std::atomic<std::size_t> turn_ = 0;
     std::atomic<std::size_t> ready_ = 0;
 };
