@@ -8,8 +8,10 @@
  */
 #include <linux/mm_types.h>
 
+#ifdef CONFIG_ARM64
 struct mm_struct *fl_init_mm;
 #define init_mm (*fl_init_mm)
+#endif
 
 #include "compat.h"
 
