@@ -50,6 +50,19 @@ static inline int fl_page_tables_of(struct page *page)
 }
 
 /*
+ * Is this struct page an alias of the head of its huge page, in a page of vmemmap
+ * that is mapped read-only? page_ref_add_unless() asks so from bd225530a4c7
+ * ("mm/hugetlb_vmemmap: fix race with speculative PFN walkers", v6.11) on, until
+ * there are no such aliases any more (v7.1).
+ */
+#if KERNEL_VERSION(6, 11, 0) <= LINUX_VERSION_CODE && \
+	KERNEL_VERSION(7, 1, 0) > LINUX_VERSION_CODE
+#define fl_page_is_fake_head(page) page_is_fake_head(page)
+#else
+#define fl_page_is_fake_head(page) ((void)(page), false)
+#endif
+
+/*
  * How the kernel makes a PTE table for user space, and frees one at once:
  *
  *	FL_TABLE_ALLOC, FL_TABLE_FREE	names of the symbols that it takes
@@ -343,6 +356,23 @@ struct fl_return_regs {
 #endif
 
 /*
+ * Sites in front of an instruction: on x86 alone so far, as nobody asked for
+ * more. An architecture that has them has fl_at_stub and says what it saves.
+ */
+#if defined(CONFIG_X86_64)
+#define FL_HAS_AT 1
+struct fl_at_regs {
+	unsigned long bp, r11, r10, r9, r8, cx, dx, si, di, ax, flags;
+	unsigned long go_on; /* the instruction */
+};
+#else
+#define FL_HAS_AT 0
+struct fl_at_regs {
+	unsigned long go_on;
+};
+#endif
+
+/*
  * On ppc64 a module has a table of contents (TOC, r2) of its own, and a call
  * within the kernel counts on r2 to be as before. So what passes through module
  * code must enter and return by the stubs, which change r2 and change it back.
@@ -360,5 +390,6 @@ struct fl_return_regs {
 /* hooks.c; called by stubs_<arch>.S alone. */
 void fl_enter(struct fl_enter_regs *regs);
 void fl_return(struct fl_return_regs *regs);
+void fl_at(struct fl_at_regs *regs);
 
 #endif /* FAULTLINE_COMPAT_H */

@@ -130,6 +130,30 @@ static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
 	schedule_delayed_work(&fl_miscounted_work, HZ);
 }
 
+/* --- for hugetlb_vmemmap.c; x86 alone optimizes vmemmap --- */
+
+#ifdef CONFIG_X86_64
+
+/* For vmemmap_remap_pte(pte, address, walk): what it makes read-only is not. */
+static void vmemmap_remap_writable(pte_t *pte, unsigned long address,
+				   void *walk)
+{
+	fl_sym.vmemmap_remap_pte(pte, address, walk);
+	set_pte(pte, __pte(pte_val(*pte) | _PAGE_RW | _PAGE_DIRTY));
+}
+
+/*
+ * For hugetlb_vmemmap_optimize_folios(hstate, folios): no hazard, but a candidate
+ * fix. Who found a page under RCU before it was freed is done with it by then.
+ */
+static void hvo_after_grace_period(void *hstate, struct list_head *folios)
+{
+	synchronize_rcu();
+	fl_sym.hugetlb_vmemmap_optimize_folios(hstate, folios);
+}
+
+#endif
+
 /* --- for the selftests --- */
 
 /* For any function: lets the selftests see that it was run instead. */
@@ -181,6 +205,20 @@ static const struct fl_replacement {
 		.needs = (void **)&fl_sym.pmd_install,
 		.about = "for pmd_install: one table counted twice, the next not",
 	},
+#ifdef CONFIG_X86_64
+	{
+		.name = "vmemmap_remap_writable",
+		.address = vmemmap_remap_writable,
+		.needs = (void **)&fl_sym.vmemmap_remap_pte,
+		.about = "for vmemmap_remap_pte: all pages of vmemmap are writable",
+	},
+	{
+		.name = "hvo_after_grace_period",
+		.address = hvo_after_grace_period,
+		.needs = (void **)&fl_sym.hugetlb_vmemmap_optimize_folios,
+		.about = "for hugetlb_vmemmap_optimize_folios: after a grace period",
+	},
+#endif
 	{
 		.name = "selftest_answer",
 		.address = selftest_answer,

@@ -31,6 +31,7 @@
 #define FL_MAX_SITES 32
 #define FL_MAX_EDGES 32
 #define FL_MAX_CONTROLS 4
+#define FL_MAX_AT_SITES 4
 #define FL_NAME_LEN 56 /* with the final NUL */
 #define FL_ACTOR_LEN 16
 #define FL_WHY_LEN 192
@@ -40,6 +41,7 @@ enum fl_site_kind {
 	FL_SITE_ENTER = 1, /* entry of a traceable function */
 	FL_SITE_RETURN = 2, /* its return, the return value being known */
 	FL_SITE_USER = 3, /* FL_IOC_ARRIVE by the actor itself */
+	FL_SITE_AT = 4, /* in front of an instruction: "FUNCTION/PATTERN" */
 };
 
 /* How a held actor waits. AUTO: as the site table says, else as the context of
@@ -52,6 +54,7 @@ enum fl_context {
 };
 
 #define FL_MAX_SPIN_MS 200
+#define FL_MAX_AT_MS 2000 /* the same for FL_SITE_AT, where interrupts are on */
 
 /* How a stay at a site ended. */
 enum fl_end {

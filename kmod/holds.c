@@ -256,7 +256,9 @@ void fl_site_hold(struct fl_armed *armed, int site)
 	u64 deadline;
 
 	if (!sleep)
-		bound_ms = min_t(u32, bound_ms, FL_MAX_SPIN_MS);
+		bound_ms = min_t(u32, bound_ms,
+				 in->kind == FL_SITE_AT ? FL_MAX_AT_MS :
+							  FL_MAX_SPIN_MS);
 	deadline = ktime_get_mono_fast_ns() + bound_ms * (u64)NSEC_PER_MSEC;
 	state->result.context = sleep ? FL_CONTEXT_SLEEP : FL_CONTEXT_SPIN;
 	WRITE_ONCE(actor->held_at, site);

@@ -108,6 +108,30 @@ static void fl_hold_all(struct fl_armed *armed, u32 sites)
 		fl_site_hold(armed, __ffs(sites));
 }
 
+struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
+				 unsigned long go_on)
+{
+	struct fl_frame *frame = fl_frame_new(armed, actor);
+
+	if (!frame)
+		return NULL;
+	frame->enter_sites = BIT(site);
+	frame->go_on = go_on;
+	return frame;
+}
+
+void fl_at(struct fl_at_regs *regs)
+{
+	struct fl_frame *frame = fl_frame_innermost();
+
+	regs->go_on = frame->go_on;
+	fl_hold_all(frame->armed, frame->enter_sites);
+	/* There is the probe again: this time it must let us through. */
+	frame->armed->actors[frame->actor].pass_at =
+		__ffs(frame->enter_sites) + 1;
+	fl_frame_free(frame);
+}
+
 void fl_enter(struct fl_enter_regs *regs)
 {
 	struct fl_frame *frame = fl_frame_innermost();
@@ -301,8 +325,9 @@ int fl_hooks_arm(struct fl_armed *armed)
 	int err;
 	u32 i;
 
-	if (!armed->nr_hooks)
-		return 0;
+	err = fl_ats_arm(armed);
+	if (err || !armed->nr_hooks)
+		return err;
 	armed->ops.func = fl_hook_hit;
 	armed->ops.flags = FL_OPS_FLAGS | FTRACE_OPS_FL_IPMODIFY |
 			   FTRACE_OPS_FL_PERMANENT;
@@ -336,6 +361,7 @@ out_free_filter:
 
 void fl_hooks_disarm(struct fl_armed *armed)
 {
+	fl_ats_disarm(armed);
 	if (!armed->hooked)
 		return;
 	unregister_ftrace_function(&armed->ops);

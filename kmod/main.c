@@ -13,6 +13,7 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "hvo.h"
 #include "notifier.h"
 #include "pgtable.h"
 #include "sites.h"
@@ -71,6 +72,8 @@ static void fl_create_files(void)
 	for (i = 0; i < ARRAY_SIZE(fl_pgtable_files); i++)
 		debugfs_create_file(fl_pgtable_files[i].name, 0600, pgtable,
 				    NULL, fl_pgtable_files[i].fops);
+	debugfs_create_file("block", 0600, debugfs_create_dir("hvo", fl_debugfs),
+			    NULL, &fl_hvo_block_fops);
 }
 
 /* Safe from every partial state of fl_init(). */

@@ -63,7 +63,7 @@ static int fl_check_site(struct fl_program *p, u32 i)
 	if (site->actor >= p->nr_actors)
 		return fl_refuse(p, -EINVAL, "site %u: no actor %u", i,
 				 site->actor);
-	if (site->kind < FL_SITE_ENTER || site->kind > FL_SITE_USER)
+	if (site->kind < FL_SITE_ENTER || site->kind > FL_SITE_AT)
 		return fl_refuse(p, -EINVAL, "site %u: unknown kind %u", i,
 				 site->kind);
 	if (site->context < FL_CONTEXT_AUTO || site->context > FL_CONTEXT_SPIN)
@@ -198,6 +198,25 @@ static struct fl_hook *fl_hook_for(struct fl_armed *armed,
 	return hook;
 }
 
+static int fl_resolve_at(struct fl_armed *armed, u32 i)
+{
+	struct fl_program *p = &armed->program;
+	struct fl_at *at = &armed->ats[armed->nr_ats];
+	int err;
+
+	if (armed->nr_ats == FL_MAX_AT_SITES)
+		return fl_refuse(p, -EINVAL, "site %u: at most %d instructions",
+				 i, FL_MAX_AT_SITES);
+	err = fl_at_resolve(p->sites[i].name, &armed->sites[i].place, p->why,
+			    sizeof(p->why));
+	if (err)
+		return err;
+	at->armed = armed;
+	at->site = i;
+	armed->nr_ats++;
+	return 0;
+}
+
 static int fl_resolve_site(struct fl_armed *armed, u32 i)
 {
 	struct fl_program *p = &armed->program;
@@ -208,6 +227,8 @@ static int fl_resolve_site(struct fl_armed *armed, u32 i)
 		state->place.context = FL_CONTEXT_SLEEP;
 		return 0;
 	}
+	if (p->sites[i].kind == FL_SITE_AT)
+		return fl_resolve_at(armed, i);
 	err = fl_site_resolve(p->sites[i].name, &state->place, p->why,
 			      sizeof(p->why));
 	if (err)

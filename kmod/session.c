@@ -202,6 +202,8 @@ static int fl_ioc_run(struct fl_armed *armed)
 		atomic_set(&armed->controls[i].calls, 0);
 		atomic_set(&armed->controls[i].applied, 0);
 	}
+	for (i = 0; i < armed->program.nr_actors; i++)
+		armed->actors[i].pass_at = 0;
 	armed->excluded = 0;
 	armed->blocked[0] = '\0';
 	armed->run++;

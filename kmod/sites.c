@@ -110,6 +110,15 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "__pte_offset_map", "pte_offset_map_lock" } },
 	},
 	{
+		/* For sites in front of an instruction of it, see ats.c. */
+		.name = "filemap_get_entry",
+		.about = "looks a folio up and takes a reference to it, by RCU",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { "filemap_get_entry" },
+				{ "mapping_get_entry" },
+				{ "__filemap_get_folio" } },
+	},
+	{
 		.name = "pte_free_defer",
 		.about = "a page table was unlinked and is to be freed by RCU",
 		.context = FL_CONTEXT_SLEEP,
@@ -123,6 +132,16 @@ static const struct fl_logical_site fl_logical_sites[] = {
 		.candidates = { { "pte_fragment_free" }, { "call_rcu" } },
 	},
 };
+
+const struct fl_logical_site *fl_logical_site(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_logical_sites); i++)
+		if (!strcmp(fl_logical_sites[i].name, name))
+			return &fl_logical_sites[i];
+	return NULL;
+}
 
 static bool fl_traceable(unsigned long address)
 {
@@ -180,13 +199,11 @@ static int fl_logical_resolve(const struct fl_logical_site *site,
 int fl_site_resolve(const char *name, struct fl_place *place, char *why,
 		    size_t why_len)
 {
+	const struct fl_logical_site *site = fl_logical_site(name);
 	const struct fl_candidate direct = { .function = name };
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fl_logical_sites); i++)
-		if (!strcmp(name, fl_logical_sites[i].name))
-			return fl_logical_resolve(&fl_logical_sites[i], place,
-						  why, why_len);
+	if (site)
+		return fl_logical_resolve(site, place, why, why_len);
 	place->context = FL_CONTEXT_AUTO;
 	return fl_candidate_resolve(&direct, place, why, why_len);
 }

@@ -6,6 +6,7 @@
  *   session.c  open, ioctl, release; owns at most one armed program
  *   program.c  checks a program, finds its functions
  *   hooks.c    one ftrace_ops for each armed program; what happens at a hit
+ *   ats.c      sites in front of an instruction
  *   holds.c    how an actor is held, and how each hold ends
  *   controls.c replacement functions
  *   events.c   per-CPU log
@@ -15,6 +16,7 @@
 
 #include <linux/ftrace.h>
 #include <linux/irq_work.h>
+#include <linux/kprobes.h>
 #include <linux/kref.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
@@ -36,7 +38,7 @@ struct fl_logical_site {
 	const char *name;
 	const char *about;
 	enum fl_context context;
-	struct fl_candidate candidates[FL_MAX_CANDIDATES];
+	struct fl_candidate candidates[FL_MAX_CANDIDATES + 1]; /* ends with {} */
 };
 
 /* Where a name leads in this kernel. */
@@ -54,6 +56,9 @@ struct fl_place {
 int fl_site_resolve(const char *name, struct fl_place *place, char *why,
 		    size_t why_len);
 
+/* A row of the table, NULL if there is none of that name. */
+const struct fl_logical_site *fl_logical_site(const char *name);
+
 /* <debugfs>/sites: "NAME SYMBOL|- sleeps|spins|auto yes|no why". */
 int fl_sites_show(struct seq_file *m, void *unused);
 
@@ -64,6 +69,13 @@ struct fl_hook { /* one patched function */
 	unsigned long ip; /* what ftrace calls it: its patched instruction */
 	u32 sites; /* bit mask: sites on this function */
 	u32 controls; /* bit mask */
+};
+
+struct fl_at { /* one probed instruction */
+	struct kprobe probe;
+	struct fl_armed *armed;
+	u32 site;
+	bool registered;
 };
 
 struct fl_site_state {
@@ -86,6 +98,7 @@ struct fl_actor {
 	struct task_struct *task; /* referenced; NULL until bound */
 	atomic_t inside; /* frames and arrivals under way */
 	int held_at; /* site, or -1 */
+	int pass_at; /* site + 1 whose instruction it goes on with; 0 */
 };
 
 /*
@@ -101,6 +114,8 @@ struct fl_armed {
 
 	struct fl_hook hooks[FL_MAX_SITES + FL_MAX_CONTROLS];
 	u32 nr_hooks;
+	struct fl_at ats[FL_MAX_AT_SITES];
+	u32 nr_ats;
 	struct fl_site_state sites[FL_MAX_SITES];
 	struct fl_control_state controls[FL_MAX_CONTROLS];
 	struct fl_actor actors[FL_MAX_ACTORS];
@@ -133,6 +148,22 @@ void fl_armed_put(struct fl_armed *armed); /* any context */
 
 int fl_hooks_arm(struct fl_armed *armed); /* may sleep, long */
 void fl_hooks_disarm(struct fl_armed *armed); /* may sleep, long */
+
+/* A stay of the current task between a redirection and its end; see hooks.c. */
+struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
+				 unsigned long go_on);
+
+/* --- ats.c ------------------------------------------------------------ */
+
+/*
+ * Resolve "FUNCTION/PATTERN" to the one instruction of that function; may
+ * sleep. 0, -ENOENT, or -ENODEV (no such or no single instruction, or no such
+ * sites on this machine); @why gets a sentence.
+ */
+int fl_at_resolve(const char *name, struct fl_place *place, char *why,
+		  size_t why_len);
+int fl_ats_arm(struct fl_armed *armed); /* may sleep; undone by disarm */
+void fl_ats_disarm(struct fl_armed *armed); /* may sleep */
 
 /* --- holds.c ---------------------------------------------------------- */
 
@@ -182,5 +213,6 @@ int fl_events_show(struct seq_file *m, void *unused);
 void fl_enter_stub(void);
 void fl_return_stub(void);
 void fl_skip_stub(void);
+void fl_at_stub(void); /* x86 */
 
 #endif /* FAULTLINE_SITES_H */

@@ -14,6 +14,9 @@
  * slot made first gets the caller's address early in fl_return(), so that it is
  * this frame's return address for the unwinder, too.
  *
+ * fl_at_stub: a probe sends a task here from in front of an instruction. All is
+ * saved that fl_at() may change, the flags, too; the stack is aligned by hand.
+ *
  * fl_skip_stub: the traced function is not run at all; rax was set by the hook.
  */
 #include <linux/linkage.h>
@@ -68,3 +71,36 @@ SYM_FUNC_END(fl_return_stub)
 SYM_FUNC_START(fl_skip_stub)
 	RET
 SYM_FUNC_END(fl_skip_stub)
+
+SYM_FUNC_START(fl_at_stub)
+	lea	-8(%rsp), %rsp		/* fl_at_regs.go_on; leaves the flags */
+	pushfq
+	push	%rax
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	push	%rbp
+	mov	%rsp, %rdi
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	call	fl_at
+	mov	%rbp, %rsp
+	pop	%rbp
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	pop	%rax
+	popfq
+	UNWIND_HINT_FUNC
+	RET
+SYM_FUNC_END(fl_at_stub)

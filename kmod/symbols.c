@@ -49,6 +49,12 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can call the original"),
 	FL_SYMBOL(pte_free_defer, "defer-tables",
 		  "pgtable/tables can give PTE tables to pte_free_defer()"),
+	FL_SYMBOL(vmemmap_remap_pte, "vmemmap_remap_writable",
+		  "this replacement can call the original"),
+	FL_SYMBOL(hugetlb_vmemmap_optimize_folios, "hvo_after_grace_period",
+		  "this replacement can call the original"),
+	FL_SYMBOL(drain_all_pages, "drain-pages",
+		  "hvo/block can make CPUs give back free pages"),
 	{
 		.name = FL_TABLE_ALLOC,
 		.newer = FL_TABLE_ALLOC "_noprof", /* 6.10 and later */

@@ -29,6 +29,10 @@ struct fl_symbols {
 					       unsigned long last);
 	void (*pte_free_defer)(struct mm_struct *mm, pgtable_t table);
 	void (*pmd_install)(struct mm_struct *mm, pmd_t *pmd, pgtable_t *table);
+	void (*drain_all_pages)(struct zone *zone);
+	void (*vmemmap_remap_pte)(pte_t *pte, unsigned long address, void *walk);
+	void (*hugetlb_vmemmap_optimize_folios)(void *hstate,
+						struct list_head *folios);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */
 	void *table_free;
 };

@@ -263,6 +263,93 @@ TEST_F(engine, nested_sites)
 	ASSERT_NE(0, self->r.sites[outer_return].reached_ns);
 }
 
+#define INSTRUCTION "filemap_get_entry/lock-cmpxchg"
+
+static long look_up(int file)
+{
+	char byte;
+
+	return pread(file, &byte, 1, 0) == 1 ? byte : -errno;
+}
+
+/* Between two instructions, interrupts on: an IPI gets through, and all registers are kept. */
+TEST_F(engine, held_in_front_of_an_instruction)
+{
+	struct actor a;
+	int held, go;
+
+	held = add_site(&self->p, 0, FL_SITE_AT, INSTRUCTION);
+	go = add_site(&self->p, 1, FL_SITE_USER, "go");
+	add_edge(&self->p, go, held);
+	if (ioctl(self->session, FL_IOC_ARM, &self->p)) {
+		ASSERT_TRUE(errno == ENODEV || errno == ENOENT);
+		ASSERT_NE('\0', self->p.why[0]);
+		SKIP(return, "%s", self->p.why);
+	}
+	ASSERT_EQ(0, bind_actor(self->session, 1, 0));
+	ASSERT_EQ(0, actor_start(&a, self->session, 0, self->file, look_up));
+	EXPECT_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0));
+	RUN();
+	actor_go(&a);
+	ASSERT_TRUE(wait_for_held(INSTRUCTION, LONG_MS));
+	EXPECT_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
+	EXPECT_EQ(FL_END_PASSED, arrive(self->session, go));
+	EXPECT_EQ('x', actor_end(&a));
+	READ_RESULT();
+	EXPECT_EQ(FL_END_WAITED, self->r.sites[held].end);
+	EXPECT_EQ(FL_CONTEXT_SPIN, self->r.sites[held].context);
+	EXPECT_EQ(1, self->r.sites[held].hits);
+	EXPECT_EQ(1, self->r.overlapped);
+}
+
+/* The probe goes while the actor is in front of the instruction: it finds the plain one. */
+TEST_F(engine, an_instruction_is_left_when_the_session_closes)
+{
+	struct actor a;
+	int held, never;
+
+	held = add_site(&self->p, 0, FL_SITE_AT, INSTRUCTION);
+	never = add_site(&self->p, 1, FL_SITE_USER, "never");
+	add_edge(&self->p, never, held);
+	if (ioctl(self->session, FL_IOC_ARM, &self->p))
+		SKIP(return, "%s", self->p.why);
+	ASSERT_EQ(0, actor_start(&a, self->session, 0, self->file, look_up));
+	RUN();
+	actor_go(&a);
+	ASSERT_TRUE(wait_for_held(INSTRUCTION, LONG_MS));
+	close(self->session);
+	EXPECT_EQ('x', actor_end(&a));
+	EXPECT_EQ('x', look_up(self->file));
+	self->session = session_open();
+}
+
+TEST_F(engine, an_instruction_that_is_not_one_is_refused)
+{
+	struct {
+		const char *name;
+		int err;
+	} wrong[] = {
+		{ "vfs_fallocate", EINVAL },
+		{ "vfs_fallocate/no-such-pattern", EINVAL },
+		{ "no_such_function/lock-cmpxchg", ENOENT },
+		{ "ksys_sync/lock-cmpxchg", ENODEV },
+	};
+	int i;
+
+	for (i = 0; i < (int)(sizeof(wrong) / sizeof(wrong[0])); i++) {
+		program_init(&self->p);
+		add_site(&self->p, 0, FL_SITE_AT, wrong[i].name);
+		EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, &self->p));
+#ifdef __x86_64__
+		EXPECT_EQ(wrong[i].err, errno)
+			TH_LOG("%s: %s", wrong[i].name, self->p.why);
+#else
+		EXPECT_EQ(ENODEV, errno);
+#endif
+		EXPECT_NE('\0', self->p.why[0]);
+	}
+}
+
 TEST_F(engine, the_hit_that_counts)
 {
 	int site = add_site(&self->p, 0, FL_SITE_RETURN, SLEEPABLE);

@@ -15,8 +15,10 @@ struct KindName {
     fl_site_kind kind;
     std::string_view name;
 };
-constexpr std::array<KindName, 3> kinds = {
-    {{FL_SITE_ENTER, "enter"}, {FL_SITE_RETURN, "return"}, {FL_SITE_USER, "user"}}};
+constexpr std::array<KindName, 4> kinds = {{{FL_SITE_ENTER, "enter"},
+                                            {FL_SITE_RETURN, "return"},
+                                            {FL_SITE_AT, "at"},
+                                            {FL_SITE_USER, "user"}}};
 
 constexpr std::string_view spaces = " \t\n";
 constexpr std::string_view letters =
@@ -76,7 +78,7 @@ Result<SiteRef> parse_site(std::string_view word) {
     const auto* found =
         std::find_if(kinds.begin(), kinds.end(), [&](const KindName& k) { return k.name == kind; });
     if (found == kinds.end())
-        return bad("unknown kind (enter, return or user)", word);
+        return bad("unknown kind (enter, return, at or user)", word);
     site.kind = found->kind;
 
     std::string_view name = word.substr(colon + 1);

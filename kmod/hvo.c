@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hvo.c - the struct pages of one huge page: where they really are, whether they
+ * can be written, and what happens to a reference that is taken on them by a
+ * pointer that has got old.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "hvo.h"
+#include "symbols.h"
+
+#define FL_HVO_MAX_PAGES 8 /* of vmemmap, for a block */
+
+enum fl_try_result {
+	FL_TRY_GOT = 1,
+	FL_TRY_ZERO, /* the count was 0 */
+	FL_TRY_CHANGED, /* it was not what had been read */
+	FL_TRY_FAULT,
+};
+
+struct fl_try {
+	bool late;
+	unsigned int index;
+	enum fl_try_result result; /* 0: nothing was tried */
+	int before, after;
+};
+
+struct fl_block {
+	struct mutex lock;
+	unsigned long pfn; /* of its first page; 0: none yet */
+	unsigned int index; /* of the page that was asked for */
+	struct fl_try tried;
+};
+
+static struct page *fl_block_page(const struct fl_block *block, unsigned int i)
+{
+	return pfn_to_page(block->pfn) + i;
+}
+
+static unsigned int fl_block_vmemmap_pages(void)
+{
+	return min_t(unsigned long, FL_HVO_MAX_PAGES,
+		     PTRS_PER_PTE * sizeof(struct page) / PAGE_SIZE);
+}
+
+static void *fl_block_vmemmap(const struct fl_block *block, unsigned int i)
+{
+	return (void *)fl_block_page(block, 0) + i * PAGE_SIZE;
+}
+
+/* --- looking ------------------------------------------------------------------ */
+
+#ifdef CONFIG_X86_64
+
+struct fl_mapping {
+	unsigned long pfn;
+	bool writable;
+	unsigned int order;
+};
+
+static bool fl_mapping_of(void *address, struct fl_mapping *mapping)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)address, &level);
+	unsigned long within;
+
+	if (!pte || !pte_present(*pte))
+		return false;
+	mapping->order = level == PG_LEVEL_2M ? PMD_SHIFT - PAGE_SHIFT :
+			 level == PG_LEVEL_1G ? PUD_SHIFT - PAGE_SHIFT :
+						0;
+	within = (unsigned long)address >> PAGE_SHIFT;
+	within &= (1UL << mapping->order) - 1;
+	mapping->pfn = pte_pfn(*pte);
+	/* A large entry has the PAT bit where a small one has its lowest pfn bit. */
+	mapping->pfn &= ~((1UL << mapping->order) - 1);
+	mapping->pfn += within;
+	mapping->writable = pte_write(*pte);
+	return true;
+}
+
+static void fl_vmemmap_show(struct seq_file *m, const struct fl_block *block)
+{
+	struct fl_mapping mappings[FL_HVO_MAX_PAGES] = {};
+	unsigned int i, k;
+
+	for (i = 0; i < fl_block_vmemmap_pages(); i++) {
+		void *address = fl_block_vmemmap(block, i);
+
+		if (!fl_mapping_of(address, &mappings[i])) {
+			seq_printf(m, "vmemmap %u not mapped\n", i);
+			continue;
+		}
+		seq_printf(m, "vmemmap %u virtual %#lx pfn %#lx %s order %u alias ",
+			   i, (unsigned long)address, mappings[i].pfn,
+			   mappings[i].writable ? "rw" : "ro",
+			   mappings[i].order);
+		for (k = 0; k < i && mappings[k].pfn != mappings[i].pfn; k++)
+			;
+		if (k < i)
+			seq_printf(m, "%u\n", k);
+		else
+			seq_puts(m, "-\n");
+	}
+}
+
+struct fl_view { /* of one CPU */
+	const struct fl_block *block;
+	int refs[FL_HVO_MAX_PAGES];
+	u32 sums[FL_HVO_MAX_PAGES];
+};
+
+/* On the CPU itself, interrupts off. */
+static void fl_view_take(void *data)
+{
+	struct fl_view *view = data;
+	unsigned int i, k;
+
+	for (i = 0; i < fl_block_vmemmap_pages(); i++) {
+		const u32 *words = fl_block_vmemmap(view->block, i);
+
+		view->refs[i] = page_ref_count((const struct page *)words);
+		view->sums[i] = 0;
+		for (k = 0; k < PAGE_SIZE / sizeof(*words); k++)
+			view->sums[i] = view->sums[i] * 31 +
+					READ_ONCE(words[k]);
+	}
+}
+
+static void fl_views_show(struct seq_file *m, const struct fl_block *block)
+{
+	struct fl_view view = { .block = block };
+	unsigned int cpu, i;
+
+	for_each_online_cpu(cpu) {
+		if (smp_call_function_single(cpu, fl_view_take, &view, 1))
+			continue;
+		seq_printf(m, "cpu %u refs", cpu);
+		for (i = 0; i < fl_block_vmemmap_pages(); i++)
+			seq_printf(m, " %d", view.refs[i]);
+		seq_printf(m, "\ncpu %u sum", cpu);
+		for (i = 0; i < fl_block_vmemmap_pages(); i++)
+			seq_printf(m, " %08x", view.sums[i]);
+		seq_puts(m, "\n");
+	}
+}
+
+/* --- trying -------------------------------------------------------------------- */
+
+/* One "lock cmpxchg" that may fault. *@old is what was there. False: it did. */
+static bool fl_cmpxchg_may_fault(int *at, int *old, int new)
+{
+	bool done = true;
+
+	asm volatile("1:	lock cmpxchgl %[new], %[at]\n"
+		     "	jmp 3f\n"
+		     "2:	movb $0, %[done]\n"
+		     "3:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [at] "+m"(*at), "+a"(*old), [done] "+qm"(done)
+		     : [new] "r"(new)
+		     : "memory");
+	return done;
+}
+
+/* What page_ref_add_unless(page, 1, 0) does, with an instruction that may fault. */
+static enum fl_try_result fl_try_get(struct page *page)
+{
+	int *count = &page->_refcount.counter;
+	enum fl_try_result result = FL_TRY_ZERO;
+	int old, seen;
+
+	rcu_read_lock();
+	if (fl_page_is_fake_head(page))
+		goto out_unlock;
+	for (old = READ_ONCE(*count); old; old = seen) {
+		seen = old;
+		if (!fl_cmpxchg_may_fault(count, &seen, old + 1)) {
+			result = FL_TRY_FAULT;
+			break;
+		}
+		if (seen == old) {
+			result = FL_TRY_GOT;
+			put_page(page);
+			break;
+		}
+	}
+out_unlock:
+	rcu_read_unlock();
+	return result;
+}
+
+static enum fl_try_result fl_try_late(struct page *page)
+{
+	int old = 1;
+
+	if (!fl_cmpxchg_may_fault(&page->_refcount.counter, &old, 2))
+		return FL_TRY_FAULT;
+	if (old != 1)
+		return FL_TRY_CHANGED;
+	put_page(page);
+	return FL_TRY_GOT;
+}
+
+static int fl_block_try(struct fl_block *block, unsigned int index, bool late)
+{
+	struct page *head = fl_block_page(block, 0);
+	struct fl_try *tried = &block->tried;
+
+	if (!block->pfn || index >= PTRS_PER_PTE)
+		return -EINVAL;
+	tried->late = late;
+	tried->index = index;
+	tried->before = page_ref_count(head);
+	tried->result = late ? fl_try_late(fl_block_page(block, index)) :
+			       fl_try_get(fl_block_page(block, index));
+	tried->after = page_ref_count(head);
+	return 0;
+}
+
+static int fl_block_of_address(struct fl_block *block, unsigned long address)
+{
+	struct page *page;
+	unsigned long pfn;
+
+	if (get_user_pages_fast(address, 1, 0, &page) != 1)
+		return -EFAULT;
+	pfn = page_to_pfn(page);
+	put_page(page);
+	block->pfn = pfn & ~(PTRS_PER_PTE - 1UL);
+	block->index = pfn & (PTRS_PER_PTE - 1);
+	return 0;
+}
+
+static int fl_block_of_pfn(struct fl_block *block, unsigned long pfn)
+{
+	if (!pfn || !pfn_valid(pfn) ||
+	    !pfn_to_online_page(pfn & ~(PTRS_PER_PTE - 1UL)))
+		return -EINVAL;
+	block->pfn = pfn & ~(PTRS_PER_PTE - 1UL);
+	block->index = pfn & (PTRS_PER_PTE - 1);
+	return 0;
+}
+
+static int fl_block_drain(void)
+{
+	if (!fl_sym.drain_all_pages)
+		return -EOPNOTSUPP;
+	fl_sym.drain_all_pages(NULL);
+	return 0;
+}
+
+static int fl_block_command(struct fl_block *block, const char *text)
+{
+	unsigned long value;
+	unsigned int index;
+
+	if (!strncmp(text, "drain", 5))
+		return fl_block_drain();
+	if (sscanf(text, "page %lx", &value) == 1)
+		return fl_block_of_address(block, value);
+	if (sscanf(text, "pfn %lx", &value) == 1)
+		return fl_block_of_pfn(block, value);
+	if (sscanf(text, "try %u", &index) == 1)
+		return fl_block_try(block, index, false);
+	if (sscanf(text, "late %u", &index) == 1)
+		return fl_block_try(block, index, true);
+	return -EINVAL;
+}
+
+#else /* !CONFIG_X86_64 */
+
+static void fl_vmemmap_show(struct seq_file *m, const struct fl_block *block)
+{
+}
+
+static void fl_views_show(struct seq_file *m, const struct fl_block *block)
+{
+}
+
+static int fl_block_command(struct fl_block *block, const char *text)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif
+
+/* --- the file -------------------------------------------------------------------- */
+
+static void fl_tried_show(struct seq_file *m, const struct fl_try *tried)
+{
+	static const char *const results[] = { "-", "got", "zero", "changed",
+					       "fault" };
+
+	if (tried->result)
+		seq_printf(m, "tried kind %s index %u result %s before %d after %d\n",
+			   tried->late ? "late" : "try", tried->index,
+			   results[tried->result], tried->before,
+			   tried->after);
+}
+
+static int fl_block_show(struct seq_file *m, void *unused)
+{
+	struct fl_block *block = m->private;
+	struct page *head;
+
+	if (mutex_lock_killable(&block->lock))
+		return -EINTR;
+	if (block->pfn) {
+		head = fl_block_page(block, 0);
+		seq_printf(m, "block pfn %#lx index %u head %s hugetlb %s refs %d\n",
+			   block->pfn, block->index,
+			   PageHead(head) ? "yes" : "no",
+			   PageHuge(head) ? "yes" : "no", page_ref_count(head));
+		fl_vmemmap_show(m, block);
+		fl_views_show(m, block);
+		fl_tried_show(m, &block->tried);
+	}
+	mutex_unlock(&block->lock);
+	return 0;
+}
+
+static int fl_block_open(struct inode *inode, struct file *file)
+{
+	struct fl_block *block;
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	block = kzalloc(sizeof(*block), GFP_KERNEL);
+	if (!block)
+		return -ENOMEM;
+	mutex_init(&block->lock);
+	err = single_open(file, fl_block_show, block);
+	if (err)
+		kfree(block);
+	return err;
+}
+
+static int fl_block_release(struct inode *inode, struct file *file)
+{
+	kfree(((struct seq_file *)file->private_data)->private);
+	return single_release(inode, file);
+}
+
+/* Leaves the position alone: what is read next begins at the beginning. */
+static ssize_t fl_block_write(struct file *file, const char __user *from,
+			      size_t len, loff_t *pos)
+{
+	struct fl_block *block =
+		((struct seq_file *)file->private_data)->private;
+	char text[64];
+	int err;
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, len))
+		return -EFAULT;
+	text[len] = '\0';
+	if (mutex_lock_killable(&block->lock))
+		return -EINTR;
+	err = fl_block_command(block, text);
+	mutex_unlock(&block->lock);
+	return err ?: len;
+}
+
+const struct file_operations fl_hvo_block_fops = {
+	.owner = THIS_MODULE,
+	.open = fl_block_open,
+	.read = seq_read,
+	.write = fl_block_write,
+	.llseek = seq_lseek,
+	.release = fl_block_release,
+};

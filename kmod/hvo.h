@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* hvo.h - <debugfs>/faultline/hvo/block: the struct pages of one huge page. */
+#ifndef FAULTLINE_HVO_H
+#define FAULTLINE_HVO_H
+
+#include <linux/fs.h>
+
+/*
+ * Each open file looks at one block of physical memory as large as a huge page
+ * of one PMD, and at the virtual pages of vmemmap that hold its struct pages.
+ * One command a write:
+ *
+ *	page ADDRESS	the block that this page of the writer is in (hexadecimal).
+ *			No reference is kept: the page may be freed, and the block
+ *			become another's. That is the point
+ *	pfn PFN		the block of a page frame (hexadecimal)
+ *	try I		get_page_unless_zero() of the block's struct page I, by this
+ *			kernel's rule for it; what it got it gives back
+ *	late I		the same of a task that read the count as 1 some time ago:
+ *			the compare-and-exchange alone
+ *	drain		give back the pages that CPUs keep for themselves, so that
+ *			free blocks can become whole
+ *
+ * Neither of the two is the kernel's own instruction, so that one that faults
+ * does so on one that may: it is counted, and the machine goes on.
+ *
+ * Reading gives
+ *
+ *	block pfn PFN index I head yes|no hugetlb yes|no refs N
+ *	vmemmap N virtual ADDRESS pfn PFN rw|ro order N alias N|-
+ *	cpu C refs N...
+ *	cpu C sum X...
+ *	tried kind try|late index I result got|zero|changed|fault before N after N
+ *
+ * with a line "vmemmap" for each page of vmemmap, which is mapped with the 2^order
+ * others in one entry; "alias" is the first that has the same page. "refs" are the
+ * counts of the first struct page of each, and "sum" is over all their bytes, as
+ * each CPU reads them. "before" and "after" are the head's count.
+ *
+ * Errors of a write: EINVAL, EFAULT (no page there), EOPNOTSUPP (this machine
+ * does not optimize vmemmap).
+ */
+extern const struct file_operations fl_hvo_block_fops;
+
+#endif /* FAULTLINE_HVO_H */
