@@ -49,6 +49,17 @@ class JudgeTest(unittest.TestCase):
     def test_stalls_lockups_and_lockdep_are_told_apart(self) -> None:
         self.assertEqual(kinds("stalls.log"), ["RCU stall", "soft lockup", "hung task", "lockdep"])
 
+    def test_what_a_control_planted_does_not_count(self) -> None:
+        oops = "[2.0] BUG: unable to handle page fault for address: ffee0c97c01467b4\n"
+        begin = "[1.0] faultline: complaints planted by a control begin\n"
+        end = "[3.0] faultline: complaints planted by a control end\n"
+        self.assertEqual(judge(begin + oops + end), [])
+        self.assertEqual([f.number for f in judge(begin + oops + end + oops)], [4])
+        self.assertEqual([f.number for f in judge(oops + begin + end)], [1])
+        self.assertEqual(len(judge(begin + oops)), 1, "the driver did not come to the end")
+        self.assertEqual(len(judge(end + oops + end)), 1)
+        self.assertEqual([f.kind for f in judge(begin + "[2.5] Kernel panic - not syncing: x\n" + end)], ["panic"])
+
     def test_a_planted_warning_is_caught(self) -> None:
         log = (LOGS / "clean.log").read_text()
         planted = log + "[    9.9] WARNING: CPU: 0 PID: 1 at mm/shmem.c:1300 shmem_evict_inode+0x1/0x2\n"

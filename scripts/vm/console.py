@@ -27,6 +27,9 @@ BAD_LINES = {
 
 # printk's time stamp, and the caller's id where CONFIG_PRINTK_CALLER is on.
 STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
+# What a control makes the kernel complain of stands between these two.
+PLANTED_BEGIN = "faultline: complaints planted by a control begin"
+PLANTED_END = "faultline: complaints planted by a control end"
 # Lines of a stock boot that have the words but mean no harm.
 HARMLESS = re.compile(r"report a bug|not a bug|BUGS? to |systemd")
 
@@ -50,17 +53,32 @@ def _known(line: str, report: list[str], explained: Iterable[KnownLog]) -> str:
     return ""
 
 
+def _planted(lines: list[str]) -> set[int]:
+    """The numbers of the lines that a control planted. A beginning without an end plants nothing:
+    whatever ended the driver was not meant to."""
+    planted: set[int] = set()
+    begin = 0
+    for number, line in enumerate(lines, 1):
+        if PLANTED_BEGIN in line:
+            begin = number
+        elif PLANTED_END in line and begin:
+            planted.update(range(begin, number))
+            begin = 0
+    return planted
+
+
 def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
     """All lines of a log that a clean one has not, and for those that are `explained` the fix. A
-    line cut by the end of the log counts too."""
+    line cut by the end of the log counts too; what a control planted does not, but for a panic."""
     findings = []
     lines = log.splitlines()
+    planted = _planted(lines)
     for number, raw in enumerate(lines, 1):
         line = STAMP.sub("", raw.rstrip("\r"))
         if HARMLESS.search(line):
             continue
         for kind, pattern in BAD_LINES.items():
-            if re.search(pattern, line):
+            if re.search(pattern, line) and (number not in planted or kind == "panic"):
                 findings.append(Finding(kind, line, number, _known(line, lines[number - 1 : number + REPORT_LINES], explained)))
                 break
     return findings

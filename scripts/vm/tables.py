@@ -139,6 +139,9 @@ KNOWN_LOGS = (
              r"BUG: Bad page (map|state)|BUG: Bad rss-counter|non-zero pgtables_bytes|WARNING: .* at mm/gup\.c",
              '"mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
              "docs/findings/s390x-recycled-page-table.md"),
+    *(KnownLog("x86_64", series, r"BUG: unable to handle page fault|Oops: ", "docs/findings/hvo-stale-pointer.md",
+               r"RIP: 0010:(filemap_get_entry|__filemap_get_folio|mapping_get_entry)\+")
+      for series in ("6.1", "7.2", "7.3-rc")),
     KnownLog("ppc64le-64k", "6.12", r"BUG: Bad page state",
              '"powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)', r"\bpte_frag_destroy\+"),
 )
