@@ -37,6 +37,7 @@ int run_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
 int models_command(const Arguments& arguments);
+int vmemmap_command(const Arguments& arguments);
 int show_file_command(const Arguments& arguments, const std::string& file);
 
 } // namespace faultline

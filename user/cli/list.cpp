@@ -30,9 +30,13 @@ void list_verbose(const Scenario& scenario) {
         fmt::print("  needs:   {}\n", need.name);
     for (const Variant& variant : scenario.variants)
         fmt::print("  variant {}: {}{}\n    {}\n", variant.name, variant.about,
-                   variant.forced ? "" : " (not forced)", full_schedule(scenario, variant));
+                   variant.by_name_only ? " (only if asked for by name)"
+                   : variant.forced     ? ""
+                                        : " (not forced)",
+                   full_schedule(scenario, variant));
     for (const Control& control : scenario.controls)
-        fmt::print("  control {} of {}: {}\n", control.name, control.variant, control.about);
+        fmt::print("  {} {} of {}: {}\n", control.remedy ? "remedy" : "control", control.name,
+                   control.variant, control.about);
     fmt::print("\n");
 }
 
@@ -55,14 +59,17 @@ void list_json(const Scenario& scenario) {
                                         {"schedule", full_schedule(scenario, variant)}});
     json["controls"] = Json::array();
     for (const Control& control : scenario.controls)
-        json["controls"].push_back(
-            Json{{"name", control.name}, {"about", control.about}, {"variant", control.variant}});
+        json["controls"].push_back(Json{{"name", control.name},
+                                        {"about", control.about},
+                                        {"variant", control.variant},
+                                        {"remedy", control.remedy}});
     fmt::print("{}\n", json.dump());
 }
 
 void list_controls(const Scenario& scenario) {
     for (const Control& control : scenario.controls)
-        fmt::print("{} {}\n", scenario.name, control.name);
+        if (!control.remedy)
+            fmt::print("{} {}\n", scenario.name, control.name);
 }
 
 } // namespace

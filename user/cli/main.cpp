@@ -96,6 +96,11 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         "models", "the designs for pte_free_defer(), in every interleaving; needs no root");
     models->add_flag("-v,--verbose", arguments.verbose, "a counterexample of each slip, too");
 
+    CLI::App* vmemmap = app.add_subcommand(
+        "vmemmap", "where the struct pages of huge pages are, plain and optimized (HVO)");
+    add_module(*vmemmap, arguments);
+    vmemmap->add_option("--html", arguments.html, "write a page with a picture")->type_name("FILE");
+
     CLI::App* capabilities =
         app.add_subcommand("capabilities", "what the module can do in this kernel, and why not");
     add_module(*capabilities, arguments);
@@ -109,6 +114,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         {replay, [&] { return replay_command(arguments); }},
         {bench, [&] { return bench_command(arguments); }},
         {models, [&] { return models_command(arguments); }},
+        {vmemmap, [&] { return vmemmap_command(arguments); }},
         {capabilities, [&] { return show_file_command(arguments, "capabilities"); }},
         {sites, [&] { return show_file_command(arguments, "sites"); }},
         {version,

@@ -317,6 +317,8 @@ void Crew::reap(Child& child) {
     child.reaped = true;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
+    if (WIFSIGNALED(status) && state_->actors[child.actor].may_die)
+        return;
     ActorShare& share = state_->share->actors.at(child.actor);
     ActorContext context(state_->session, state_->user_sites[child.actor], share,
                          state_->share->stopping, 0, 0);

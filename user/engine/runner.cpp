@@ -3,6 +3,7 @@
 
 #include "engine/crew.hpp"
 #include "engine/stop.hpp"
+#include "kernel/kernel_log.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -57,6 +58,9 @@ class VariantRunner {
     }
 
     VariantReport run() {
+        const bool complains = control_ != nullptr && control_->complains;
+        if (complains)
+            note_in_kernel_log("complaints planted by a control begin");
         if (prepare()) {
             const auto start = Clock::now();
             loop(start);
@@ -64,6 +68,8 @@ class VariantRunner {
             finish();
         }
         tear_down();
+        if (complains)
+            note_in_kernel_log("complaints planted by a control end");
         return std::move(report_);
     }
 
@@ -449,13 +455,14 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
         return report;
     }
     for (const Variant& variant : scenario.variants)
-        if (!report.interrupted && (selection.variant.empty() || variant.name == selection.variant))
+        if (!report.interrupted &&
+            (selection.variant.empty() ? !variant.by_name_only : variant.name == selection.variant))
             add(report.variants, run_variant(scenario, variant, nullptr, options));
     judge_scenario(report);
     if (report.verdict != Verdict::pass || !selection.controls)
         return report;
     for (const Control& control : scenario.controls)
-        if (!report.interrupted &&
+        if (!report.interrupted && !control.remedy &&
             (selection.variant.empty() || control.variant == selection.variant))
             add(report.controls, run_control(scenario, control, options));
     judge_scenario(report);

@@ -110,6 +110,9 @@ struct Actor {
     Kind kind = Kind::thread;
     int cpu = 0; // modulo the CPUs that are online
     std::function<void(ActorContext&)> body = {};
+    // A process that a signal ends (an oops, say) is no failure of ours, but an outcome: judge()
+    // sees that it did not report.
+    bool may_die = false;
 };
 
 // One run, as begin(), judge() and overlapped() see it.
@@ -160,6 +163,7 @@ struct Variant {
     unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
     bool expects_excluded = false; // the lock is the claim: PASS needs excluded runs, not overlaps
     std::vector<Need> needs = {};  // beyond the scenario's
+    bool by_name_only = false;     // a bad outcome ruins the machine: run only if asked for by name
 };
 
 // One variant, living for many runs. Destroyed after disarming.
@@ -202,6 +206,12 @@ struct Control {
     std::string_view about = {};
     std::string_view variant = {};
     std::vector<ControlAction> actions = {};
+    // Not a defect but a candidate fix for one that the variant finds in this kernel. Tried only
+    // when it is asked for by name (--control): then the variant should FAIL no more.
+    bool remedy = false;
+    // The kernel is to complain in its log: what it writes meanwhile is between two marks there, so
+    // that whoever judges the log knows it for planted.
+    bool complains = false;
 };
 
 struct Scenario {

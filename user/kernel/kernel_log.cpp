@@ -27,6 +27,12 @@ std::optional<std::string> complaint_of(std::string_view record) {
     return complains ? std::optional<std::string>(text) : std::nullopt;
 }
 
+void note_in_kernel_log(std::string_view text) {
+    const Result<Fd> file = Fd::open(kmsg, O_WRONLY);
+    if (file)
+        (void)write_all(file->get(), "faultline: " + std::string(text) + "\n", kmsg).ok();
+}
+
 Result<KernelLog> KernelLog::open() {
     Result<Fd> file = Fd::open(kmsg, O_RDONLY | O_NONBLOCK);
     if (!file)

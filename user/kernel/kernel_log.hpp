@@ -15,6 +15,9 @@ namespace faultline {
 // Of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state"): its text if that is a complaint.
 std::optional<std::string> complaint_of(std::string_view record);
 
+// Writes "faultline: TEXT" there. Needs root; does nothing otherwise.
+void note_in_kernel_log(std::string_view text);
+
 class KernelLog {
   public:
     // From now on.

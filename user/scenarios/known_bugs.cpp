@@ -14,10 +14,18 @@ constexpr std::string_view skip_userfaultfd =
 constexpr std::string_view maintain_uptodate =
     "fixed by \"mm/khugepaged: maintain page cache uptodate flag\" (v6.4)";
 
+constexpr std::string_view fake_heads =
+    "fixed by \"mm/hugetlb_vmemmap: fix race with speculative PFN walkers\" (v6.11)";
+constexpr std::string_view no_grace_period = "no fix is known: docs/findings/hvo-stale-pointer.md";
+
 constexpr std::array known_bugs = {
     KnownBug{"collapse-contract", "6.1", skip_userfaultfd},
     KnownBug{"collapse-register", "6.1", skip_userfaultfd},
     KnownBug{"collapse-readers", "6.1", maintain_uptodate},
+    KnownBug{"hvo-layout", "6.1", fake_heads},
+    KnownBug{"hvo-stale", "6.1", fake_heads},
+    KnownBug{"hvo-stale", "7.2", no_grace_period},
+    KnownBug{"hvo-stale", "7.3", no_grace_period},
 };
 
 } // namespace

@@ -16,7 +16,10 @@ const std::vector<const Scenario*>& all_scenarios() {
         &pgtable_shared(),     //
         &pgtable_accounting(), //
         &pgtable_notifier(),   //
-        &pgtable_storm(),
+        &pgtable_storm(),      //
+        &hvo_layout(),         //
+        &hvo_cycle(),          //
+        &hvo_stale(),
     };
     return list;
 }

@@ -23,6 +23,9 @@ const Scenario& pgtable_shared();
 const Scenario& pgtable_accounting();
 const Scenario& pgtable_notifier();
 const Scenario& pgtable_storm();
+const Scenario& hvo_layout();
+const Scenario& hvo_cycle();
+const Scenario& hvo_stale();
 
 } // namespace faultline
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the scenarios about hugetlb vmemmap optimization (HVO) have in common: the settings, put
+// back when the variant ends, and the pool of huge pages.
+#ifndef FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
+#define FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
+
+#include "engine/scenario.hpp"
+#include "kernel/hvo.hpp"
+#include "kernel/settings.hpp"
+
+#include <optional>
+#include <vector>
+
+namespace faultline {
+
+// As long as a huge page is optimized, 6.12 does not switch the static key that it has for them. To
+// patch its own code again and again is more than QEMU 7.2's TCG can bear: "Oops: int3".
+inline constexpr unsigned anchor_pages = 1;
+
+class HvoExperiment : public Experiment {
+  public:
+    Result<void> prepare() override; // optimization on, the pool empty
+
+  protected:
+    Result<void> set(const char* path, std::string_view value); // until the variant ends
+    static Result<void> pool(unsigned pages);
+    [[nodiscard]] const HvoBlock& block() const { return *block_; }
+    // In 6.1 to 7.0 the tails are aliases of the head's page, later of one that all blocks share.
+    [[nodiscard]] static bool aliases_head();
+
+  private:
+    std::vector<Setting> settings_;
+    std::optional<HvoBlock> block_;
+};
+
+std::vector<Need> hvo_needs();
+
+} // namespace faultline
+
+#endif // FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
