@@ -6,15 +6,12 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/capability.h>
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
-#include <linux/slab.h>
 #include <linux/smp.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
 #include "hvo.h"
@@ -331,55 +328,30 @@ static int fl_block_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static int fl_block_open(struct inode *inode, struct file *file)
+static int fl_hvo_open(void *state, struct file *file)
 {
-	struct fl_block *block;
-	int err;
+	struct fl_block *block = state;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	block = kzalloc(sizeof(*block), GFP_KERNEL);
-	if (!block)
-		return -ENOMEM;
 	mutex_init(&block->lock);
-	err = single_open(file, fl_block_show, block);
-	if (err)
-		kfree(block);
-	return err;
+	return 0;
 }
 
-static int fl_block_release(struct inode *inode, struct file *file)
+static int fl_hvo_command(void *state, char *text)
 {
-	kfree(((struct seq_file *)file->private_data)->private);
-	return single_release(inode, file);
-}
-
-/* Leaves the position alone: what is read next begins at the beginning. */
-static ssize_t fl_block_write(struct file *file, const char __user *from,
-			      size_t len, loff_t *pos)
-{
-	struct fl_block *block =
-		((struct seq_file *)file->private_data)->private;
-	char text[64];
+	struct fl_block *block = state;
 	int err;
 
-	if (len >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, from, len))
-		return -EFAULT;
-	text[len] = '\0';
 	if (mutex_lock_killable(&block->lock))
 		return -EINTR;
 	err = fl_block_command(block, text);
 	mutex_unlock(&block->lock);
-	return err ?: len;
+	return err;
 }
 
-const struct file_operations fl_hvo_block_fops = {
-	.owner = THIS_MODULE,
-	.open = fl_block_open,
-	.read = seq_read,
-	.write = fl_block_write,
-	.llseek = seq_lseek,
-	.release = fl_block_release,
+const struct fl_textfile fl_hvo_block = {
+	.name = "block",
+	.size = sizeof(struct fl_block),
+	.open = fl_hvo_open,
+	.command = fl_hvo_command,
+	.show = fl_block_show,
 };

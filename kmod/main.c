@@ -39,12 +39,10 @@ DEFINE_SHOW_ATTRIBUTE(fl_replacements);
 DEFINE_SHOW_ATTRIBUTE(fl_sessions);
 DEFINE_SHOW_ATTRIBUTE(fl_events);
 
-struct fl_file {
+static const struct {
 	const char *name;
 	const struct file_operations *fops;
-};
-
-static const struct fl_file fl_files[] = {
+} fl_files[] = {
 	{ "about", &fl_about_fops },
 	{ "capabilities", &fl_capabilities_fops },
 	{ "sites", &fl_sites_fops },
@@ -54,26 +52,20 @@ static const struct fl_file fl_files[] = {
 	{ "session", &fl_session_fops },
 };
 
-static const struct fl_file fl_pgtable_files[] = {
-	{ "range", &fl_pgtable_range_fops },
-	{ "tables", &fl_pgtable_tables_fops },
-	{ "notifier", &fl_pgtable_notifier_fops },
-};
-
 static void fl_create_files(void)
 {
-	struct dentry *pgtable;
+	struct dentry *pgtable, *hvo;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
 		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
 				    fl_files[i].fops);
 	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
-	for (i = 0; i < ARRAY_SIZE(fl_pgtable_files); i++)
-		debugfs_create_file(fl_pgtable_files[i].name, 0600, pgtable,
-				    NULL, fl_pgtable_files[i].fops);
-	debugfs_create_file("block", 0600, debugfs_create_dir("hvo", fl_debugfs),
-			    NULL, &fl_hvo_block_fops);
+	fl_textfile_create(&fl_pgtable_range, pgtable);
+	fl_textfile_create(&fl_pgtable_tables, pgtable);
+	fl_textfile_create(&fl_pgtable_notifier, pgtable);
+	hvo = debugfs_create_dir("hvo", fl_debugfs);
+	fl_textfile_create(&fl_hvo_block, hvo);
 }
 
 /* Safe from every partial state of fl_init(). */

@@ -3,15 +3,12 @@
  * notifier.c - a secondary MMU that has no pages, only a note of what it was
  * told to invalidate, and when.
  */
-#include <linux/capability.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
-#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
-#include <linux/uaccess.h>
 
 #include "notifier.h"
 
@@ -102,11 +99,10 @@ static int fl_listen(struct fl_listener *listener, unsigned long start,
 	return err;
 }
 
-static void fl_listener_free(struct fl_listener *listener)
+static void fl_listener_leave(struct fl_listener *listener)
 {
 	if (listener->mm)
 		mmu_notifier_unregister(&listener->notifier, listener->mm);
-	kvfree(listener);
 }
 
 static int fl_notifier_show(struct seq_file *m, void *unused)
@@ -139,9 +135,8 @@ static int fl_listen(struct fl_listener *listener, unsigned long start,
 	return -EOPNOTSUPP;
 }
 
-static void fl_listener_free(struct fl_listener *listener)
+static void fl_listener_leave(struct fl_listener *listener)
 {
-	kvfree(listener);
 }
 
 static int fl_notifier_show(struct seq_file *m, void *unused)
@@ -159,56 +154,31 @@ static void fl_listener_init(struct fl_listener *listener)
 #endif
 }
 
-static int fl_notifier_open(struct inode *inode, struct file *file)
+static int fl_notifier_open(void *state, struct file *file)
 {
-	struct fl_listener *listener;
-	int err;
-
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	listener = kvzalloc(sizeof(*listener), GFP_KERNEL);
-	if (!listener)
-		return -ENOMEM;
-	fl_listener_init(listener);
-	err = single_open(file, fl_notifier_show, listener);
-	if (err)
-		kvfree(listener);
-	return err;
+	fl_listener_init(state);
+	return 0;
 }
 
-static int fl_notifier_release(struct inode *inode, struct file *file)
+static void fl_notifier_release(void *state)
 {
-	fl_listener_free(((struct seq_file *)file->private_data)->private);
-	return single_release(inode, file);
+	fl_listener_leave(state);
 }
 
-/* What is read next begins at the beginning. */
-static ssize_t fl_notifier_write(struct file *file, const char __user *from,
-				 size_t len, loff_t *pos)
+static int fl_notifier_command(void *state, char *text)
 {
 	unsigned long start, end;
-	char text[64];
-	int err;
 
-	if (len >= sizeof(text))
+	if (sscanf(text, "%lx %lx", &start, &end) != 2 || start >= end)
 		return -EINVAL;
-	if (copy_from_user(text, from, len))
-		return -EFAULT;
-	text[len] = '\0';
-	if (sscanf(text, "%lx %lx", &start, &end) != 2 || start >= end ||
-	    !current->mm)
-		return -EINVAL;
-	*pos = 0;
-	err = fl_listen(((struct seq_file *)file->private_data)->private, start,
-			end);
-	return err ?: len;
+	return fl_listen(state, start, end);
 }
 
-const struct file_operations fl_pgtable_notifier_fops = {
-	.owner = THIS_MODULE,
+const struct fl_textfile fl_pgtable_notifier = {
+	.name = "notifier",
+	.size = sizeof(struct fl_listener),
 	.open = fl_notifier_open,
-	.read = seq_read,
-	.write = fl_notifier_write,
-	.llseek = seq_lseek,
 	.release = fl_notifier_release,
+	.command = fl_notifier_command,
+	.show = fl_notifier_show,
 };

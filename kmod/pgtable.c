@@ -9,8 +9,6 @@
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/seq_file.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
 #include "pgtable.h"
@@ -147,53 +145,22 @@ static int fl_range_show(struct seq_file *m, void *unused)
 	return err;
 }
 
-static int fl_range_open(struct inode *inode, struct file *file)
+static int fl_range_command(void *state, char *text)
 {
-	struct fl_range *range = kzalloc(sizeof(*range), GFP_KERNEL);
-	int err;
-
-	if (!range)
-		return -ENOMEM;
-	err = single_open(file, fl_range_show, range);
-	if (err)
-		kfree(range);
-	return err;
-}
-
-static int fl_range_release(struct inode *inode, struct file *file)
-{
-	kfree(((struct seq_file *)file->private_data)->private);
-	return single_release(inode, file);
-}
-
-/* What is read next begins at the beginning. */
-static ssize_t fl_range_write(struct file *file, const char __user *from,
-			      size_t len, loff_t *pos)
-{
-	struct fl_range *range =
-		((struct seq_file *)file->private_data)->private;
+	struct fl_range *range = state;
 	struct fl_range written = {};
-	char text[80];
 
-	if (len >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, from, len))
-		return -EFAULT;
-	text[len] = '\0';
 	if (sscanf(text, "%d %lx %lx", &written.pid, &written.start,
 		   &written.end) != 3 ||
 	    written.pid <= 0 || written.start >= written.end)
 		return -EINVAL;
 	*range = written;
-	*pos = 0;
-	return len;
+	return 0;
 }
 
-const struct file_operations fl_pgtable_range_fops = {
-	.owner = THIS_MODULE,
-	.open = fl_range_open,
-	.read = seq_read,
-	.write = fl_range_write,
-	.llseek = seq_lseek,
-	.release = fl_range_release,
+const struct fl_textfile fl_pgtable_range = {
+	.name = "range",
+	.size = sizeof(struct fl_range),
+	.command = fl_range_command,
+	.show = fl_range_show,
 };

@@ -3,9 +3,10 @@
 #ifndef FAULTLINE_PGTABLE_H
 #define FAULTLINE_PGTABLE_H
 
-#include <linux/fs.h>
 #include <linux/mm_types.h>
 #include <linux/seq_file.h>
+
+#include "textfile.h"
 
 /*
  * <debugfs>/pgtable/range. Write "PID START END" (decimal, hexadecimal), then
@@ -21,7 +22,7 @@
  * if something was left out. The last line of all is "mm pgtables_bytes N", what
  * the kernel counts for all page tables of the mm. Written wrongly: EINVAL; no such task: ESRCH.
  */
-extern const struct file_operations fl_pgtable_range_fops;
+extern const struct fl_textfile fl_pgtable_range;
 
 /*
  * The PTE table that maps @address, or 0. The caller holds mmap_lock and is in

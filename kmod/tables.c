@@ -5,7 +5,6 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/capability.h>
 #include <linux/delay.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -14,9 +13,7 @@
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/seq_file.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
 #include "faultline_abi.h"
@@ -350,7 +347,7 @@ int fl_reading_prepare(struct fl_reading *reading, struct file *file,
 	return 0;
 }
 
-static int fl_tables_read(struct file *file, char *words)
+static int fl_tables_read(struct fl_tables *tables, char *words)
 {
 	struct fl_reading reading;
 	unsigned int table, ms;
@@ -359,7 +356,7 @@ static int fl_tables_read(struct file *file, char *words)
 	if (!words || sscanf(words, "%u %u", &table, &ms) != 2 ||
 	    ms > FL_MAX_SPIN_MS)
 		return -EINVAL;
-	err = fl_reading_prepare(&reading, file, table);
+	err = fl_reading_prepare(&reading, tables->file, table);
 	if (err)
 		return err;
 	if (fl_reading_begin(&reading))
@@ -424,15 +421,14 @@ static int fl_tables_change(struct fl_tables *tables, const char *command,
 	return err;
 }
 
-static int fl_tables_command(struct file *file, char *words)
+static int fl_tables_command(void *state, char *words)
 {
-	struct fl_tables *tables =
-		((struct seq_file *)file->private_data)->private;
+	struct fl_tables *tables = state;
 	const char *command = strsep(&words, "\n ");
 	int err;
 
 	if (!strcmp(command, "read"))
-		return fl_tables_read(file, words);
+		return fl_tables_read(tables, words);
 	if (!strcmp(command, "barrier")) {
 		rcu_barrier();
 		return 0;
@@ -446,45 +442,15 @@ static int fl_tables_command(struct file *file, char *words)
 	return err;
 }
 
-/* What is read next begins at the beginning. */
-static ssize_t fl_tables_write(struct file *file, const char __user *from,
-			       size_t len, loff_t *pos)
+static int fl_tables_open(void *state, struct file *file)
 {
-	char *words;
+	struct fl_tables *tables = state;
 	int err;
 
-	if (len > PAGE_SIZE)
-		return -EINVAL;
-	words = memdup_user_nul(from, len);
-	if (IS_ERR(words))
-		return PTR_ERR(words);
-	err = fl_tables_command(file, words);
-	kfree(words);
-	*pos = 0;
-	return err ?: len;
-}
-
-static int fl_tables_open(struct inode *inode, struct file *file)
-{
-	struct fl_tables *tables;
-	int err;
-
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	if (!current->mm)
-		return -EINVAL;
-	tables = kvzalloc(sizeof(*tables), GFP_KERNEL);
-	if (!tables)
-		return -ENOMEM;
-	init_rwsem(&tables->lock);
 	err = fl_watch_get();
 	if (err)
-		goto out_free_tables;
-	err = single_open(file, fl_tables_show, tables);
-	if (err)
-		goto out_put_watch;
-	/* Commands do not wait for each other: to run at once is their point. */
-	file->f_mode &= ~FMODE_ATOMIC_POS;
+		return err;
+	init_rwsem(&tables->lock);
 	tables->mm = current->mm;
 	mmgrab(tables->mm);
 	tables->file = file;
@@ -492,18 +458,11 @@ static int fl_tables_open(struct inode *inode, struct file *file)
 	list_add(&tables->list, &fl_all_tables);
 	mutex_unlock(&fl_all_tables_lock);
 	return 0;
-
-out_put_watch:
-	fl_watch_put();
-out_free_tables:
-	kvfree(tables);
-	return err;
 }
 
-static int fl_tables_release(struct inode *inode, struct file *file)
+static void fl_tables_release(void *state)
 {
-	struct fl_tables *tables =
-		((struct seq_file *)file->private_data)->private;
+	struct fl_tables *tables = state;
 
 	mutex_lock(&fl_all_tables_lock);
 	list_del(&tables->list);
@@ -511,15 +470,13 @@ static int fl_tables_release(struct inode *inode, struct file *file)
 	fl_tables_drop(tables);
 	fl_watch_put();
 	mmdrop(tables->mm);
-	kvfree(tables);
-	return single_release(inode, file);
 }
 
-const struct file_operations fl_pgtable_tables_fops = {
-	.owner = THIS_MODULE,
+const struct fl_textfile fl_pgtable_tables = {
+	.name = "tables",
+	.size = sizeof(struct fl_tables),
 	.open = fl_tables_open,
-	.read = seq_read,
-	.write = fl_tables_write,
-	.llseek = seq_lseek,
 	.release = fl_tables_release,
+	.command = fl_tables_command,
+	.show = fl_tables_show,
 };

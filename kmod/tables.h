@@ -6,6 +6,8 @@
 #include <linux/fs.h>
 #include <linux/types.h>
 
+#include "textfile.h"
+
 struct fl_tables;
 
 /*
@@ -40,7 +42,7 @@ struct fl_tables;
  * no table there).
  * Closing gives back everything that was not freed.
  */
-extern const struct file_operations fl_pgtable_tables_fops;
+extern const struct fl_textfile fl_pgtable_tables;
 
 /* May sleep. */
 void fl_tables_init(void);
