@@ -13,6 +13,9 @@
 // last.
 //     hugetlb_vmemmap_optimize_folios()  against  get_page_unless_zero()
 //
+// late-refs says what a reference does that was decided upon before the remap: whether anybody can
+// be that late is hvo-stale's question.
+//
 // A bad outcome: a tail that can be written, an alias that is not the series', CPUs that see
 // different bytes, a tail whose reference is got or faults, a head whose count has changed.
 #include "scenarios/hvo_experiment.hpp"
@@ -38,6 +41,7 @@ enum Slot : unsigned {
     slot_got,    // how many tails gave a reference, or faulted
     slot_faulted,
     slot_first_fault, // its index
+    slot_late,        // how many tails fault if the count was read before
     slot_head,        // the head gave one, and its count is what it was
 };
 
@@ -66,6 +70,7 @@ class HvoLayoutCheck final : public HvoExperiment {
         outcome.add("two", is(slot_shared) ? "same" : "different");
         outcome.add("cpus", is(slot_agree) ? "agree" : "differ");
         outcome.add("tail-refs", got > 0 ? "got" : faulted > 0 ? "fault" : "none");
+        outcome.add("late-refs", run.slot("taker", slot_late) > 0 ? "fault" : "harmless");
         outcome.add("head", is(slot_head) ? "exact" : "changed");
         outcome.require(is(slot_read_only), "a page of tails can be written");
         outcome.require(alias == (aliases_head() ? 1 : 2) && is(slot_shared) != aliases_head(),
@@ -162,33 +167,41 @@ class HvoLayoutCheck final : public HvoExperiment {
                       : 0);
     }
 
+    // One try at one struct page, with the head's count before and after.
+    Result<HvoTry> try_one(const char* kind, unsigned index) {
+        if (Result<void> tried = block().order(fmt::format("{} {}", kind, index)); !tried)
+            return tried.error();
+        const Result<HvoLayout> layout = block().layout();
+        return layout ? Result<HvoTry>(*layout->tried) : layout.error();
+    }
+
     Result<void> try_all(ActorContext& me, std::uint64_t pfn) {
         std::int64_t got = 0;
         std::int64_t faulted = 0;
-        bool head = false;
+        std::int64_t late = 0;
+        bool head = true;
         if (Result<void> chosen = block().order(fmt::format("pfn {:x}", pfn)); !chosen)
             return chosen;
         for (unsigned index = 0; index < pages_in_block; ++index) {
             const unsigned within = index % heads_apart;
             if (within > 1 && within != heads_apart - 1)
                 continue;
-            if (Result<void> tried = block().order(fmt::format("try {}", index)); !tried)
-                return tried;
-            const Result<HvoLayout> layout = block().layout();
-            if (!layout)
-                return layout.error();
-            const HvoTry& tried = *layout->tried;
-            if (index == 0) {
-                head = tried.result == "got" && tried.before == tried.after;
+            const Result<HvoTry> now = try_one("try", index);
+            const Result<HvoTry> then = try_one("late", index);
+            if (!now || !then)
+                return (now ? then : now).error();
+            head = head && now->before == now->after && then->before == then->after &&
+                   (index != 0 || now->result == "got");
+            if (index == 0)
                 continue;
-            }
-            got += tried.result == "got" ? 1 : 0;
-            if (tried.result == "fault" && faulted++ == 0)
+            got += now->result == "got" ? 1 : 0;
+            late += then->result == "fault" ? 1 : 0;
+            if (now->result == "fault" && faulted++ == 0)
                 me.report(slot_first_fault, index);
-            head = head && tried.before == tried.after;
         }
         me.report(slot_got, got);
         me.report(slot_faulted, faulted);
+        me.report(slot_late, late);
         me.report(slot_head, head ? 1 : 0);
         return {};
     }

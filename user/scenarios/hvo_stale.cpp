@@ -46,8 +46,8 @@ constexpr std::size_t block_pages = 512;
 
 constexpr unsigned slot_result = 0;    // of the reader: bytes read, or -errno
 constexpr unsigned slot_optimized = 0; // of the taker: huge pages that it took; -1: never
-constexpr unsigned most_pages = 512;
-constexpr unsigned at_once = 8;
+constexpr unsigned most_pages = 640;
+constexpr unsigned at_once = 32;
 
 class HvoStale final : public HvoExperiment {
   public:
@@ -232,7 +232,7 @@ std::vector<Variant> variants() {
          .needs = {{"page_idle", missing_page_idle}}},
     };
     for (Variant& variant : all) {
-        variant.runs_divisor = 50;
+        variant.runs_divisor = 10;
         variant.expects_excluded = in_series(running_release(), "6.12");
     }
     return all;
