@@ -50,6 +50,8 @@ int main(void)
 	int nr = 0, i;
 	char *line;
 
+	/* Who waits for a sign of life is to have one with each control. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	ksft_print_header();
 	if (!driver)
 		ksft_exit_skip("FAULTLINE must name the driver\n");

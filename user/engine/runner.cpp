@@ -364,12 +364,6 @@ bool every_control_caught(ScenarioReport& report) {
     return any_caught;
 }
 
-// For runs under a control, whose number is small as it is.
-Variant undivided(Variant variant) {
-    variant.runs_divisor = 1;
-    return variant;
-}
-
 VariantReport run_control(const Scenario& scenario, const Control& control, Options options) {
     options.runs = control_runs;
     options.stop_at_forbidden = true;
@@ -383,7 +377,9 @@ VariantReport run_control(const Scenario& scenario, const Control& control, Opti
         report.why = "no such variant";
         return report;
     }
-    report = run_variant(scenario, undivided(*variant), &control, options);
+    Variant undivided = *variant; // the bound is small as it is
+    undivided.runs_divisor = 1;
+    report = run_variant(scenario, undivided, &control, options);
     const bool idle = std::all_of(report.control_hits.begin(), report.control_hits.end(),
                                   [](std::uint64_t hits) { return hits == 0; });
     if (report.verdict != Verdict::fail && report.verdict != Verdict::skip && report.why.empty())
@@ -454,8 +450,7 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
             if (control.name == selection.control)
                 if (const Variant* variant = find_variant(
                         scenario, selection.variant.empty() ? control.variant : selection.variant))
-                    add(report.variants,
-                        run_variant(scenario, undivided(*variant), &control, options));
+                    add(report.variants, run_variant(scenario, *variant, &control, options));
         judge_scenario(report);
         return report;
     }

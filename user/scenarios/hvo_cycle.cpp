@@ -231,12 +231,12 @@ const Scenario& hvo_cycle() {
                       .forced = false,
                       .runs_divisor = 50}},
         .controls = {{.name = "miscounted",
-                      .about = "every other change of nr_memmap_pages is lost",
+                      .about = "pages that are given back are not counted",
                       .variant = "pool",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "taker",
                                    .function = "memmap_pages_add",
-                                   .every = 2}}}},
+                                   .caller = "free_vmemmap_page_list"}}}},
         .needs = hvo_needs(),
         .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
             return std::make_unique<HvoCycle>();
