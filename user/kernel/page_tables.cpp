@@ -99,6 +99,11 @@ Result<std::vector<PageTable>> PageTables::tables() const {
     return text ? parse_page_tables(*text) : text.error();
 }
 
+Result<std::vector<PageTable>> PageTables::settled() const {
+    const Result<void> barrier = order("barrier");
+    return barrier ? tables() : barrier.error();
+}
+
 Result<PageTableRange> parse_page_table_range(std::string_view text) {
     PageTableRange range;
     bool counted = false;

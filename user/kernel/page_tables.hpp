@@ -42,6 +42,8 @@ class PageTables {
     [[nodiscard]] Result<void> order(const std::string& command) const;
     [[nodiscard]] Result<void> watch(const void* address) const;
     [[nodiscard]] Result<std::vector<PageTable>> tables() const;
+    // The same when all that was deferred so far is done.
+    [[nodiscard]] Result<std::vector<PageTable>> settled() const;
     [[nodiscard]] int file() const { return file_.get(); } // for ActorContext::at_reading()
 
   private:

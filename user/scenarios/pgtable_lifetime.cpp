@@ -73,10 +73,9 @@ class Direct final : public Experiment {
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        const Result<void> settled = tables_->order("barrier");
-        const Result<std::vector<PageTable>> tables = tables_->tables();
-        if (!settled || !tables)
-            return outcome.forbid((settled ? tables.error() : settled.error()).to_string());
+        const Result<std::vector<PageTable>> tables = tables_->settled();
+        if (!tables)
+            return outcome.forbid(tables.error().to_string());
         judge_pages(outcome, *tables, 0, left_ns(run, "reader@user:reading"));
         return outcome;
     }
@@ -130,10 +129,9 @@ class Retraction final : public CollapseExperiment {
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        const Result<void> settled = tables_->order("barrier");
-        const Result<std::vector<PageTable>> tables = tables_->tables();
-        if (!settled || !tables)
-            return outcome.forbid((settled ? tables.error() : settled.error()).to_string());
+        const Result<std::vector<PageTable>> tables = tables_->settled();
+        if (!tables)
+            return outcome.forbid(tables.error().to_string());
         const PageTable& table = tables->front();
         outcome.add("collapse", collapse_word(run));
         // Of a page with tables of others, too, only the count of tables can fall.

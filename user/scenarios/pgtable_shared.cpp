@@ -150,10 +150,9 @@ class PgtableShared final : public Experiment {
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        const Result<void> settled = tables_->order("barrier");
-        const Result<std::vector<PageTable>> tables = tables_->tables();
-        if (!settled || !tables)
-            return outcome.forbid((settled ? tables.error() : settled.error()).to_string());
+        const Result<std::vector<PageTable>> tables = tables_->settled();
+        if (!tables)
+            return outcome.forbid(tables.error().to_string());
         // The reader's own table must be deferred for it to be protected.
         judge_pages(outcome, *tables, 0, left_ns(run, "reader@user:reading"));
         return outcome;
