@@ -22,7 +22,8 @@ class KernelLog {
   public:
     // From now on.
     static Result<KernelLog> open();
-    // The first complaint since open() or the last call, "" if there is none.
+    // The first complaint since open() or the last call, "" if there is none. Not to be called
+    // between two runs: an mm is checked when its last user lets go, which can be late.
     [[nodiscard]] Result<std::string> complaint() const;
 
   private:

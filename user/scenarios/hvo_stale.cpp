@@ -130,8 +130,7 @@ class HvoStale final : public HvoExperiment {
             ::munmap(extent_->other(), extent_->bytes()) != 0)
             return Error::last("munmap");
         pfn_ = layout->pfn + page_;
-        const Result<std::string> old = log_->complaint();
-        return old ? Result<void>() : old.error();
+        return {};
     }
 
     Outcome judge(Run& run) override {

@@ -78,8 +78,7 @@ class PgtableAccounting final : public Experiment {
             return fresh;
         for (std::size_t page = 0; page < extent_->pages(); ++page)
             touch(middle() + page * extent_->page_bytes());
-        const Result<std::string> old = log_->complaint();
-        return old ? Result<void>() : old.error();
+        return {};
     }
 
     Outcome judge(Run& run) override {
