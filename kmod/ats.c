@@ -4,15 +4,17 @@
  *
  * Some windows lie between two instructions of one function. The instruction is
  * found in the live text by what it is, and refused if the function has none or
- * several of the kind. A kprobe there does not hold the actor itself, as it runs
- * with interrupts off: it sends it to fl_at_stub, which holds it as the function
- * was, interrupts on, and goes back to the instruction. There the probe is hit
- * again and lets the actor through.
+ * several of the kind - unless the site is aimed at one page: then all of them
+ * are probed, and their operand decides. A kprobe there does not hold the actor
+ * itself, as it runs with interrupts off: it sends it to fl_at_stub, which holds it
+ * as the function was, interrupts on if they were, and goes back to the
+ * instruction. There the probe is hit again and lets the actor through.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
+#include <linux/mm_types.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -21,24 +23,58 @@
 
 #if FL_HAS_AT
 
+/* Of the registers, in the order in which instructions number them. */
+static const u8 fl_register_offsets[] = {
+	offsetof(struct pt_regs, ax),  offsetof(struct pt_regs, cx),
+	offsetof(struct pt_regs, dx),  offsetof(struct pt_regs, bx),
+	offsetof(struct pt_regs, sp),  offsetof(struct pt_regs, bp),
+	offsetof(struct pt_regs, si),  offsetof(struct pt_regs, di),
+	offsetof(struct pt_regs, r8),  offsetof(struct pt_regs, r9),
+	offsetof(struct pt_regs, r10), offsetof(struct pt_regs, r11),
+	offsetof(struct pt_regs, r12), offsetof(struct pt_regs, r13),
+	offsetof(struct pt_regs, r14), offsetof(struct pt_regs, r15),
+};
+
 /* f0, perhaps a REX prefix, 0f b1: of 16, 32 or 64 bits, not of a byte. */
-static int fl_match_lock_cmpxchg(const u8 *text)
+static bool fl_match_lock_cmpxchg(const u8 *text, struct fl_at *at)
 {
 	int n = 1;
 
 	if (text[0] != 0xf0)
-		return 0;
+		return false;
 	if ((text[n] & 0xf0) == 0x40)
 		n++;
-	return text[n] == 0x0f && text[n + 1] == 0xb1 ? n + 2 : 0;
+	return text[n] == 0x0f && text[n + 1] == 0xb1;
+}
+
+/* The same of 32 bits, at a register plus the offset of page->_refcount. */
+static bool fl_match_page_ref(const u8 *text, struct fl_at *at)
+{
+	u8 rex = (text[1] & 0xf0) == 0x40 ? text[1] : 0;
+	const u8 *modrm = text + (rex ? 4 : 3);
+
+	if (!fl_match_lock_cmpxchg(text, at) || rex & 8 || *modrm >> 6 != 1)
+		return false;
+	at->base = *modrm & 7;
+	if (at->base == 4) { /* there is one byte more: of a base alone? */
+		modrm++;
+		if ((*modrm >> 3 & 7) != 4 || rex & 2)
+			return false;
+		at->base = *modrm & 7;
+	}
+	at->base |= rex & 1 ? 8 : 0;
+	at->offset = modrm[1];
+	return at->offset == offsetof(struct page, _refcount);
 }
 
 static const struct fl_pattern {
 	const char *name;
-	/* How long the match at @text is, 0 if none; 16 bytes can be read. */
-	int (*match)(const u8 *text);
+	/* 16 bytes of @text can be read. May note the operand in @at. */
+	bool (*match)(const u8 *text, struct fl_at *at);
+	bool aimed; /* the operand decides: there may be several */
 } fl_patterns[] = {
 	{ "lock-cmpxchg", fl_match_lock_cmpxchg },
+	{ "page-ref", fl_match_page_ref, .aimed = true },
 };
 
 static const struct fl_pattern *fl_pattern_named(const char *name)
@@ -51,22 +87,26 @@ static const struct fl_pattern *fl_pattern_named(const char *name)
 	return NULL;
 }
 
-/* How often the function has it; *@found is the last one's address. */
-static int fl_pattern_count(const struct fl_pattern *pattern,
-			    unsigned long start, unsigned long end,
-			    unsigned long *found)
+/* How often the function has it; the first few are put into @found. */
+static int fl_pattern_find(const struct fl_pattern *pattern,
+			   unsigned long start, unsigned long end,
+			   struct fl_at found[FL_MAX_AT_MATCHES])
 {
-	unsigned long at;
+	struct fl_at at = { .aimed = pattern->aimed };
+	unsigned long address;
 	u8 text[16];
 	int nr = 0;
 
-	for (at = start; at < end; at++) {
-		if (copy_from_kernel_nofault(text, (void *)at, sizeof(text)))
+	for (address = start; address < end; address++) {
+		if (copy_from_kernel_nofault(text, (void *)address,
+					     sizeof(text)))
 			break;
-		if (pattern->match(text)) {
-			*found = at;
-			nr++;
-		}
+		if (!pattern->match(text, &at))
+			continue;
+		at.probe.addr = (void *)address;
+		if (nr < FL_MAX_AT_MATCHES)
+			found[nr] = at;
+		nr++;
 	}
 	return nr;
 }
@@ -87,34 +127,65 @@ static int fl_at_function(const char *name, unsigned long *start,
 	return -ENOENT;
 }
 
-int fl_at_resolve(const char *name, struct fl_place *place, char *why,
-		  size_t why_len)
+static int fl_at_find(const struct fl_pattern *pattern, const char *function,
+		      struct fl_at *found, char *why, size_t why_len)
 {
+	int most = pattern->aimed ? FL_MAX_AT_MATCHES : 1;
+	unsigned long start, end;
+	int nr;
+
+	if (fl_at_function(function, &start, &end)) {
+		snprintf(why, why_len, "this kernel has no function %s()",
+			 function);
+		return -ENOENT;
+	}
+	nr = fl_pattern_find(pattern, start, end, found);
+	if (nr >= 1 && nr <= most)
+		return nr;
+	snprintf(why, why_len, "%s() has %d instructions %s, not one%s",
+		 function, nr, pattern->name, most > 1 ? " to four" : "");
+	return -ENODEV;
+}
+
+int fl_at_resolve(struct fl_armed *armed, u32 site, char *why, size_t why_len)
+{
+	const char *name = armed->program.sites[site].name;
 	const char *slash = strrchr(name, '/');
 	const struct fl_pattern *pattern =
 		slash ? fl_pattern_named(slash + 1) : NULL;
+	struct fl_at *found = &armed->ats[armed->nr_ats];
 	char function[FL_NAME_LEN] = {};
-	unsigned long start, end;
 	int nr;
 
 	if (!pattern) {
 		snprintf(why, why_len, "%s: not FUNCTION/PATTERN", name);
 		return -EINVAL;
 	}
+	if (armed->nr_ats + FL_MAX_AT_MATCHES > ARRAY_SIZE(armed->ats)) {
+		snprintf(why, why_len, "site %u: too many instructions", site);
+		return -EINVAL;
+	}
 	memcpy(function, name, slash - name);
-	if (fl_at_function(function, &start, &end)) {
-		snprintf(why, why_len, "this kernel has no function %s()",
-			 function);
-		return -ENOENT;
+	nr = fl_at_find(pattern, function, found, why, why_len);
+	if (nr < 0)
+		return nr;
+	armed->sites[site].place.context = FL_CONTEXT_SPIN;
+	for (armed->nr_ats += nr; nr--; found++) {
+		found->armed = armed;
+		found->site = site;
 	}
-	nr = fl_pattern_count(pattern, start, end, &place->address);
-	if (nr != 1) {
-		snprintf(why, why_len, "%s() has %d instructions %s, not one",
-			 function, nr, pattern->name);
-		return -ENODEV;
-	}
-	place->context = FL_CONTEXT_SPIN;
 	return 0;
+}
+
+static bool fl_at_aimed_at(const struct fl_at *at, const struct pt_regs *regs)
+{
+	unsigned long base;
+
+	if (!at->aimed)
+		return true;
+	base = *(const unsigned long *)((const u8 *)regs +
+					fl_register_offsets[at->base]);
+	return base + at->offset == READ_ONCE(at->armed->aim);
 }
 
 static int fl_at_hit(struct kprobe *probe, struct pt_regs *regs)
@@ -130,7 +201,7 @@ static int fl_at_hit(struct kprobe *probe, struct pt_regs *regs)
 		armed->actors[actor].pass_at = 0;
 		return 0;
 	}
-	if (!(regs->flags & X86_EFLAGS_IF) ||
+	if (!fl_at_aimed_at(at, regs) ||
 	    !fl_site_reached(armed, at->site, regs->ax) ||
 	    !fl_frame_for_at(armed, actor, at->site,
 			     (unsigned long)probe->addr))
@@ -154,7 +225,6 @@ int fl_ats_arm(struct fl_armed *armed)
 	for (i = 0; i < armed->nr_ats; i++) {
 		struct fl_at *at = &armed->ats[i];
 
-		at->probe.addr = (void *)armed->sites[at->site].place.address;
 		at->probe.pre_handler = fl_at_hit;
 		at->probe.post_handler = fl_at_after;
 		err = register_kprobe(&at->probe);
@@ -182,11 +252,10 @@ void fl_ats_disarm(struct fl_armed *armed)
 
 #else /* !FL_HAS_AT */
 
-int fl_at_resolve(const char *name, struct fl_place *place, char *why,
-		  size_t why_len)
+int fl_at_resolve(struct fl_armed *armed, u32 site, char *why, size_t why_len)
 {
 	snprintf(why, why_len, "no sites in front of an instruction here: %s",
-		 name);
+		 armed->program.sites[site].name);
 	return -ENODEV;
 }
 

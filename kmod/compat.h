@@ -15,6 +15,10 @@
 #include <linux/version.h>
 
 #include <asm/pgalloc.h>
+#if defined(CONFIG_X86_64)
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+#endif
 
 #if !defined(CONFIG_DYNAMIC_FTRACE) || !defined(CONFIG_KPROBES) || \
 	!defined(CONFIG_KALLSYMS) || !defined(CONFIG_DEBUG_FS)
@@ -370,6 +374,29 @@ struct fl_at_regs {
 struct fl_at_regs {
 	unsigned long go_on;
 };
+#endif
+
+/*
+ * Has another CPU called this one, which has not answered yet? Only where a call
+ * can be held up: a TLB flush by IPI against GUP-fast, on x86. @apic->read is
+ * there since long before 6.1.
+ */
+#if defined(CONFIG_X86_64)
+static inline bool fl_vector_pending(unsigned int vector)
+{
+	return apic->read(APIC_IRR + vector / 32 * 0x10) & BIT(vector % 32);
+}
+
+static inline bool fl_call_pending(void)
+{
+	return fl_vector_pending(CALL_FUNCTION_VECTOR) ||
+	       fl_vector_pending(CALL_FUNCTION_SINGLE_VECTOR);
+}
+#else
+static inline bool fl_call_pending(void)
+{
+	return false;
+}
 #endif
 
 /*

@@ -143,6 +143,17 @@ static void vmemmap_remap_writable(pte_t *pte, unsigned long address,
 }
 
 /*
+ * For flush_tlb_all(): the other CPUs keep what they have. This one may not: it
+ * goes on to use the struct pages that were remapped.
+ */
+static void flush_tlb_here(void)
+{
+	preempt_disable();
+	fl_sym.__flush_tlb_all();
+	preempt_enable();
+}
+
+/*
  * For hugetlb_vmemmap_optimize_folios(hstate, folios): no hazard, but a candidate
  * fix. Who found a page under RCU before it was freed is done with it by then.
  */
@@ -211,6 +222,12 @@ static const struct fl_replacement {
 		.address = vmemmap_remap_writable,
 		.needs = (void **)&fl_sym.vmemmap_remap_pte,
 		.about = "for vmemmap_remap_pte: all pages of vmemmap are writable",
+	},
+	{
+		.name = "flush_tlb_here",
+		.address = flush_tlb_here,
+		.needs = (void **)&fl_sym.__flush_tlb_all,
+		.about = "for flush_tlb_all: on this CPU alone",
 	},
 	{
 		.name = "hvo_after_grace_period",

@@ -32,6 +32,7 @@
 #define FL_MAX_EDGES 32
 #define FL_MAX_CONTROLS 4
 #define FL_MAX_AT_SITES 4
+#define FL_MAX_AT_MATCHES 4 /* instructions of one such site */
 #define FL_NAME_LEN 56 /* with the final NUL */
 #define FL_ACTOR_LEN 16
 #define FL_WHY_LEN 192
@@ -54,7 +55,7 @@ enum fl_context {
 };
 
 #define FL_MAX_SPIN_MS 200
-#define FL_MAX_AT_MS 2000 /* the same for FL_SITE_AT, where interrupts are on */
+#define FL_MAX_AT_MS 2000 /* the same for FL_SITE_AT, if interrupts are on there */
 
 /* How a stay at a site ended. */
 enum fl_end {
@@ -148,6 +149,14 @@ struct fl_arrive_reading {
 	__u32 broken; /* out: 1 if the table ceased to be one meanwhile */
 };
 
+/* FL_IOC_AIM: the sites FUNCTION/page-ref count only hits at the reference count of
+ * this page's struct page, until aimed again or disarmed; aimed at none, none.
+ * EINVAL: no such page frame; ENOTCONN: not armed.
+ */
+struct fl_aim {
+	__u64 pfn; /* in: page frame number; 0 = none */
+};
+
 struct fl_site_result {
 	__u32 hits; /* out: all hits in this run */
 	__u32 end; /* out: enum fl_end, of the hit that counts */
@@ -179,5 +188,6 @@ struct fl_result {
 #define FL_IOC_RESULT _IOR(FL_IOC_MAGIC, 6, struct fl_result)
 #define FL_IOC_STOP _IO(FL_IOC_MAGIC, 7) /* ends all holds and the run */
 #define FL_IOC_ARRIVE_READING _IOWR(FL_IOC_MAGIC, 8, struct fl_arrive_reading)
+#define FL_IOC_AIM _IOW(FL_IOC_MAGIC, 9, struct fl_aim)
 
 #endif /* FAULTLINE_ABI_H */

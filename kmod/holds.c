@@ -6,7 +6,8 @@
  * KILLED (a fatal signal, or the run was stopped), or EXCLUDED: the actor that
  * is awaited has been asleep, uninterruptibly and without once being switched
  * in, for excluded_ms. While we hold what it needs it cannot come; that is an
- * answer, and its stack says which lock gave it.
+ * answer, and its stack says which lock gave it. The same if we are held with
+ * interrupts off and it waits for this CPU to answer its call.
  */
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
@@ -14,6 +15,7 @@
 #include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
 
+#include "compat.h"
 #include "sites.h"
 #include "symbols.h"
 
@@ -122,6 +124,12 @@ static bool fl_task_blocked(const struct fl_actor *actor,
 	       (READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE);
 }
 
+/* It runs, and this CPU has not answered a call that might be its own. */
+static bool fl_task_calls(const struct task_struct *task)
+{
+	return irqs_disabled() && READ_ONCE(task->on_cpu) && fl_call_pending();
+}
+
 static bool fl_sleeps_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
 			 const struct task_struct *task)
 {
@@ -163,7 +171,10 @@ static void fl_stack_read(struct task_struct *task, struct fl_stack *stack)
 	fl_sym.put_task_stack(task);
 }
 
-/* The functions the sleeper is in, innermost first, less the scheduler's. */
+/*
+ * The functions the sleeper is in, innermost first, less the scheduler's; or, @task
+ * being NULL, that it does not sleep but waits for this CPU.
+ */
 static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 			    struct task_struct *task)
 {
@@ -174,11 +185,16 @@ static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 	unsigned int i;
 	size_t len = 0;
 
-	fl_stack_read(task, &stack);
+	if (task)
+		fl_stack_read(task, &stack);
 	raw_spin_lock_irqsave(&name_lock, flags);
 	armed->excluded = 1;
 	armed->blocked_actor = actor - armed->actors;
 	armed->blocked[0] = '\0';
+	if (!task)
+		snprintf(armed->blocked, sizeof(armed->blocked),
+			 "for CPU %d to answer a call, which has interrupts off",
+			 raw_smp_processor_id());
 	for (i = 0; i < stack.nr; i++) {
 		sprint_symbol_no_offset(name, stack.entries[i]);
 		if (strstr(name, "schedule") || strstr(name, "__switch_to"))
@@ -199,6 +215,7 @@ static bool fl_excluded(struct fl_armed *armed, int site,
 	struct task_struct *task;
 	struct fl_actor *actor;
 	bool excluded = false;
+	bool calls;
 
 	if (!armed->program.excluded_ms || !missing)
 		return false;
@@ -208,12 +225,13 @@ static bool fl_excluded(struct fl_armed *armed, int site,
 	task = fl_task_get(armed, actor);
 	if (!task)
 		return false;
-	if (fl_task_blocked(actor, task))
+	calls = fl_task_calls(task);
+	if (calls || fl_task_blocked(actor, task))
 		excluded = fl_sleeps_on(armed, sleeper, task);
 	else
 		sleeper->since_ns = 0;
 	if (excluded)
-		fl_note_blocked(armed, actor, task);
+		fl_note_blocked(armed, actor, calls ? NULL : task);
 	put_task_struct(task);
 	return excluded;
 }
@@ -257,8 +275,9 @@ void fl_site_hold(struct fl_armed *armed, int site)
 
 	if (!sleep)
 		bound_ms = min_t(u32, bound_ms,
-				 in->kind == FL_SITE_AT ? FL_MAX_AT_MS :
-							  FL_MAX_SPIN_MS);
+				 in->kind == FL_SITE_AT && !irqs_disabled() ?
+					 FL_MAX_AT_MS :
+					 FL_MAX_SPIN_MS);
 	deadline = ktime_get_mono_fast_ns() + bound_ms * (u64)NSEC_PER_MSEC;
 	state->result.context = sleep ? FL_CONTEXT_SLEEP : FL_CONTEXT_SPIN;
 	WRITE_ONCE(actor->held_at, site);

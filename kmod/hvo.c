@@ -7,6 +7,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpumask.h>
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -33,10 +34,16 @@ struct fl_try {
 	int before, after;
 };
 
+struct fl_counters {
+	long memmap; /* pages that hold struct pages; -1: not known */
+	long pool, free, reserved, surplus; /* huge pages of this size */
+};
+
 struct fl_block {
 	struct mutex lock;
 	unsigned long pfn; /* of its first page; 0: none yet */
 	unsigned int index; /* of the page that was asked for */
+	struct fl_counters then; /* when it was chosen */
 	struct fl_try tried;
 };
 
@@ -115,6 +122,7 @@ static void fl_vmemmap_show(struct seq_file *m, const struct fl_block *block)
 struct fl_view { /* of one CPU */
 	const struct fl_block *block;
 	int refs[FL_HVO_MAX_PAGES];
+	unsigned long flags[FL_HVO_MAX_PAGES];
 	u32 sums[FL_HVO_MAX_PAGES];
 };
 
@@ -128,6 +136,8 @@ static void fl_view_take(void *data)
 		const u32 *words = fl_block_vmemmap(view->block, i);
 
 		view->refs[i] = page_ref_count((const struct page *)words);
+		/* The first word, by whatever name. */
+		view->flags[i] = READ_ONCE(*(const unsigned long *)words);
 		view->sums[i] = 0;
 		for (k = 0; k < PAGE_SIZE / sizeof(*words); k++)
 			view->sums[i] = view->sums[i] * 31 +
@@ -146,11 +156,57 @@ static void fl_views_show(struct seq_file *m, const struct fl_block *block)
 		seq_printf(m, "cpu %u refs", cpu);
 		for (i = 0; i < fl_block_vmemmap_pages(); i++)
 			seq_printf(m, " %d", view.refs[i]);
+		seq_printf(m, "\ncpu %u flags", cpu);
+		for (i = 0; i < fl_block_vmemmap_pages(); i++)
+			seq_printf(m, " %lx", view.flags[i]);
 		seq_printf(m, "\ncpu %u sum", cpu);
 		for (i = 0; i < fl_block_vmemmap_pages(); i++)
 			seq_printf(m, " %08x", view.sums[i]);
 		seq_puts(m, "\n");
 	}
+}
+
+/* --- counting ------------------------------------------------------------------- */
+
+/* Without a lock: numbers to look at, not to reckon with while they move. */
+static struct fl_counters fl_count(void)
+{
+	struct fl_counters counters = { .memmap = -1 };
+	int i, nr = 0;
+
+	if (fl_sym.nr_memmap_pages && fl_sym.nr_memmap_boot_pages)
+		counters.memmap =
+			atomic_long_read(fl_sym.nr_memmap_pages) +
+			atomic_long_read(fl_sym.nr_memmap_boot_pages);
+	if (fl_sym.hstates && fl_sym.hugetlb_max_hstate)
+		nr = READ_ONCE(*fl_sym.hugetlb_max_hstate);
+	for (i = 0; i < nr; i++) {
+		const struct hstate *h = &fl_sym.hstates[i];
+
+		if (h->order != PMD_SHIFT - PAGE_SHIFT)
+			continue;
+		counters.pool = READ_ONCE(h->nr_huge_pages);
+		counters.free = READ_ONCE(h->free_huge_pages);
+		counters.reserved = READ_ONCE(h->resv_huge_pages);
+		counters.surplus = READ_ONCE(h->surplus_huge_pages);
+	}
+	return counters;
+}
+
+static void fl_counters_show(struct seq_file *m, const char *when,
+			     struct fl_counters counters)
+{
+	seq_printf(m, "counters %s memmap %ld pool %ld free %ld reserved %ld surplus %ld\n",
+		   when, counters.memmap, counters.pool, counters.free,
+		   counters.reserved, counters.surplus);
+}
+
+static void fl_block_look(struct seq_file *m, const struct fl_block *block)
+{
+	fl_vmemmap_show(m, block);
+	fl_views_show(m, block);
+	fl_counters_show(m, "then", block->then);
+	fl_counters_show(m, "now", fl_count());
 }
 
 /* --- trying -------------------------------------------------------------------- */
@@ -226,6 +282,17 @@ static int fl_block_try(struct fl_block *block, unsigned int index, bool late)
 	return 0;
 }
 
+static int fl_block_of_pfn(struct fl_block *block, unsigned long pfn)
+{
+	if (!pfn || !pfn_valid(pfn) ||
+	    !pfn_to_online_page(pfn & ~(PTRS_PER_PTE - 1UL)))
+		return -EINVAL;
+	block->pfn = pfn & ~(PTRS_PER_PTE - 1UL);
+	block->index = pfn & (PTRS_PER_PTE - 1);
+	block->then = fl_count();
+	return 0;
+}
+
 static int fl_block_of_address(struct fl_block *block, unsigned long address)
 {
 	struct page *page;
@@ -235,18 +302,24 @@ static int fl_block_of_address(struct fl_block *block, unsigned long address)
 		return -EFAULT;
 	pfn = page_to_pfn(page);
 	put_page(page);
-	block->pfn = pfn & ~(PTRS_PER_PTE - 1UL);
-	block->index = pfn & (PTRS_PER_PTE - 1);
-	return 0;
+	return fl_block_of_pfn(block, pfn);
 }
 
-static int fl_block_of_pfn(struct fl_block *block, unsigned long pfn)
+/* The pages of the block that soft offlining took away. */
+static int fl_block_unpoison(struct fl_block *block)
 {
-	if (!pfn || !pfn_valid(pfn) ||
-	    !pfn_to_online_page(pfn & ~(PTRS_PER_PTE - 1UL)))
+	unsigned int i;
+	int err;
+
+	if (!block->pfn)
 		return -EINVAL;
-	block->pfn = pfn & ~(PTRS_PER_PTE - 1UL);
-	block->index = pfn & (PTRS_PER_PTE - 1);
+	for (i = 0; i < PTRS_PER_PTE; i++) {
+		err = PageHWPoison(fl_block_page(block, i)) ?
+			      unpoison_memory(block->pfn + i) :
+			      0;
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
@@ -265,6 +338,8 @@ static int fl_block_command(struct fl_block *block, const char *text)
 
 	if (!strncmp(text, "drain", 5))
 		return fl_block_drain();
+	if (!strncmp(text, "unpoison", 8))
+		return fl_block_unpoison(block);
 	if (sscanf(text, "page %lx", &value) == 1)
 		return fl_block_of_address(block, value);
 	if (sscanf(text, "pfn %lx", &value) == 1)
@@ -278,11 +353,7 @@ static int fl_block_command(struct fl_block *block, const char *text)
 
 #else /* !CONFIG_X86_64 */
 
-static void fl_vmemmap_show(struct seq_file *m, const struct fl_block *block)
-{
-}
-
-static void fl_views_show(struct seq_file *m, const struct fl_block *block)
+static void fl_block_look(struct seq_file *m, const struct fl_block *block)
 {
 }
 
@@ -320,8 +391,7 @@ static int fl_block_show(struct seq_file *m, void *unused)
 			   block->pfn, block->index,
 			   PageHead(head) ? "yes" : "no",
 			   PageHuge(head) ? "yes" : "no", page_ref_count(head));
-		fl_vmemmap_show(m, block);
-		fl_views_show(m, block);
+		fl_block_look(m, block);
 		fl_tried_show(m, &block->tried);
 	}
 	mutex_unlock(&block->lock);

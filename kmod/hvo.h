@@ -18,6 +18,7 @@
  *			kernel's rule for it; what it got it gives back
  *	late I		the same of a task that read the count as 1 some time ago:
  *			the compare-and-exchange alone
+ *	unpoison	take the block's pages back into use that were soft-offlined
  *	drain		give back the pages that CPUs keep for themselves, so that
  *			free blocks can become whole
  *
@@ -29,13 +30,18 @@
  *	block pfn PFN index I head yes|no hugetlb yes|no refs N
  *	vmemmap N virtual ADDRESS pfn PFN rw|ro order N alias N|-
  *	cpu C refs N...
+ *	cpu C flags X...
  *	cpu C sum X...
+ *	counters then|now memmap N pool N free N reserved N surplus N
  *	tried kind try|late index I result got|zero|changed|fault before N after N
  *
  * with a line "vmemmap" for each page of vmemmap, which is mapped with the 2^order
  * others in one entry; "alias" is the first that has the same page. "refs" are the
- * counts of the first struct page of each, and "sum" is over all their bytes, as
- * each CPU reads them. "before" and "after" are the head's count.
+ * counts of the first struct page of each, "flags" its first word, and "sum" is
+ * over all their bytes, as each CPU reads them. "counters" are the pages that
+ * hold struct pages (-1: not known; nr_memmap_pages and nr_memmap_boot_pages of
+ * /proc/vmstat), and hugetlb's pool of this page size, when the block was chosen
+ * and now. "before" and "after" are the head's count.
  *
  * Errors of a write: EINVAL, EFAULT (no page there), EOPNOTSUPP (this machine
  * does not optimize vmemmap).

@@ -198,25 +198,6 @@ static struct fl_hook *fl_hook_for(struct fl_armed *armed,
 	return hook;
 }
 
-static int fl_resolve_at(struct fl_armed *armed, u32 i)
-{
-	struct fl_program *p = &armed->program;
-	struct fl_at *at = &armed->ats[armed->nr_ats];
-	int err;
-
-	if (armed->nr_ats == FL_MAX_AT_SITES)
-		return fl_refuse(p, -EINVAL, "site %u: at most %d instructions",
-				 i, FL_MAX_AT_SITES);
-	err = fl_at_resolve(p->sites[i].name, &armed->sites[i].place, p->why,
-			    sizeof(p->why));
-	if (err)
-		return err;
-	at->armed = armed;
-	at->site = i;
-	armed->nr_ats++;
-	return 0;
-}
-
 static int fl_resolve_site(struct fl_armed *armed, u32 i)
 {
 	struct fl_program *p = &armed->program;
@@ -228,7 +209,7 @@ static int fl_resolve_site(struct fl_armed *armed, u32 i)
 		return 0;
 	}
 	if (p->sites[i].kind == FL_SITE_AT)
-		return fl_resolve_at(armed, i);
+		return fl_at_resolve(armed, i, p->why, sizeof(p->why));
 	err = fl_site_resolve(p->sites[i].name, &state->place, p->why,
 			      sizeof(p->why));
 	if (err)

@@ -8,6 +8,8 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/list.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
@@ -213,6 +215,20 @@ static int fl_ioc_run(struct fl_armed *armed)
 	return 0;
 }
 
+static int fl_ioc_aim(struct fl_armed *armed, const struct fl_aim __user *arg)
+{
+	struct fl_aim aim;
+	struct page *page;
+
+	if (copy_from_user(&aim, arg, sizeof(aim)))
+		return -EFAULT;
+	page = aim.pfn ? pfn_to_online_page(aim.pfn) : NULL;
+	if (aim.pfn && !page)
+		return -EINVAL;
+	WRITE_ONCE(armed->aim, page ? (unsigned long)&page->_refcount : 0);
+	return 0;
+}
+
 static bool fl_edge_honoured(struct fl_armed *armed, const struct fl_edge *edge)
 {
 	const struct fl_site_result *after = &armed->sites[edge->after].result;
@@ -262,6 +278,8 @@ static long fl_ioctl_armed(struct fl_armed *armed, unsigned int cmd,
 		return fl_ioc_bind(armed, arg);
 	case FL_IOC_RUN:
 		return fl_ioc_run(armed);
+	case FL_IOC_AIM:
+		return fl_ioc_aim(armed, arg);
 	case FL_IOC_RESULT:
 		return fl_ioc_result(armed, arg);
 	case FL_IOC_STOP:

@@ -119,6 +119,15 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "__filemap_get_folio" } },
 	},
 	{
+		/* The same: whichever has it inlined. Interrupts are off. */
+		.name = "gup_fast",
+		.about = "takes a reference to a page that a page table has",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { "try_get_folio" },
+				{ "try_grab_folio_fast" },
+				{ "try_grab_folio" } },
+	},
+	{
 		.name = "pte_free_defer",
 		.about = "a page table was unlinked and is to be freed by RCU",
 		.context = FL_CONTEXT_SLEEP,

@@ -75,6 +75,9 @@ struct fl_at { /* one probed instruction */
 	struct kprobe probe;
 	struct fl_armed *armed;
 	u32 site;
+	bool aimed; /* counts only if its operand is armed->aim */
+	u8 base; /* its operand: number of a register, */
+	s8 offset; /* and what is added to it */
 	bool registered;
 };
 
@@ -114,8 +117,9 @@ struct fl_armed {
 
 	struct fl_hook hooks[FL_MAX_SITES + FL_MAX_CONTROLS];
 	u32 nr_hooks;
-	struct fl_at ats[FL_MAX_AT_SITES];
+	struct fl_at ats[FL_MAX_AT_SITES * FL_MAX_AT_MATCHES];
 	u32 nr_ats;
+	unsigned long aim; /* address of a reference count; 0: none */
 	struct fl_site_state sites[FL_MAX_SITES];
 	struct fl_control_state controls[FL_MAX_CONTROLS];
 	struct fl_actor actors[FL_MAX_ACTORS];
@@ -156,12 +160,13 @@ struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
 /* --- ats.c ------------------------------------------------------------ */
 
 /*
- * Resolve "FUNCTION/PATTERN" to the one instruction of that function; may
- * sleep. 0, -ENOENT, or -ENODEV (no such or no single instruction, or no such
- * sites on this machine); @why gets a sentence.
+ * Resolve "FUNCTION/PATTERN", site @site, to the one instruction of that
+ * function, or for a pattern that is aimed to several, and add them to
+ * armed->ats; may sleep. 0, -EINVAL (the name), -ENOENT, or -ENODEV (no or too
+ * many such instructions, or no such sites on this machine); @why gets a
+ * sentence.
  */
-int fl_at_resolve(const char *name, struct fl_place *place, char *why,
-		  size_t why_len);
+int fl_at_resolve(struct fl_armed *armed, u32 site, char *why, size_t why_len);
 int fl_ats_arm(struct fl_armed *armed); /* may sleep; undone by disarm */
 void fl_ats_disarm(struct fl_armed *armed); /* may sleep */
 

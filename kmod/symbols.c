@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * symbols.c - one table of kernel functions that are not exported, resolved
+ * symbols.c - one table of kernel symbols that are not exported, resolved
  * once at load. A missing one disables the capabilities that need it, with the
  * reason; it never keeps the module from loading.
  */
@@ -53,6 +53,16 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can call the original"),
 	FL_SYMBOL(hugetlb_vmemmap_optimize_folios, "hvo_after_grace_period",
 		  "this replacement can call the original"),
+	FL_SYMBOL(__flush_tlb_all, "flush_tlb_here",
+		  "this replacement can flush this CPU's TLB"),
+	FL_SYMBOL(nr_memmap_pages, "memmap-counter",
+		  "hvo/block can say how many pages hold struct pages"),
+	FL_SYMBOL(nr_memmap_boot_pages, "memmap-boot-counter",
+		  "the same of those that were there at boot"),
+	FL_SYMBOL(hstates, "hugetlb-pools",
+		  "hvo/block can say what is in hugetlb's pool"),
+	FL_SYMBOL(hugetlb_max_hstate, "hugetlb-pools-number",
+		  "hvo/block can find the pool of a page size"),
 	FL_SYMBOL(drain_all_pages, "drain-pages",
 		  "hvo/block can make CPUs give back free pages"),
 	{
@@ -152,7 +162,7 @@ int fl_capabilities_show(struct seq_file *m, void *unused)
 		if (*row->slot)
 			seq_printf(m, "%s yes %s\n", row->capability, row->use);
 		else
-			seq_printf(m, "%s no this kernel has no %s()\n",
+			seq_printf(m, "%s no this kernel has no %s\n",
 				   row->capability, row->name);
 	}
 	seq_printf(m, "sleep-detection %s\n",

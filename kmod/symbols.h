@@ -9,6 +9,7 @@
 #include <linux/stacktrace.h>
 #include <linux/types.h>
 
+struct hstate;
 struct rb_root_cached;
 struct vm_area_struct;
 
@@ -33,6 +34,10 @@ struct fl_symbols {
 	void (*vmemmap_remap_pte)(pte_t *pte, unsigned long address, void *walk);
 	void (*hugetlb_vmemmap_optimize_folios)(void *hstate,
 						struct list_head *folios);
+	void (*__flush_tlb_all)(void); /* of this CPU; not preemptible */
+	atomic_long_t *nr_memmap_pages, *nr_memmap_boot_pages;
+	struct hstate *hstates; /* hugetlb's pools, */
+	int *hugetlb_max_hstate; /* and their number */
 	void *table_alloc; /* see fl_table_alloc() in compat.h */
 	void *table_free;
 };

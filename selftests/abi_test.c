@@ -199,6 +199,8 @@ TEST_F(abi, fields_of_a_control)
 
 TEST_F(abi, ioctls_and_pointers)
 {
+	struct fl_aim aim = {};
+
 	EXPECT_EQ(-1, ioctl(self->session, _IO(FL_IOC_MAGIC, 99)));
 	EXPECT_EQ(ENOTCONN, errno);
 	EXPECT_EQ(-1, ioctl(self->session, _IO('x', 1)));
@@ -214,6 +216,13 @@ TEST_F(abi, ioctls_and_pointers)
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_RESULT, (void *)8));
 	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_AIM, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	aim.pfn = ~0ULL >> 12;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_AIM, &aim));
+	EXPECT_EQ(EINVAL, errno);
+	aim.pfn = 0;
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_AIM, &aim));
 }
 
 TEST_F(abi, order_of_calls)

@@ -272,6 +272,19 @@ static long look_up(int file)
 	return pread(file, &byte, 1, 0) == 1 ? byte : -errno;
 }
 
+/* The page frame that a page of ours is in; 0 if it is not known. */
+static unsigned long long pfn_of(const void *page)
+{
+	int file = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long long entry = 0;
+
+	if (pread(file, &entry, sizeof(entry), (unsigned long)page / getpagesize() * sizeof(entry)) !=
+	    sizeof(entry))
+		entry = 0;
+	close(file);
+	return entry & ((1ULL << 55) - 1);
+}
+
 /* Between two instructions, interrupts on: an IPI gets through, and all registers are kept. */
 TEST_F(engine, held_in_front_of_an_instruction)
 {
@@ -323,6 +336,46 @@ TEST_F(engine, an_instruction_is_left_when_the_session_closes)
 	self->session = session_open();
 }
 
+/* The same function's, but only for one page: the driver's libc is in the page cache, too. */
+TEST_F(engine, an_aimed_site_is_about_one_page)
+{
+	struct fl_aim aim = {};
+	char *page;
+	int site;
+
+	site = add_site(&self->p, 0, FL_SITE_AT, "filemap_get_entry/page-ref");
+	if (ioctl(self->session, FL_IOC_ARM, &self->p)) {
+		ASSERT_TRUE(errno == ENODEV || errno == ENOENT);
+		SKIP(return, "%s", self->p.why);
+	}
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->file, 0);
+	ASSERT_NE(MAP_FAILED, page);
+	ASSERT_EQ('x', *(volatile char *)page);
+
+	RUN();
+	EXPECT_EQ('x', look_up(self->file));
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.sites[site].hits) TH_LOG("aimed at none");
+
+	aim.pfn = pfn_of(page);
+	ASSERT_NE(0, aim.pfn);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_AIM, &aim));
+	RUN();
+	EXPECT_EQ('x', look_up(self->file));
+	READ_RESULT();
+	EXPECT_EQ(1, self->r.sites[site].hits);
+	EXPECT_EQ(FL_END_PASSED, self->r.sites[site].end);
+
+	aim.pfn++;
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_AIM, &aim));
+	RUN();
+	EXPECT_EQ('x', look_up(self->file));
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.sites[site].hits);
+	munmap(page, 4096);
+}
+
 TEST_F(engine, an_instruction_that_is_not_one_is_refused)
 {
 	struct {
@@ -333,6 +386,7 @@ TEST_F(engine, an_instruction_that_is_not_one_is_refused)
 		{ "vfs_fallocate/no-such-pattern", EINVAL },
 		{ "no_such_function/lock-cmpxchg", ENOENT },
 		{ "ksys_sync/lock-cmpxchg", ENODEV },
+		{ "ksys_sync/page-ref", ENODEV },
 	};
 	int i;
 
