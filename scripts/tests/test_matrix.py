@@ -43,7 +43,7 @@ class MatrixTest(unittest.TestCase):
 
     def sample(self) -> list[CellResult]:
         (self.folder / "console.log").write_text("[1.0] fine\n[2.0] WARNING: CPU: 0 <b>\n")
-        known = scenario("collapse-a", "FAIL", known_bug='"skip <shmem>" (v6.4)', forbidden=["seen=hole"], why="lost")
+        known = scenario("collapse-a", "FAIL", known_bug='fixed by "skip <shmem>" (v6.4)', forbidden=["seen=hole"], why="lost")
         return [
             self.result("x86_64", "6.12", Ending.GOOD, scenario("collapse-a", "PASS"), tap=parse_tap("1..1\nok 1 a\n")),
             self.result("x86_64", "6.1", Ending.GOOD, known),

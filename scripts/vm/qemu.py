@@ -41,11 +41,11 @@ class Bounds:
 
 
 def command(arch: Arch, emulator: Emulator, accel: str, image: Path, initramfs: Path, folder: Path,
-            append: str = "", memory: str = "2G") -> list[str]:
+            append: str = "") -> list[str]:
     options = [
         emulator.program, *emulator.options,
         "-accel", "tcg,thread=multi" if accel == "tcg" else accel,
-        "-smp", "2", "-m", memory,
+        "-smp", "2", "-m", arch.memory,
         "-nodefaults", "-display", "none", "-no-reboot",
         "-chardev", f"file,id=console,path={folder / 'console.log'}",
         *(option.format("console") for option in arch.serial),

@@ -37,7 +37,7 @@ def _scenario(record: dict[str, object]) -> Entry:
     verdict, known = str(record["verdict"]), record.get("known_bug")
     why = str(record.get("why") or "")
     if known and verdict == "FAIL":
-        verdict, why = "KNOWN", f"{why}; fixed by {known}"
+        verdict, why = "KNOWN", f"{why}; {known}"
     elif known and verdict == "PASS" and not record.get("expected"):
         verdict, why = "XPASS", f"passes although the bug is known: {known}"
     seconds = record.get("seconds")
@@ -58,7 +58,7 @@ def entries(result: CellResult) -> list[Entry]:
         rows.append(Entry(name, verdict, "; ".join(broken)))
     bad = [f for f in report.findings if not f.fix]
     log = "; ".join(f"{f.kind}, line {f.number}: {f.line}" for f in (bad or report.findings)[:3])
-    fixes = "; ".join(dict.fromkeys(f"fixed by {f.fix}" for f in report.findings if f.fix))
+    fixes = "; ".join(dict.fromkeys(f.fix for f in report.findings if f.fix))
     rows.append(Entry(KERNEL_LOG, "FAIL" if bad else "KNOWN" if log else "PASS", "; ".join(filter(None, [log, fixes]))))
     # A failed scenario is its own row's matter: the machine did what it should.
     fate = Ending.GOOD if report.ending == Ending.FAILED else report.ending
@@ -223,7 +223,7 @@ def kcidb(results: list[CellResult], stamp: str) -> dict[str, object]:
             bug = record.get("known_bug")
             if bug and record.get("verdict") == "FAIL":
                 issue = f"{ORIGIN}:" + re.sub(r"[^A-Za-z0-9_.-]+", "-", bug)
-                issues[issue] = {"id": issue, "version": 1, "origin": ORIGIN, "comment": f"fixed by {bug}",
+                issues[issue] = {"id": issue, "version": 1, "origin": ORIGIN, "comment": bug,
                                  "culprit": {"code": True, "tool": False, "harness": False}}
                 incidents.append({"id": f"{test['id']}-known", "origin": ORIGIN, "issue_id": issue,
                                   "issue_version": 1, "test_id": test["id"], "present": True})

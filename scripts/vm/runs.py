@@ -166,5 +166,5 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: 
         print(f"! {problem}")
     for fix in dict.fromkeys(finding.fix for finding in report.findings if finding.fix):
         first = next(finding for finding in report.findings if finding.fix == fix)
-        print(f"  known in the kernel log, line {first.number}: {first.line}\n    fixed by {fix}")
+        print(f"  known in the kernel log, line {first.number}: {first.line}\n    {fix}")
     return report

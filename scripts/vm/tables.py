@@ -19,6 +19,7 @@ class Arch:
     console: str  # console= of the kernel command line
     serial: tuple[str, ...]  # emulator options that make the console; {} is the chardev's id
     virtio_serial: str  # the device that carries the side channels
+    memory: str = "2G"
     qemu_suite: str = ""  # Debian suite of a newer emulator, unpacked beside the host's; "" = the host's
 
     @property
@@ -52,7 +53,9 @@ ARCHES = {
         Arch(
             name="x86_64", debian="amd64", flavour="amd64", kbuild="x86", triplet="x86_64-linux-gnu",
             image="vmlinuz", qemu="qemu-system-x86_64", qemu_package="qemu-system-x86",
-            machine=("-cpu", "max"), console="ttyS0", serial=_SERIAL, virtio_serial="virtio-serial-pci",
+            machine=("-cpu", "max"),
+            memory="4G",  # enough for a huge page of 1 GiB, demoted again and again
+            console="ttyS0", serial=_SERIAL, virtio_serial="virtio-serial-pci",
         ),
         Arch(name="arm64", flavour="arm64", **_ARM64),
         Arch(name="arm64-16k", flavour="arm64-16k", **_ARM64),
@@ -130,20 +133,24 @@ class KnownLog:
     arch: str
     series: str
     line: str  # regular expression: the lines it explains, and no others
-    fix: str
+    fix: str  # "fixed by ...", or where to read of it
     trace: str = ""  # regular expression: what its report names, if the line alone is too common
 
 
 KNOWN_LOGS = (
     KnownLog("s390x", "6.1",
              r"BUG: Bad page (map|state)|BUG: Bad rss-counter|non-zero pgtables_bytes|WARNING: .* at mm/gup\.c",
-             '"mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
+             'fixed by "mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
              "docs/findings/s390x-recycled-page-table.md"),
-    *(KnownLog("x86_64", series, r"BUG: unable to handle page fault|Oops: ", "docs/findings/hvo-stale-pointer.md",
-               r"RIP: 0010:(filemap_get_entry|__filemap_get_folio|mapping_get_entry)\+")
-      for series in ("6.1", "7.2", "7.3-rc")),
+    *(KnownLog("x86_64", series, r"BUG: unable to handle page fault|Oops: ", f"{fix}; docs/findings/hvo-stale-pointer.md",
+               r"RIP: 0010:(filemap_get_entry|__filemap_get_folio|mapping_get_entry|isolate_migratepages_block"
+               r"|get_hwpoison_page)\+")
+      for series, fix in (
+          ("6.1", 'fixed by "mm/hugetlb_vmemmap: fix race with speculative PFN walkers" (v6.11)'),
+          ("7.2", "no fix is known"), ("7.3-rc", "no fix is known"),
+      )),
     KnownLog("ppc64le-64k", "6.12", r"BUG: Bad page state",
-             '"powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)', r"\bpte_frag_destroy\+"),
+             'fixed by "powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)', r"\bpte_frag_destroy\+"),
 )
 
 DEFAULT_ARCH = "x86_64"
