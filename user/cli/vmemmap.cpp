@@ -41,6 +41,11 @@ Result<Blocks> look(const HvoBlock& block, const char* optimize, std::string_vie
     return blocks;
 }
 
+// When both huge pages were there.
+std::string counters(const Blocks& blocks) {
+    return "<p>" + counters_text(blocks.back().second.now) + "</p>\n";
+}
+
 Result<void> draw(const std::string& file, const Blocks& plain, const Blocks& optimized) {
     utsname name{};
     ::uname(&name);
@@ -48,8 +53,8 @@ Result<void> draw(const std::string& file, const Blocks& plain, const Blocks& op
     out << html_begin(name.release, name.machine)
         << "<h2>vmemmap of two huge pages</h2>\n<p>Lines that meet are aliases. Green can be "
            "written, red cannot.</p>\n"
-        << vmemmap_svg(plain) << "<h2>the same, optimized</h2>\n"
-        << vmemmap_svg(optimized) << html_end();
+        << vmemmap_svg(plain) << counters(plain) << "<h2>the same, optimized</h2>\n"
+        << vmemmap_svg(optimized) << counters(optimized) << html_end();
     out.close();
     return out ? Result<void>() : Error::last("write", file);
 }

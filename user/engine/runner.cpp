@@ -181,7 +181,8 @@ class VariantRunner {
             if (options_.progress)
                 options_.progress(
                     {scenario_.name, variant_.name, number, runs, seconds_since(start)});
-            if (options_.stop_at_forbidden && report_.counts.forbidden > 0)
+            if ((options_.stop_at_forbidden || variant_.by_name_only) &&
+                report_.counts.forbidden > 0)
                 return;
             const Counts& counts = report_.counts;
             if (options_.give_up && variant_.forced && counts.runs >= give_up_runs &&
@@ -206,6 +207,9 @@ class VariantRunner {
         const Result<void> staged = crew_->stage(number, seed);
         if (!staged)
             return fault(staged.error(), which + ", start actors");
+        const Result<void> aimed = session_->aim(run.aim());
+        if (!aimed)
+            return fault(aimed.error(), which);
         const Result<void> opened = session_->begin_run();
         if (!opened)
             return fault(opened.error(), which);
@@ -277,8 +281,8 @@ class VariantRunner {
         const std::string who = result.blocked_actor < report_.actors.size()
                                     ? report_.actors[result.blocked_actor]
                                     : std::string("an actor");
-        return who + " slept in " +
-               std::string(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+        const std::string where(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+        return who + (where.starts_with("for ") ? " waited " : " slept in ") + where;
     }
 
     void finish() {

@@ -135,6 +135,10 @@ class Run {
     // A hold ended because the awaited actor slept on a lock.
     [[nodiscard]] bool excluded() const { return result_.excluded != 0; }
 
+    // For begin(): sites FUNCTION/page-ref are about this page frame, in this run.
+    void aim(std::uint64_t pfn) { aim_ = pfn; }
+    [[nodiscard]] std::uint64_t aim() const { return aim_; } // 0: at none
+
     // For the runner and for tests of judge().
     void set_slots(std::string actor, const std::array<std::int64_t, slots_per_actor>& slots);
     void set_result(const fl_result& result, std::vector<std::string> site_texts);
@@ -143,6 +147,7 @@ class Run {
     Rng rng_;
     unsigned number_;
     std::uint64_t seed_;
+    std::uint64_t aim_ = 0;
     fl_result result_{};
     std::vector<std::string> site_texts_; // by index of the site
     std::vector<std::pair<std::string, std::array<std::int64_t, slots_per_actor>>> slots_;
@@ -163,7 +168,8 @@ struct Variant {
     unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
     bool expects_excluded = false; // the lock is the claim: PASS needs excluded runs, not overlaps
     std::vector<Need> needs = {};  // beyond the scenario's
-    bool by_name_only = false;     // a bad outcome ruins the machine: run only if asked for by name
+    bool by_name_only = false; // a bad outcome ruins the machine: run only if asked for by name,
+                               // and no further than to the first
 };
 
 // One variant, living for many runs. Destroyed after disarming.

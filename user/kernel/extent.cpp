@@ -93,10 +93,14 @@ Extent::~Extent() {
         ::munmap(reserved_, reserved_bytes_);
 }
 
-void Extent::drop() {
+void Extent::unmap() {
     for (char* at : {base_, other_}) // where it fails, map() will say so
         (void)::mmap(at, file_bytes(), PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void Extent::drop() {
+    unmap();
     file_.reset();
 }
 

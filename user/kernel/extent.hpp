@@ -49,7 +49,8 @@ class Extent {
     // Give each page a word of its own (see word()), except where `hole` is set. `mapped`: through
     // the mapping, so that the page table has entries; else by pwrite.
     Result<void> fill(const std::vector<bool>& hole, bool mapped = true) const;
-    void drop(); // unmap and close the file; the addresses stay reserved
+    void unmap(); // the file stays, and the addresses stay reserved
+    void drop();  // unmap and close the file
 
     [[nodiscard]] std::size_t pages() const { return geometry_.pages(); }
     [[nodiscard]] std::size_t page_bytes() const { return geometry_.page_bytes; }

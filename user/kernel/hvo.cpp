@@ -64,11 +64,29 @@ bool parse_cpu(const std::string& line, HvoLayout& layout) {
         layout.cpus.push_back(std::move(view));
         return words.eof() && layout.cpus.back().refs.size() == layout.vmemmap.size();
     }
-    if (kind != "sum" || layout.cpus.empty() || !layout.cpus.back().sums.empty())
+    if ((kind != "flags" && kind != "sum") || layout.cpus.empty())
         return false;
-    for (std::string sum; words >> sum;)
-        layout.cpus.back().sums.push_back(sum);
-    return layout.cpus.back().sums.size() == layout.vmemmap.size();
+    CpuView& view = layout.cpus.back();
+    std::vector<std::string>& column = kind == "flags" ? view.flags : view.sums;
+    if (!column.empty())
+        return false;
+    for (std::string one; words >> one;)
+        column.push_back(one);
+    return column.size() == layout.vmemmap.size();
+}
+
+bool parse_counters(const std::string& line, HvoLayout& layout) {
+    HvoCounters counters;
+    std::array<char, 5> when{};
+    if (std::sscanf(line.c_str(),
+                    "counters %4s memmap %" SCNd64 " pool %" SCNd64 " free %" SCNd64
+                    " reserved %" SCNd64 " surplus %" SCNd64,
+                    when.data(), &counters.memmap, &counters.pool, &counters.free,
+                    &counters.reserved, &counters.surplus) != 6)
+        return false;
+    const std::string_view word = when.data();
+    (word == "then" ? layout.then : layout.now) = counters;
+    return word == "then" || word == "now";
 }
 
 bool parse_tried(const std::string& line, HvoLayout& layout) {
@@ -92,6 +110,8 @@ bool parse_line(const std::string& line, HvoLayout& layout) {
         return parse_vmemmap(line, layout);
     if (line.starts_with("cpu "))
         return parse_cpu(line, layout);
+    if (line.starts_with("counters "))
+        return parse_counters(line, layout);
     return line.starts_with("tried ") && parse_tried(line, layout);
 }
 

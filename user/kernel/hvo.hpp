@@ -30,8 +30,18 @@ struct VmemmapPage {
 
 struct CpuView {
     std::vector<std::int64_t> refs; // of the first struct page of each page of vmemmap
+    std::vector<std::string> flags; // the same; hexadecimal
     std::vector<std::string> sums;  // over all bytes of each
     friend bool operator==(const CpuView&, const CpuView&) = default;
+};
+
+struct HvoCounters {
+    std::int64_t memmap = -1; // pages that hold struct pages; -1: the kernel does not say
+    std::int64_t pool = 0;    // huge pages of the block's size
+    std::int64_t free = 0;
+    std::int64_t reserved = 0;
+    std::int64_t surplus = 0;
+    friend bool operator==(const HvoCounters&, const HvoCounters&) = default;
 };
 
 struct HvoTry {
@@ -51,6 +61,8 @@ struct HvoLayout {
     std::int64_t refs = 0; // of the first
     std::vector<VmemmapPage> vmemmap;
     std::vector<CpuView> cpus;
+    HvoCounters then; // when the block was chosen
+    HvoCounters now;
     std::optional<HvoTry> tried{};
 
     // All pages of vmemmap but the first are read-only: the block is an optimized huge page.
@@ -61,7 +73,7 @@ Result<HvoLayout> parse_hvo_layout(std::string_view text);
 class HvoBlock {
   public:
     static Result<HvoBlock> open();
-    // As kmod/hvo.h says: "pfn 1a00", "try 300", "late 300", "drain".
+    // As kmod/hvo.h says: "pfn 1a00", "try 300", "late 300", "unpoison", "drain".
     [[nodiscard]] Result<void> order(const std::string& command) const;
     [[nodiscard]] Result<void> find(const void* page) const; // of this process
     [[nodiscard]] Result<HvoLayout> layout() const;

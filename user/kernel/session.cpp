@@ -41,6 +41,11 @@ Result<void> DebugfsSession::bind(unsigned actor, pid_t tid) {
     return request("FL_IOC_BIND", FL_IOC_BIND, &bind);
 }
 
+Result<void> DebugfsSession::aim(std::uint64_t pfn) {
+    fl_aim aim{.pfn = pfn};
+    return request("FL_IOC_AIM", FL_IOC_AIM, &aim);
+}
+
 Result<void> DebugfsSession::begin_run() { return request("FL_IOC_RUN", FL_IOC_RUN); }
 
 Result<fl_end> DebugfsSession::arrive(unsigned site) {

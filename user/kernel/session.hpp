@@ -8,6 +8,7 @@
 #include "kernel/fd.hpp"
 #include "kernel/result.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <sys/types.h>
 
@@ -24,6 +25,8 @@ class Session {
     virtual Result<void> arm(fl_program& program) = 0;
     virtual Result<void> disarm() = 0;
     virtual Result<void> bind(unsigned actor, pid_t tid) = 0; // tid 0: the caller
+    // What sites FUNCTION/page-ref are about; 0: no page.
+    virtual Result<void> aim(std::uint64_t pfn) = 0;
     virtual Result<void> begin_run() = 0;
     virtual Result<fl_end> arrive(unsigned site) = 0; // by the actor itself
     // The same inside an RCU section at a table of a PageTables file.
@@ -41,6 +44,7 @@ class DebugfsSession final : public Session {
     Result<void> arm(fl_program& program) override;
     Result<void> disarm() override;
     Result<void> bind(unsigned actor, pid_t tid) override;
+    Result<void> aim(std::uint64_t pfn) override;
     Result<void> begin_run() override;
     Result<fl_end> arrive(unsigned site) override;
     Result<fl_arrive_reading> arrive_reading(unsigned site, int tables, unsigned table) override;

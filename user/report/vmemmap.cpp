@@ -86,6 +86,13 @@ std::string vmemmap_svg(const std::vector<std::pair<std::string, HvoLayout>>& bl
            lines + left + right + "</svg>\n";
 }
 
+std::string counters_text(const HvoCounters& counters) {
+    return fmt::format(
+        "pages of vmemmap: {}; pool: {} huge pages, {} free, {} reserved, {} surplus",
+        counters.memmap < 0 ? "not counted" : std::to_string(counters.memmap), counters.pool,
+        counters.free, counters.reserved, counters.surplus);
+}
+
 std::string vmemmap_text(const std::string& name, const HvoLayout& layout) {
     std::string text =
         fmt::format("{}: pfn {:#x}, head's count {}\n", name, layout.pfn, layout.refs);
@@ -96,7 +103,7 @@ std::string vmemmap_text(const std::string& name, const HvoLayout& layout) {
                             page.alias ? fmt::format("  the same as {}", *page.alias * struct_pages)
                                        : "");
     }
-    return text;
+    return text + "  " + counters_text(layout.now) + "\n";
 }
 
 } // namespace faultline

@@ -16,7 +16,10 @@ namespace faultline {
 // green if it can be written, thin and red if not. So aliases are lines that meet.
 std::string vmemmap_svg(const std::vector<std::pair<std::string, HvoLayout>>& blocks);
 
-// The same in words, a line a page of vmemmap.
+// "pages of vmemmap: 7; pool: 2 huge pages, ..."
+std::string counters_text(const HvoCounters& counters);
+
+// The same in words, a line a page of vmemmap, and the counters.
 std::string vmemmap_text(const std::string& name, const HvoLayout& layout);
 
 } // namespace faultline

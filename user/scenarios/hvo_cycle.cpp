@@ -5,14 +5,17 @@
 // optimization gives back a restoration takes again, whoever else allocates, frees, compacts or
 // looks pages up meanwhile. At the end the counters are what they were.
 //
-// Who: the taker grows and empties hugetlb's pool; against it who maps huge pages beyond the pool
-// (they are optimized when they are allocated, and restored when they are unmapped); a looker-up of
-// page cache pages and a compactor.
+// Who: the taker grows and empties hugetlb's pool, or makes a huge page of 1 GiB and demotes it;
+// against it who maps huge pages beyond the pool (they are optimized when they are allocated, and
+// restored when they are unmapped); a looker-up of page cache pages, through GUP-fast, too; a
+// compactor. In one variant a hog has nearly all memory. In one, memory fails: huge pages that are
+// mapped are soft-offlined, or poisoned, and so dissolved.
 //     hugetlb_vmemmap_optimize_folios(), hugetlb_vmemmap_restore_folios()  against each other,
-//     filemap_get_entry(), compact_zone()
+//     demote, dissolve_free_hugetlb_folio(), memory_failure(), filemap_get_entry(), GUP-fast,
+//     compact_zone()
 //
-// A bad outcome: nr_memmap_pages that is not what it was, a huge page that is left, a complaint in
-// the kernel's log.
+// A bad outcome: nr_memmap_pages that is not what it was, a huge page that is left, memory that
+// stays poisoned, a complaint in the kernel's log.
 #include "scenarios/hvo_experiment.hpp"
 #include "scenarios/list.hpp"
 
@@ -23,9 +26,11 @@
 #include <atomic>
 #include <cerrno>
 #include <fmt/format.h>
+#include <linux/futex.h>
 #include <optional>
 #include <sstream>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -37,7 +42,18 @@ constexpr unsigned pool_pages = 32;
 constexpr unsigned settle_ms = 1000;
 constexpr unsigned settle_step_ms = 10;
 constexpr unsigned mapped_pages = 4;
+constexpr unsigned demotions = 2;                        // of a run
+constexpr unsigned failures = 4;                         // of a run: half of them soft
+constexpr std::int64_t spared_kb = 192 << 10;            // by the hog
+constexpr std::size_t hog_bytes = std::size_t{16} << 20; // at a time
 constexpr std::size_t huge_bytes = std::size_t{2} << 20;
+constexpr std::size_t frame_bytes = 4096;
+constexpr std::size_t frames_in_block = huge_bytes / frame_bytes;
+constexpr const char* soft_offline = "/sys/devices/system/memory/soft_offline_page";
+constexpr const char* hard_offline = "/sys/devices/system/memory/hard_offline_page";
+constexpr const char* gigantic = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages";
+constexpr const char* demote = "/sys/kernel/mm/hugepages/hugepages-1048576kB/demote";
+constexpr const char* idle_bitmap = "/sys/kernel/mm/page_idle/bitmap";
 constexpr const char* overcommit = "/proc/sys/vm/nr_overcommit_hugepages";
 constexpr const char* compact = "/proc/sys/vm/compact_memory";
 
@@ -69,8 +85,21 @@ std::optional<std::int64_t> huge_pages() {
     return sum_of("/proc/meminfo", {"HugePages_Total:", "HugePages_Surp:"});
 }
 
+// Memory that was taken out of use, in kB.
+std::optional<std::int64_t> poisoned_kb() {
+    return sum_of("/proc/meminfo", {"HardwareCorrupted:"});
+}
+
+char* map_huge(std::size_t bytes) {
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+}
+
 class HvoCycle final : public HvoExperiment {
   public:
+    explicit HvoCycle(std::string_view variant) : variant_(variant) {}
+
     Result<void> prepare() override {
         Result<std::unique_ptr<Extent>> extent = Extent::make();
         if (!extent)
@@ -86,12 +115,31 @@ class HvoCycle final : public HvoExperiment {
     }
 
     std::vector<Actor> actors() override {
+        std::vector<Actor> all = common_actors();
+        if (variant_ == "pressure")
+            all.push_back({.name = "hog",
+                           .kind = Actor::Kind::thread,
+                           .cpu = 0,
+                           .body = [this](ActorContext& me) { hog(me); }});
+        if (variant_ == "failure")
+            all.push_back({.name = "offliner",
+                           .kind = Actor::Kind::thread,
+                           .cpu = 0,
+                           .body = [this](ActorContext& me) {
+                               if (const Result<void> done = offline(me); !done)
+                                   me.fail(done.error());
+                           }});
+        return all;
+    }
+
+    std::vector<Actor> common_actors() {
         return {{.name = "taker",
                  .kind = Actor::Kind::thread,
                  .cpu = 0,
                  .body =
                      [this](ActorContext& me) {
-                         const Result<void> done = take(me);
+                         const Result<void> done =
+                             variant_ == "demote" ? take_and_demote(me) : take(me);
                          over_ = true;
                          if (!done)
                              me.fail(done.error());
@@ -118,13 +166,17 @@ class HvoCycle final : public HvoExperiment {
             return emptied;
         if (Result<void> fresh = extent_->fresh(); !fresh)
             return fresh;
+        failed_.clear();
         memmap_before_ = memmap_pages();
+        poisoned_before_ = poisoned_kb();
         return {};
     }
 
     Outcome judge(Run& /*run*/) override {
         Outcome outcome;
         settle();
+        if (const Result<void> healed = heal(); !healed)
+            return outcome.forbid(healed.error().to_string());
         // Between the two halves of a shrinking, others can free a page into the pool that is then
         // counted as surplus: a free page that stays until the pool grows. Not what is asked here.
         const bool stuck = huge_pages() != anchor_pages;
@@ -139,6 +191,11 @@ class HvoCycle final : public HvoExperiment {
         outcome.add("memmap", !memmap ? "not-counted" : same ? "as-before" : "changed");
         outcome.add("huge-pages", left == anchor_pages ? "none" : "left");
         outcome.add("surplus", stuck ? "stuck" : "none");
+        if (variant_ == "failure") {
+            const bool healed = poisoned_kb() == poisoned_before_;
+            outcome.add("poison", healed ? "healed" : "left");
+            outcome.require(healed, "memory stays poisoned");
+        }
         outcome.add("log", complaint->empty() ? "clean" : "complaint");
         outcome.require(same, fmt::format("nr_memmap_pages is {}, it was {}", memmap.value_or(0),
                                           memmap_before_.value_or(0)));
@@ -148,8 +205,11 @@ class HvoCycle final : public HvoExperiment {
     }
 
     std::optional<bool> overlapped(const Run& run) override {
-        return run.slot("taker", 0) == cycles && run.slot("other", 0) > 0 &&
-               run.slot("looker", 0) > 0 && run.slot("compactor", 0) > 0;
+        const std::int64_t least = variant_ == "demote" ? 1 : cycles;
+        return run.slot("taker", 0) >= least && run.slot("other", 0) > 0 &&
+               run.slot("looker", 0) > 0 && run.slot("compactor", 0) > 0 &&
+               (variant_ != "pressure" || run.slot("hog", 0) > 0) &&
+               (variant_ != "failure" || run.slot("offliner", 0) > 0);
     }
 
   private:
@@ -173,6 +233,84 @@ class HvoCycle final : public HvoExperiment {
         return {};
     }
 
+    // Reports how often there was a page of 1 GiB to demote: others use memory, too.
+    static Result<void> take_and_demote(ActorContext& me) {
+        std::int64_t demoted = 0;
+        for (unsigned i = 0; i < demotions && !me.stopping(); ++i) {
+            if (Result<void> grown = write_text(gigantic, "1"); !grown)
+                return grown;
+            const Result<std::string> got = read_text(gigantic);
+            if (!got)
+                return got.error();
+            if (got->starts_with("1")) {
+                if (Result<void> done = write_text(demote, "1"); !done)
+                    return done;
+                me.report(0, ++demoted);
+            }
+            if (Result<void> emptied = pool(anchor_pages); !emptied)
+                return emptied;
+            if (Result<void> emptied = write_text(gigantic, "0"); !emptied)
+                return emptied;
+        }
+        return {};
+    }
+
+    // Nearly all memory, until the taker is done; reports how many pieces.
+    void hog(ActorContext& me) {
+        std::vector<void*> pieces;
+        while (!over_ && !me.stopping()) {
+            if (sum_of("/proc/meminfo", {"MemAvailable:"}).value_or(0) < spared_kb) {
+                ::usleep(settle_step_ms * 1000);
+                continue;
+            }
+            void* piece = ::mmap(nullptr, hog_bytes, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            if (piece == MAP_FAILED)
+                break;
+            pieces.push_back(piece);
+            me.report(0, static_cast<std::int64_t>(pieces.size()));
+        }
+        for (void* piece : pieces)
+            ::munmap(piece, hog_bytes);
+    }
+
+    // The page must not be touched any more; what remains of the huge page is dissolved.
+    Result<void> offline(ActorContext& me) {
+        std::int64_t times = 0;
+        while (times < failures && !over_ && !me.stopping()) {
+            char* page = map_huge(huge_bytes);
+            if (page == nullptr || ::madvise(page, huge_bytes, MADV_POPULATE_WRITE) != 0 ||
+                !block().find(page)) {
+                ::munmap(page, page == nullptr ? 0 : huge_bytes);
+                continue; // the pool is empty just now
+            }
+            const Result<HvoLayout> layout = block().layout();
+            if (!layout)
+                return layout.error();
+            const std::uint64_t pfn = layout->pfn + me.rng().below(frames_in_block);
+            const Result<void> failed = write_text(times % 2 == 0 ? soft_offline : hard_offline,
+                                                   fmt::format("{:#x}", pfn * frame_bytes));
+            failed_.push_back(layout->pfn);
+            ::munmap(page, huge_bytes);
+            if (failed)
+                me.report(0, ++times);
+            else if (failed.error().number != EBUSY && failed.error().number != EIO)
+                return failed;
+        }
+        return {};
+    }
+
+    // Takes the pages into use again that failed.
+    Result<void> heal() {
+        for (std::uint64_t pfn : failed_) {
+            if (Result<void> chosen = block().order(fmt::format("pfn {:x}", pfn)); !chosen)
+                return chosen;
+            if (Result<void> healed = block().order("unpoison"); !healed)
+                return healed;
+        }
+        return {};
+    }
+
     // Until the taker is done; reports how often.
     template <typename Act> void repeat(ActorContext& me, Act act) {
         std::int64_t times = 0;
@@ -184,12 +322,11 @@ class HvoCycle final : public HvoExperiment {
     }
 
     Result<void> other() {
-        void* memory = ::mmap(nullptr, mapped_pages * huge_bytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-        if (memory == MAP_FAILED)
+        char* memory = map_huge(mapped_pages * huge_bytes);
+        if (memory == nullptr)
             return errno == ENOMEM ? Result<void>() : Error::last("mmap(MAP_HUGETLB)");
-        for (unsigned i = 0; i < mapped_pages; ++i)
-            static_cast<volatile char*>(memory)[i * huge_bytes] = 1;
+        // A store would be a SIGBUS where there is none left.
+        (void)::madvise(memory, mapped_pages * huge_bytes, MADV_POPULATE_WRITE);
         ::munmap(memory, mapped_pages * huge_bytes);
         return {};
     }
@@ -201,18 +338,44 @@ class HvoCycle final : public HvoExperiment {
                 return written;
             if (const Result<std::uint64_t> word = extent_->read_word(page); !word)
                 return word.error();
+            // A futex that other processes can see is found by its page: GUP-fast.
+            extent_->populate(extent_->address(page));
+            (void)::syscall(SYS_futex, extent_->address(page), FUTEX_WAKE, 1);
         }
+        if (const Result<std::string> idle = read_text(idle_bitmap);
+            !idle && idle.error().number != ENOENT)
+            return idle.error();
         const auto bytes = static_cast<off_t>(extent_->bytes());
         return ::ftruncate(extent_->file(), 0) == 0 && ::ftruncate(extent_->file(), bytes) == 0
                    ? Result<void>()
                    : Error::last("ftruncate");
     }
 
+    std::string_view variant_;
     std::unique_ptr<Extent> extent_;
     std::optional<KernelLog> log_;
     std::optional<std::int64_t> memmap_before_;
+    std::optional<std::int64_t> poisoned_before_;
+    std::vector<std::uint64_t> failed_; // page frames of blocks; the offliner's until it has ended
     std::atomic<bool> over_ = false;
 };
+
+// One is made for a moment: nothing else tells whether there is memory for it.
+std::optional<std::string> missing_gigantic() {
+    const Result<void> made = write_text(gigantic, "1");
+    const Result<std::string> got = read_text(gigantic);
+    const Result<void> given_back = write_text(gigantic, "0");
+    if (!made || !got || !given_back)
+        return (!made ? made.error() : !got ? got.error() : given_back.error()).to_string();
+    return got->starts_with("1") ? std::nullopt
+                                 : std::optional<std::string>("memory for one (4 GiB suffice)");
+}
+
+std::optional<std::string> missing_failure() {
+    return ::access(soft_offline, F_OK) == 0
+               ? std::nullopt
+               : std::optional<std::string>(Error::last("no", soft_offline).to_string());
+}
 
 } // namespace
 
@@ -223,12 +386,26 @@ const Scenario& hvo_cycle() {
         .claim = "optimizing and restoring vmemmap, at once and under load, leaves all as it was",
         .source = "mm/hugetlb_vmemmap.c",
         .races = "hugetlb_vmemmap_optimize_folios() and hugetlb_vmemmap_restore_folios() against "
-                 "each other, filemap_get_entry() and compact_zone()",
-        .bad = "memmap=changed, huge-pages=left, log=complaint",
+                 "each other, memory_failure(), filemap_get_entry(), GUP-fast and compact_zone()",
+        .bad = "memmap=changed, huge-pages=left, poison=left, log=complaint",
         .variants = {{.name = "pool",
                       .about = "the pool grows and empties, others map and unmap huge pages",
                       .forced = false,
-                      .runs_divisor = 50}},
+                      .runs_divisor = 50},
+                     {.name = "pressure",
+                      .about = "the same while somebody has nearly all memory",
+                      .forced = false,
+                      .runs_divisor = 100},
+                     {.name = "demote",
+                      .about = "huge pages of 1 GiB are made, and demoted to 512 each",
+                      .forced = false,
+                      .runs_divisor = 100,
+                      .needs = {{"huge pages of 1 GiB", missing_gigantic}}},
+                     {.name = "failure",
+                      .about = "huge pages in use are soft-offlined or poisoned, and dissolved",
+                      .forced = false,
+                      .runs_divisor = 100,
+                      .needs = {{"memory failure", missing_failure}}}},
         .controls = {{.name = "miscounted",
                       .about = "pages that are given back are not counted",
                       .variant = "pool",
@@ -237,8 +414,8 @@ const Scenario& hvo_cycle() {
                                    .function = "memmap_pages_add",
                                    .caller = "free_vmemmap_page_list"}}}},
         .needs = hvo_needs(),
-        .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
-            return std::make_unique<HvoCycle>();
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<HvoCycle>(variant.name);
         },
     };
     return scenario;

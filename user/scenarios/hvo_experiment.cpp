@@ -3,7 +3,18 @@
 
 #include "kernel/series.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <unistd.h>
+
 namespace faultline {
+
+namespace {
+
+// A block that was just freed is among the first that are taken.
+constexpr unsigned most_more = 320;
+
+} // namespace
 
 Result<void> HvoExperiment::set(const char* path, std::string_view value) {
     Result<Setting> setting = Setting::set(path, value);
@@ -25,6 +36,50 @@ Result<void> HvoExperiment::prepare() {
     if (Result<void> optimizing = set(hvo_setting, "1"); !optimizing)
         return optimizing;
     return set(pool_setting, "0");
+}
+
+Result<HvoLayout> HvoExperiment::one_block(Extent& extent, std::size_t page) const {
+    if (Result<void> fresh = extent.fresh(); !fresh)
+        return fresh.error();
+    if (Result<void> filled = extent.fill({}); !filled)
+        return filled.error();
+    if (const int number = extent.collapse(); number != 0)
+        return Error::make(number, "MADV_COLLAPSE");
+    extent.populate(extent.address());
+    if (Result<void> split = split_huge_page(extent.address(), extent.bytes()); !split)
+        return split.error();
+    if (Result<void> found = block().find(extent.address(page)); !found)
+        return found.error();
+    Result<HvoLayout> layout = block().layout();
+    if (layout && (layout->head || layout->index != page))
+        return Error::make(EPROTO, "the huge page was not split in place");
+    extent.unmap();
+    return layout;
+}
+
+unsigned HvoExperiment::most_pages(const Extent& extent) {
+    const auto all = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES));
+    return static_cast<unsigned>((all - all / 4) / extent.pages());
+}
+
+Result<std::int64_t> HvoExperiment::take_block(const Extent& extent, ActorContext& me,
+                                               unsigned pages) const {
+    if (::ftruncate(extent.file(), 0) != 0)
+        return Error::last("ftruncate");
+    if (Result<void> drained = block().order("drain"); !drained)
+        return drained.error();
+    const unsigned most = std::min(pages + most_more, most_pages(extent));
+    while (pages < most && !me.stopping()) {
+        pages += at_once;
+        if (Result<void> grown = pool(pages); !grown)
+            return grown.error();
+        const Result<HvoLayout> layout = block().layout();
+        if (!layout)
+            return layout.error();
+        if (layout->hugetlb)
+            return pages;
+    }
+    return -1;
 }
 
 bool HvoExperiment::aliases_head() {

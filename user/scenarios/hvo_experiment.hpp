@@ -5,6 +5,7 @@
 #define FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
 
 #include "engine/scenario.hpp"
+#include "kernel/extent.hpp"
 #include "kernel/hvo.hpp"
 #include "kernel/settings.hpp"
 
@@ -25,6 +26,19 @@ class HvoExperiment : public Experiment {
     Result<void> set(const char* path, std::string_view value); // until the variant ends
     static Result<void> pool(unsigned pages);
     [[nodiscard]] const HvoBlock& block() const { return *block_; }
+
+    // Fills the file anew and makes its extent pages of the smallest size that lie in one block, in
+    // order. block() is then about that block, chosen by this page; its layout. At the end the page
+    // cache alone has them: nothing is mapped.
+    [[nodiscard]] Result<HvoLayout> one_block(Extent& extent, std::size_t page) const;
+    // Truncates the file, and adds to hugetlb's pool of `pages` until that has the block, which
+    // block() is about. How large the pool is then; -1: all in vain.
+    [[nodiscard]] Result<std::int64_t> take_block(const Extent& extent, ActorContext& me,
+                                                  unsigned pages = anchor_pages) const;
+    // Most of the memory, in huge pages; the rest keeps the OOM killer away.
+    [[nodiscard]] static unsigned most_pages(const Extent& extent);
+    static constexpr unsigned at_once = 32; // huge pages: in such steps the pool grows
+
     // In 6.1 to 7.0 the tails are aliases of the head's page, later of one that all blocks share.
     [[nodiscard]] static bool aliases_head();
 

@@ -221,12 +221,21 @@ const Scenario& hvo_layout() {
                       .about = "two huge pages in use, each class of struct page",
                       .forced = false,
                       .runs_divisor = 10}},
-        .controls = {{.name = "tails-writable",
-                      .about = "the pages of tails are mapped writable",
-                      .variant = "two-pages",
-                      .actions = {{.kind = FL_CONTROL_REPLACE,
-                                   .function = "vmemmap_remap_pte",
-                                   .replacement = "vmemmap_remap_writable"}}}},
+        .controls =
+            {{.name = "tails-writable",
+              .about = "the pages of tails are mapped writable",
+              .variant = "two-pages",
+              .actions = {{.kind = FL_CONTROL_REPLACE,
+                           .function = "vmemmap_remap_pte",
+                           .replacement = "vmemmap_remap_writable"}}},
+             // What other CPUs still see must not become anybody's.
+             {.name = "no-flush",
+              .about = "other CPUs' TLBs are not flushed, and the old struct pages not freed",
+              .variant = "two-pages",
+              .actions = {{.kind = FL_CONTROL_REPLACE,
+                           .function = "flush_tlb_all",
+                           .replacement = "flush_tlb_here"},
+                          {.kind = FL_CONTROL_SKIP, .function = "free_vmemmap_page_list"}}}},
         .needs = hvo_needs(),
         .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
             return std::make_unique<HvoLayoutCheck>();

@@ -18,15 +18,16 @@
 #include "scenarios/hvo_experiment.hpp"
 #include "scenarios/list.hpp"
 
-#include "kernel/extent.hpp"
 #include "kernel/kernel_log.hpp"
 #include "kernel/series.hpp"
 
-#include <array>
 #include <cerrno>
-#include <chrono>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/futex.h>
 #include <optional>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -36,18 +37,27 @@ namespace {
 constexpr std::string_view in_lookup =
     "reader@at:filemap_get_entry/lock-cmpxchg -> taker@user:take; "
     "taker@user:taken -> reader@at:filemap_get_entry/lock-cmpxchg";
+constexpr std::string_view in_gup_fast = "reader@at:gup_fast/page-ref -> taker@user:take; "
+                                         "taker@user:taken -> reader@at:gup_fast/page-ref";
+constexpr std::string_view in_compaction =
+    "reader@at:isolate_migratepages_block/page-ref -> taker@user:take; "
+    "taker@user:taken -> reader@at:isolate_migratepages_block/page-ref";
+constexpr std::string_view in_soft_offline =
+    "reader@at:get_hwpoison_page/page-ref -> taker@user:take; "
+    "taker@user:taken -> reader@at:get_hwpoison_page/page-ref";
 constexpr std::string_view in_page_idle =
-    "reader@at:page_idle_get_folio/lock-cmpxchg -> taker@user:take; "
-    "taker@user:taken -> reader@at:page_idle_get_folio/lock-cmpxchg";
+    "reader@at:page_idle_get_folio/page-ref -> taker@user:take; "
+    "taker@user:taken -> reader@at:page_idle_get_folio/page-ref";
 
 constexpr const char* idle_bitmap = "/sys/kernel/mm/page_idle/bitmap";
+constexpr const char* soft_offline = "/sys/devices/system/memory/soft_offline_page";
+constexpr const char* compact = "/proc/sys/vm/compact_memory";
 constexpr std::size_t kept_pages = 64; // of a block: their struct pages stay where they are
 constexpr std::size_t block_pages = 512;
+constexpr std::size_t group_pages = 64; // to a word of the bitmap of idle pages
 
-constexpr unsigned slot_result = 0;    // of the reader: bytes read, or -errno
-constexpr unsigned slot_optimized = 0; // of the taker: huge pages that it took; -1: never
-constexpr unsigned most_pages = 640;
-constexpr unsigned at_once = 32;
+constexpr unsigned slot_result = 0; // of the reader: bytes read, or -errno
+constexpr unsigned slot_pool = 0;   // of the taker: huge pages when it had the block; -1: never
 
 class HvoStale final : public HvoExperiment {
   public:
@@ -75,7 +85,9 @@ class HvoStale final : public HvoExperiment {
         // The oops is to be an outcome, not the end of the machine.
         if (Result<void> going_on = set("/proc/sys/kernel/panic_on_oops", "0"); !going_on)
             return going_on;
-        return HvoExperiment::prepare();
+        if (Result<void> prepared = HvoExperiment::prepare(); !prepared)
+            return prepared;
+        return variant_ == "compaction" ? fill_last_zone() : Result<void>();
     }
 
     std::vector<Actor> actors() override {
@@ -94,42 +106,26 @@ class HvoStale final : public HvoExperiment {
                  .body = [this](ActorContext& me) {
                      if (!me.at("take"))
                          return;
-                     const Result<std::int64_t> taken = take(me);
+                     const Result<std::int64_t> taken = take_block(*extent_, me, pool_);
                      if (!taken)
                          return me.fail(taken.error());
-                     me.report(slot_optimized, *taken);
+                     me.report(slot_pool, *taken);
                      (void)me.at("taken").ok();
                  }}};
     }
 
     // A page of the smallest size, somewhere in a block that was one huge page of this file.
     Result<void> begin(Run& run) override {
-        if (Result<void> emptied = pool(anchor_pages); !emptied)
+        if (Result<void> emptied = pool(pool_); !emptied)
             return emptied;
-        if (Result<void> fresh = extent_->fresh(); !fresh)
-            return fresh;
-        if (Result<void> filled = extent_->fill({}); !filled)
-            return filled;
-        if (const int number = extent_->collapse(); number != 0)
-            return Error::make(number, "MADV_COLLAPSE");
-        extent_->populate(extent_->address());
-        if (Result<void> split = split_huge_page(extent_->address(), extent_->bytes()); !split)
-            return split;
-        page_ = kept_pages + run.rng().below(block_pages - kept_pages);
-        if (variant_ == "page-idle")
-            page_ -= page_ % 64; // the first that a word of the bitmap is about
-        if (Result<void> found = block().find(extent_->address(page_)); !found)
-            return found;
-        const Result<HvoLayout> layout = block().layout();
+        // A word of the bitmap is about a group: the first of one is found.
+        const std::size_t apart = variant_ == "page-idle" ? group_pages : 1;
+        page_ = kept_pages + run.rng().below((block_pages - kept_pages) / apart) * apart;
+        const Result<HvoLayout> layout = one_block(*extent_, page_);
         if (!layout)
             return layout.error();
-        if (layout->head || layout->index != page_)
-            return Error::make(EPROTO, "the huge page was not split in place");
-        // No mapping: the page cache alone has it.
-        if (::munmap(extent_->address(), extent_->bytes()) != 0 ||
-            ::munmap(extent_->other(), extent_->bytes()) != 0)
-            return Error::last("munmap");
         pfn_ = layout->pfn + page_;
+        run.aim(pfn_);
         return {};
     }
 
@@ -139,77 +135,111 @@ class HvoStale final : public HvoExperiment {
         if (!complaint)
             return outcome.forbid(complaint.error().to_string());
         const std::int64_t result = run.slot("reader", slot_result);
-        const std::int64_t optimized = run.slot("taker", slot_optimized);
-        outcome.add("block", optimized > 0 ? "optimized" : "free");
+        outcome.add("block", run.slot("taker", slot_pool) > 0 ? "optimized" : "free");
         outcome.add("reader", result == unreported ? "oops" : "unharmed");
         outcome.require(result != unreported,
                         complaint->empty() ? "the reader was killed" : "the kernel: " + *complaint);
         outcome.require(complaint->empty(), "the kernel complained: " + *complaint);
+        if (variant_ == "soft-offline" && result != unreported)
+            if (const Result<void> healed = block().order("unpoison"); !healed)
+                outcome.forbid(healed.error().to_string());
         return outcome;
     }
 
     // Held, and yet the block did not become an optimized huge page: nothing was tried.
     std::optional<bool> overlapped(const Run& run) override {
-        return run.slot("taker", slot_optimized) > 0;
+        return run.slot("taker", slot_pool) > 0;
     }
 
   private:
+    // Compaction goes through a zone from its start, and soon ends where it finds pages to move:
+    // ours must be the first. So hugetlb takes the last zone, where all other pages are, and leaves
+    // those of 32 bits, where none is.
+    [[nodiscard]] Result<void> fill_last_zone() {
+        constexpr std::uint64_t limit = (std::uint64_t{1} << 32) / 4096;
+        for (; pool_ <= most_pages(*extent_); pool_ += at_once) {
+            if (Result<void> grown = pool(pool_); !grown)
+                return grown;
+            const Result<HvoLayout> layout = one_block(*extent_, 0);
+            if (!layout)
+                return layout.error();
+            if (layout->pfn < limit)
+                return {};
+        }
+        return Error::make(ENOMEM, "no block below 4 GiB");
+    }
+
+    // It isolates pages one by one: those before ours would be kept from the taker.
+    [[nodiscard]] Result<void> keep_one_page() const {
+        const off_t after = offset() + static_cast<off_t>(extent_->page_bytes());
+        const auto bytes = static_cast<off_t>(extent_->bytes());
+        constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        if (::fallocate(extent_->file(), punch, 0, offset()) != 0 ||
+            ::fallocate(extent_->file(), punch, after, bytes - after) != 0)
+            return Error::last("fallocate(FALLOC_FL_PUNCH_HOLE)");
+        return block().order("drain");
+    }
+
     // What takes a reference to the page, and may find that it is gone. -1 and errno is no failure.
     [[nodiscard]] ssize_t look_up() const {
-        const auto at = static_cast<off_t>(page_ * extent_->page_bytes());
         std::uint64_t word = 0;
-        if (variant_ == "fault") {
-            // For writing: faults for reading look at neighbours first, elsewhere.
-            char* mapped =
-                static_cast<char*>(::mmap(nullptr, extent_->page_bytes(), PROT_READ | PROT_WRITE,
-                                          MAP_SHARED, extent_->file(), at));
-            return mapped == MAP_FAILED
-                       ? -1
-                       : ::madvise(mapped, extent_->page_bytes(), MADV_POPULATE_WRITE);
+        if (variant_ == "fault")
+            return map_page() == nullptr ? -1 : 0;
+        if (variant_ == "gup-fast") {
+            // A futex that other processes can see is found by its page.
+            char* mapped = map_page();
+            return mapped == nullptr ? -1 : ::syscall(SYS_futex, mapped, FUTEX_WAKE, 1);
         }
+        if (variant_ == "compaction")
+            return keep_one_page() ? text_to(compact, "1") : -1;
+        if (variant_ == "soft-offline")
+            return text_to(soft_offline, fmt::format("{:#x}", pfn_ * extent_->page_bytes()));
         if (variant_ == "page-idle") {
             const Result<Fd> bitmap = Fd::open(idle_bitmap, O_RDONLY);
             return bitmap ? ::pread(bitmap->get(), &word, sizeof(word),
-                                    static_cast<off_t>(pfn_ / 64 * sizeof(word)))
+                                    static_cast<off_t>(pfn_ / group_pages * sizeof(word)))
                           : -1;
         }
         if (variant_ == "elsewhere")
             return ::pread(elsewhere_->file(), &word, sizeof(word), 0);
-        return ::pread(extent_->file(), &word, sizeof(word), at);
+        return ::pread(extent_->file(), &word, sizeof(word), offset());
     }
 
-    // Truncates, and adds to hugetlb's pool until it has the block. How many it took, -1: all in
-    // vain.
-    Result<std::int64_t> take(ActorContext& me) {
-        if (::ftruncate(extent_->file(), 0) != 0)
-            return Error::last("ftruncate");
-        if (Result<void> drained = block().order("drain"); !drained)
-            return drained.error();
-        for (unsigned pages = at_once; pages <= most_pages && !me.stopping(); pages += at_once) {
-            if (Result<void> grown = pool(pages); !grown)
-                return grown.error();
-            const Result<HvoLayout> layout = block().layout();
-            if (!layout)
-                return layout.error();
-            if (layout->optimized())
-                return pages;
-        }
-        return -1;
+    [[nodiscard]] off_t offset() const { return static_cast<off_t>(page_ * extent_->page_bytes()); }
+
+    // For writing: faults for reading look at neighbours first, elsewhere. Until the task ends.
+    [[nodiscard]] char* map_page() const {
+        void* mapped = ::mmap(nullptr, extent_->page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+                              extent_->file(), offset());
+        if (mapped == MAP_FAILED ||
+            ::madvise(mapped, extent_->page_bytes(), MADV_POPULATE_WRITE) != 0)
+            return nullptr;
+        return static_cast<char*>(mapped);
+    }
+
+    static ssize_t text_to(const char* path, std::string_view text) {
+        const Result<void> written = write_text(path, text);
+        if (!written)
+            errno = written.error().number;
+        return written ? static_cast<ssize_t>(text.size()) : -1;
     }
 
     std::string_view variant_;
     std::unique_ptr<Extent> extent_;
     std::optional<KernelLog> log_;
     std::unique_ptr<Extent> elsewhere_; // another file
+    unsigned pool_ = anchor_pages;      // huge pages before each run
     std::size_t page_ = 0;
     std::uint64_t pfn_ = 0;
 };
 
-std::optional<std::string> missing_page_idle() {
-    return ::access(idle_bitmap, R_OK) == 0
+std::optional<std::string> missing_file(const char* path) {
+    return ::access(path, F_OK) == 0
                ? std::nullopt
-               : std::optional<std::string>(Error::last("no", idle_bitmap).to_string());
+               : std::optional<std::string>(Error::last("no", path).to_string());
 }
+std::optional<std::string> missing_page_idle() { return missing_file(idle_bitmap); }
+std::optional<std::string> missing_soft_offline() { return missing_file(soft_offline); }
 
 // In 6.12 the order cannot be had: hugetlb waits for the reader.
 std::vector<Variant> variants() {
@@ -225,6 +255,20 @@ std::vector<Variant> variants() {
          .about = "a page fault, for writing",
          .schedule = in_lookup,
          .by_name_only = true},
+        // Interrupts are off there: the truncation's TLB flush waits.
+        {.name = "gup-fast",
+         .about = "a futex in a page that is mapped: GUP-fast takes the reference",
+         .schedule = in_gup_fast,
+         .expects_excluded = true},
+        {.name = "compaction",
+         .about = "compaction, which goes by page frame numbers",
+         .schedule = in_compaction},
+        // It oopses with the mutex of memory failures held.
+        {.name = "soft-offline",
+         .about = "soft offlining of the page, by its page frame number",
+         .schedule = in_soft_offline,
+         .needs = {{"soft offlining", missing_soft_offline}},
+         .by_name_only = true},
         {.name = "page-idle",
          .about = "a read of the bitmap of idle pages, which goes by page frame numbers",
          .schedule = in_page_idle,
@@ -232,7 +276,8 @@ std::vector<Variant> variants() {
     };
     for (Variant& variant : all) {
         variant.runs_divisor = 10;
-        variant.expects_excluded = in_series(running_release(), "6.12");
+        if (in_series(running_release(), "6.12"))
+            variant.expects_excluded = true;
     }
     return all;
 }

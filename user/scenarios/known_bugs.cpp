@@ -23,6 +23,7 @@ constexpr std::array known_bugs = {
     KnownBug{"collapse-register", "6.1", skip_userfaultfd},
     KnownBug{"collapse-readers", "6.1", maintain_uptodate},
     KnownBug{"hvo-layout", "6.1", fake_heads},
+    KnownBug{"hvo-pointer", "6.1", fake_heads},
     KnownBug{"hvo-stale", "6.1", fake_heads},
     KnownBug{"hvo-stale", "7.2", no_grace_period},
     KnownBug{"hvo-stale", "7.3", no_grace_period},

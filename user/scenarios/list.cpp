@@ -18,6 +18,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &pgtable_notifier(),   //
         &pgtable_storm(),      //
         &hvo_layout(),         //
+        &hvo_pointer(),        //
         &hvo_cycle(),          //
         &hvo_stale(),
     };

@@ -24,6 +24,7 @@ const Scenario& pgtable_accounting();
 const Scenario& pgtable_notifier();
 const Scenario& pgtable_storm();
 const Scenario& hvo_layout();
+const Scenario& hvo_pointer();
 const Scenario& hvo_cycle();
 const Scenario& hvo_stale();
 

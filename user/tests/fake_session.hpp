@@ -34,6 +34,7 @@ struct FakeKernel {
     Error arm_error; // number 0: arming works
     fl_program armed{};
     std::vector<unsigned> bound;
+    std::vector<std::uint64_t> aims; // one a run
     unsigned runs = 0;
     unsigned disarmed = 0;
     std::atomic<unsigned> arrivals{0};
@@ -56,6 +57,10 @@ class FakeSession final : public Session {
     }
     Result<void> bind(unsigned actor, pid_t /*tid*/) override {
         kernel_->bound.push_back(actor);
+        return {};
+    }
+    Result<void> aim(std::uint64_t pfn) override {
+        kernel_->aims.push_back(pfn);
         return {};
     }
     Result<void> begin_run() override {

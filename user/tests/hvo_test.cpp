@@ -19,9 +19,13 @@ constexpr const char* optimized =
     "vmemmap 1 virtual 0xffea000000061000 pfn 0x7a10 ro order 0 alias 0\n"
     "vmemmap 2 virtual 0xffea000000062000 pfn 0x7a10 ro order 0 alias 0\n"
     "cpu 0 refs 1 1 1\n"
+    "cpu 0 flags 17ffffc0000040 17ffffc0000040 0\n"
     "cpu 0 sum 0a0b0c0d 00000000 ffffffff\n"
     "cpu 1 refs 1 1 0\n"
+    "cpu 1 flags 17ffffc0000040 17ffffc0000040 0\n"
     "cpu 1 sum 0a0b0c0d 00000000 ffffffff\n"
+    "counters then memmap 15000 pool 1 free 0 reserved 0 surplus 0\n"
+    "counters now memmap 14993 pool 2 free 1 reserved 0 surplus 0\n"
     "tried kind late index 300 result fault before 1 after 1\n";
 
 TEST(HvoLayoutTest, ReadsAnOptimizedBlock) {
@@ -38,6 +42,9 @@ TEST(HvoLayoutTest, ReadsAnOptimizedBlock) {
     ASSERT_EQ(layout->cpus.size(), 2U);
     EXPECT_EQ(layout->cpus[1].refs, (std::vector<std::int64_t>{1, 1, 0}));
     EXPECT_FALSE(layout->cpus[0] == layout->cpus[1]) << "CPU 1 sees another count";
+    EXPECT_EQ(layout->cpus[1].flags[2], "0");
+    EXPECT_EQ(layout->then.memmap, 15000);
+    EXPECT_EQ(layout->now, (HvoCounters{14993, 2, 1, 0, 0}));
     ASSERT_TRUE(layout->tried);
     EXPECT_EQ(layout->tried->index, 300U);
     EXPECT_EQ(layout->tried->result, "fault");
@@ -63,6 +70,11 @@ TEST(HvoLayoutTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_hvo_layout(without("vmemmap 1")).ok());
     EXPECT_FALSE(parse_hvo_layout(without("cpu 0 refs")).ok());
     EXPECT_FALSE(parse_hvo_layout(without("cpu 1 sum")).ok());
+    EXPECT_FALSE(parse_hvo_layout(good + "cpu 1 flags 1 2 3\n").ok()) << "a second time";
+    EXPECT_FALSE(
+        parse_hvo_layout(good + "counters soon memmap 1 pool 1 free 1 reserved 1 surplus 1\n")
+            .ok());
+    EXPECT_FALSE(parse_hvo_layout(good + "counters now memmap 1 pool 1\n").ok());
     EXPECT_TRUE(parse_hvo_layout(without("tried")).ok()) << "nothing was tried yet";
     EXPECT_FALSE(parse_hvo_layout(good + "vmemmap 3 not mapped\n").ok());
     EXPECT_FALSE(parse_hvo_layout(good + "more\n").ok());
@@ -90,6 +102,9 @@ TEST(VmemmapTest, TheDrawingHasALineForEachMappingAndABoxForEachFrame) {
     EXPECT_THAT(svg, HasSubstr(">two</text>"));
     EXPECT_THAT(vmemmap_text("one", *layout),
                 HasSubstr("struct page 128 to 191  frame   0x7a10  ro  the same as 0"));
+    EXPECT_THAT(vmemmap_text("one", *layout),
+                HasSubstr("pages of vmemmap: 14993; pool: 2 huge pages, 1 free"));
+    EXPECT_THAT(counters_text({}), HasSubstr("pages of vmemmap: not counted"));
 }
 
 } // namespace

@@ -18,6 +18,7 @@ using OneRun = Run; // testing::Test has a private Run of its own
 
 // What a test's experiment does; its parts have harmless defaults.
 struct Plan {
+    std::function<std::uint64_t(OneRun&)> aim = [](OneRun&) { return 0U; };
     std::vector<Actor> actors = {{"left", Actor::Kind::thread, 0, [](ActorContext&) {}},
                                  {"right", Actor::Kind::thread, 1, [](ActorContext&) {}}};
     std::function<Outcome(OneRun&)> judge = [](OneRun&) { return Outcome{}.add("ok", "yes"); };
@@ -31,7 +32,10 @@ class PlannedExperiment final : public Experiment {
     explicit PlannedExperiment(const Plan& plan) : plan_(plan) {}
     Result<void> prepare() override { return plan_.prepared; }
     std::vector<Actor> actors() override { return plan_.actors; }
-    Result<void> begin(OneRun& /*run*/) override { return plan_.begun; }
+    Result<void> begin(OneRun& run) override {
+        run.aim(plan_.aim(run));
+        return plan_.begun;
+    }
     Outcome judge(OneRun& run) override { return plan_.judge(run); }
     std::optional<bool> overlapped(const OneRun& /*run*/) override { return plan_.overlapped; }
     [[nodiscard]] std::uint64_t corrupt_base() const override { return 0x1000; }
@@ -97,6 +101,31 @@ TEST(VerdictRule, NothingUndoesAForbiddenOutcome) {
 TEST(VerdictRule, ExclusionIsNoOverlapUnlessItIsTheClaim) {
     EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, false), Verdict::miss);
     EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, true), Verdict::pass);
+}
+
+TEST_F(RunnerTest, AimsBeforeEachRunAndNotLonger) {
+    options.runs = 3;
+    plan.aim = [](OneRun& run) { return run.number() == 2 ? 0x1234U : 0U; };
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    EXPECT_EQ(kernel->aims, (std::vector<std::uint64_t>{0, 0x1234, 0}));
+}
+
+TEST_F(RunnerTest, AVariantThatRuinsTheMachineEndsWithItsFirstForbiddenRun) {
+    plan.judge = [](OneRun& run) { return Outcome{}.require(run.number() < 3, "ruined"); };
+    EXPECT_EQ(run().counts.runs, 10U);
+    scenario.variants.front().by_name_only = true;
+    EXPECT_EQ(run().counts.runs, 3U);
+}
+
+TEST_F(RunnerTest, SaysWhetherTheAwaitedActorSleptOrWaitedForACpu) {
+    kernel->answer = [](unsigned) { return excluded(); };
+    EXPECT_EQ(run().blocked, "right slept in rwsem_down_write_slowpath");
+    kernel->answer = [](unsigned) {
+        fl_result result = excluded();
+        std::snprintf(result.blocked, sizeof(result.blocked), "%s", "for CPU 0 to answer");
+        return result;
+    };
+    EXPECT_EQ(run().blocked, "right waited for CPU 0 to answer");
 }
 
 TEST_F(RunnerTest, CountsOverlapsAndOutcomes) {
