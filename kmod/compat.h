@@ -360,6 +360,31 @@ struct fl_return_regs {
 #endif
 
 /*
+ * How many others share a table of PMDs, as hugetlb counts; -1 where it does not
+ * share. It counts in struct page, and since v6.13 (59d9094df3d7, also in 6.12.9)
+ * in struct ptdesc; the option was renamed in v6.12 (188cac58a8bc).
+ */
+#if defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)
+#define FL_SHARES_PMDS 1
+#define fl_pmd_share_count(table) ptdesc_pmd_pts_count(page_ptdesc(table))
+#elif defined(CONFIG_ARCH_WANT_HUGE_PMD_SHARE)
+#define FL_SHARES_PMDS 1
+#define fl_pmd_share_count(table) atomic_read(&(table)->pt_share_count)
+#else
+#define FL_SHARES_PMDS 0
+#define fl_pmd_share_count(table) ((void)(table), -1)
+#endif
+
+static inline long fl_hugetlb_usage(struct mm_struct *mm)
+{
+#ifdef CONFIG_HUGETLB_PAGE
+	return atomic_long_read(&mm->hugetlb_usage);
+#else
+	return 0;
+#endif
+}
+
+/*
  * Sites in front of an instruction: on x86 alone so far, as nobody asked for
  * more. An architecture that has them has fl_at_stub and says what it saves.
  */

@@ -8,6 +8,7 @@
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/spinlock.h>
@@ -165,6 +166,23 @@ static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 
 #endif
 
+/*
+ * For remove_inode_hugepages(inode, start, end): no hazard, but a candidate fix. A
+ * fault that did not see the new size has put its page into the page cache by then;
+ * one that comes later sees it.
+ */
+static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
+				     loff_t end)
+{
+	int i;
+
+	for (i = 0; i < *fl_sym.num_fault_mutexes; i++) {
+		mutex_lock(&(*fl_sym.hugetlb_fault_mutex_table)[i]);
+		mutex_unlock(&(*fl_sym.hugetlb_fault_mutex_table)[i]);
+	}
+	fl_sym.remove_inode_hugepages(inode, start, end);
+}
+
 /* --- for the selftests --- */
 
 /* For any function: lets the selftests see that it was run instead. */
@@ -236,6 +254,12 @@ static const struct fl_replacement {
 		.about = "for hugetlb_vmemmap_optimize_folios: after a grace period",
 	},
 #endif
+	{
+		.name = "hugetlb_cut_after_faults",
+		.address = hugetlb_cut_after_faults,
+		.needs = (void **)&fl_sym.remove_inode_hugepages,
+		.about = "for remove_inode_hugepages: after all faults under way",
+	},
 	{
 		.name = "selftest_answer",
 		.address = selftest_answer,

@@ -13,6 +13,7 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "hugetlb.h"
 #include "hvo.h"
 #include "notifier.h"
 #include "pgtable.h"
@@ -54,7 +55,7 @@ static const struct {
 
 static void fl_create_files(void)
 {
-	struct dentry *pgtable, *hvo;
+	struct dentry *pgtable, *hvo, *hugetlb;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
@@ -66,6 +67,8 @@ static void fl_create_files(void)
 	fl_textfile_create(&fl_pgtable_notifier, pgtable);
 	hvo = debugfs_create_dir("hvo", fl_debugfs);
 	fl_textfile_create(&fl_hvo_block, hvo);
+	hugetlb = debugfs_create_dir("hugetlb", fl_debugfs);
+	fl_textfile_create(&fl_hugetlb_share, hugetlb);
 }
 
 /* Safe from every partial state of fl_init(). */

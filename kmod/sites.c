@@ -128,6 +128,16 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "try_grab_folio" } },
 	},
 	{
+		/* For controls. The compiler may have taken arguments away. */
+		.name = "hugetlb_vma_maps",
+		.about = "whether a mapping still has a page that is to go",
+		.context = FL_CONTEXT_AUTO,
+		.candidates = { { "hugetlb_vma_maps_pfn" },
+				{ "hugetlb_vma_maps_page" },
+				{ "hugetlb_vma_maps_page.isra.0" },
+				{ "hugetlb_vma_maps_pfn.isra.0" } },
+	},
+	{
 		.name = "pte_free_defer",
 		.about = "a page table was unlinked and is to be freed by RCU",
 		.context = FL_CONTEXT_SLEEP,

@@ -63,6 +63,12 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "hvo/block can say what is in hugetlb's pool"),
 	FL_SYMBOL(hugetlb_max_hstate, "hugetlb-pools-number",
 		  "hvo/block can find the pool of a page size"),
+	FL_SYMBOL(hugetlb_fault_mutex_table, "hugetlb-fault-mutexes",
+		  "hugetlb_cut_after_faults can wait for faults"),
+	FL_SYMBOL(num_fault_mutexes, "hugetlb-fault-mutexes-number",
+		  "it knows how many mutexes there are"),
+	FL_SYMBOL(remove_inode_hugepages, "hugetlb_cut_after_faults",
+		  "this replacement can call the original"),
 	FL_SYMBOL(drain_all_pages, "drain-pages",
 		  "hvo/block can make CPUs give back free pages"),
 	{
@@ -165,6 +171,10 @@ int fl_capabilities_show(struct seq_file *m, void *unused)
 			seq_printf(m, "%s no this kernel has no %s\n",
 				   row->capability, row->name);
 	}
+	seq_printf(m, "pmd-sharing %s\n",
+		   FL_SHARES_PMDS ?
+			   "yes processes share tables of PMDs of hugetlb" :
+			   "no this kernel does not share tables of PMDs");
 	seq_printf(m, "sleep-detection %s\n",
 		   IS_ENABLED(CONFIG_PREEMPT_COUNT) ?
 			   "yes CONFIG_PREEMPT_COUNT tells whether a hold may sleep" :

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 struct hstate;
+struct inode;
 struct rb_root_cached;
 struct vm_area_struct;
 
@@ -38,6 +39,10 @@ struct fl_symbols {
 	atomic_long_t *nr_memmap_pages, *nr_memmap_boot_pages;
 	struct hstate *hstates; /* hugetlb's pools, */
 	int *hugetlb_max_hstate; /* and their number */
+	struct mutex **hugetlb_fault_mutex_table;
+	int *num_fault_mutexes;
+	void (*remove_inode_hugepages)(struct inode *inode, loff_t start,
+				       loff_t end);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */
 	void *table_free;
 };
