@@ -463,6 +463,8 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
             (selection.variant.empty() ? !variant.by_name_only : variant.name == selection.variant))
             add(report.variants, run_variant(scenario, variant, nullptr, options));
     judge_scenario(report);
+    if (report.variants.empty() && !report.interrupted)
+        report.why = "all its variants run only by name: a bad outcome ruins the machine";
     if (report.verdict != Verdict::pass || !selection.controls)
         return report;
     for (const Control& control : scenario.controls)

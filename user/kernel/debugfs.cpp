@@ -53,4 +53,21 @@ Result<std::string> faultline_file(std::string_view name) {
     return *root + "/faultline/" + std::string(name);
 }
 
+std::optional<std::string> missing_capability(std::string_view name) {
+    const Result<std::string> path = faultline_file("capabilities");
+    const Result<std::string> text = path ? read_text(*path) : path.error();
+    if (!text)
+        return text.error().to_string();
+    std::istringstream lines(*text);
+    const std::string can = std::string(name) + " yes ";
+    const std::string cannot = std::string(name) + " no ";
+    for (std::string line; std::getline(lines, line);) {
+        if (line.starts_with(can))
+            return std::nullopt;
+        if (line.starts_with(cannot))
+            return line.substr(cannot.size());
+    }
+    return "the module knows of no capability " + std::string(name);
+}
+
 } // namespace faultline

@@ -182,15 +182,9 @@ Result<std::vector<Invalidation>> MmuListener::invalidations() const {
 }
 
 std::optional<std::string> missing_pte_free_defer() {
-    const Result<std::string> path = faultline_file("capabilities");
-    const Result<std::string> text = path ? read_text(*path) : path.error();
-    if (!text)
-        return text.error().to_string();
-    std::istringstream lines(*text);
-    for (std::string line; std::getline(lines, line);)
-        for (const char* wanted : {"defer-tables no ", "allocate-tables no ", "free-tables no "})
-            if (line.starts_with(wanted))
-                return line.substr(std::string_view(wanted).size());
+    for (const char* wanted : {"defer-tables", "allocate-tables", "free-tables"})
+        if (std::optional<std::string> missing = missing_capability(wanted))
+            return missing;
     return std::nullopt;
 }
 

@@ -18,6 +18,10 @@ constexpr std::string_view fake_heads =
     "fixed by \"mm/hugetlb_vmemmap: fix race with speculative PFN walkers\" (v6.11)";
 constexpr std::string_view no_grace_period = "no fix is known: docs/findings/hvo-stale-pointer.md";
 
+constexpr std::string_view mremap_offset = "fixed for CVE-2026-98373 (7.2.9)";
+constexpr std::string_view insert_beyond_end =
+    "no fix is known: docs/findings/hugetlb-insert-beyond-end.md";
+
 constexpr std::array known_bugs = {
     KnownBug{"collapse-contract", "6.1", skip_userfaultfd},
     KnownBug{"collapse-register", "6.1", skip_userfaultfd},
@@ -27,6 +31,11 @@ constexpr std::array known_bugs = {
     KnownBug{"hvo-stale", "6.1", fake_heads},
     KnownBug{"hvo-stale", "7.2", no_grace_period},
     KnownBug{"hvo-stale", "7.3", no_grace_period},
+    KnownBug{"hugetlb-mremap", "6.12", mremap_offset},
+    KnownBug{"hugetlb-insert", "6.1", insert_beyond_end},
+    KnownBug{"hugetlb-insert", "6.12", insert_beyond_end},
+    KnownBug{"hugetlb-insert", "7.2", insert_beyond_end},
+    KnownBug{"hugetlb-insert", "7.3", insert_beyond_end},
 };
 
 } // namespace

@@ -20,7 +20,11 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hvo_layout(),         //
         &hvo_pointer(),        //
         &hvo_cycle(),          //
-        &hvo_stale(),
+        &hvo_stale(),          //
+        &hugetlb_exclusion(),  //
+        &hugetlb_truncate(),   //
+        &hugetlb_insert(),     //
+        &hugetlb_mremap(),
     };
     return list;
 }

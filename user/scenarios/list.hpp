@@ -27,6 +27,10 @@ const Scenario& hvo_layout();
 const Scenario& hvo_pointer();
 const Scenario& hvo_cycle();
 const Scenario& hvo_stale();
+const Scenario& hugetlb_exclusion();
+const Scenario& hugetlb_truncate();
+const Scenario& hugetlb_insert(); // in hugetlb_truncate.cpp
+const Scenario& hugetlb_mremap();
 
 } // namespace faultline
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/hugetlb.hpp"
+
+#include "kernel/debugfs.hpp"
+
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <fmt/format.h>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+// Of "share pid ..."; the module's names are shorter.
+bool parse_share(const std::string& line, HugetlbShare& share) {
+    int pid = 0;
+    std::array<char, 8> pud{};
+    std::array<char, 24> lock{};
+    if (std::sscanf(line.c_str(),
+                    "share pid %d address %*x pud %7s pfn %" SCNx64 " shared %" SCNd64
+                    " lock %23s mapped %" SCNd64,
+                    &pid, pud.data(), &share.table, &share.shared, lock.data(),
+                    &share.mm_pages) != 6)
+        return false;
+    share.pud = pud.data();
+    share.lock = lock.data();
+    share.mapped = true;
+    return share.pud == "none" || share.pud == "huge" || share.pud == "table";
+}
+
+bool parse_line(const std::string& line, HugetlbShare& share) {
+    HugetlbUser user;
+    HugetlbPool pool;
+    if (line.starts_with("share "))
+        return !share.mapped && parse_share(line, share);
+    if (line.starts_with("busy ")) {
+        share.busy = line.substr(5);
+        return !share.busy.empty();
+    }
+    if (std::sscanf(line.c_str(), "user %d %" SCNx64, &user.pid, &user.address) == 2) {
+        share.users.push_back(user);
+        return share.table != 0;
+    }
+    if (std::sscanf(line.c_str(),
+                    "pool order %u pages %" SCNd64 " free %" SCNd64 " reserved %" SCNd64
+                    " surplus %" SCNd64,
+                    &pool.order, &pool.pages, &pool.free, &pool.reserved, &pool.surplus) == 5) {
+        share.pools.push_back(pool);
+        return true;
+    }
+    return line == "unmapped";
+}
+
+} // namespace
+
+Result<HugetlbShare> parse_hugetlb_share(std::string_view text) {
+    HugetlbShare share;
+    std::istringstream lines{std::string(text)};
+    for (std::string line; std::getline(lines, line);)
+        if (!parse_line(line, share))
+            return Error::make(EPROTO, "not understood: " + line);
+    const bool first = share.mapped || !share.busy.empty() || text.starts_with("unmapped\n");
+    if (!first)
+        return Error::make(EPROTO, "nothing of an address");
+    return share;
+}
+
+Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address) {
+    const Result<std::string> path = faultline_file("hugetlb/share");
+    if (!path)
+        return path.error();
+    const Result<Fd> file = Fd::open(*path, O_RDWR);
+    if (!file)
+        return file.error();
+    const std::string command =
+        fmt::format("{} {:x}", pid, reinterpret_cast<std::uintptr_t>(address));
+    if (::write(file->get(), command.data(), command.size()) !=
+        static_cast<ssize_t>(command.size()))
+        return Error::last("\"" + command + "\" to", *path);
+    std::array<char, 16384> text{};
+    const ssize_t got = ::pread(file->get(), text.data(), text.size(), 0);
+    if (got < 0)
+        return Error::last("read", *path);
+    return parse_hugetlb_share({text.data(), static_cast<std::size_t>(got)});
+}
+
+std::size_t hugetlb_bytes() {
+    const Result<std::string> text = read_text("/proc/meminfo");
+    std::size_t kilobytes = 0;
+    const std::size_t at = text ? text->find("Hugepagesize:") : std::string::npos;
+    if (at == std::string::npos ||
+        std::sscanf(text->c_str() + at, "Hugepagesize: %zu", &kilobytes) != 1)
+        return 0;
+    return kilobytes << 10;
+}
+
+std::optional<std::string> missing_hugetlb() {
+    return hugetlb_bytes() != 0 ? std::nullopt : std::optional<std::string>("no huge pages");
+}
+
+std::optional<std::string> missing_pmd_sharing() { return missing_capability("pmd-sharing"); }
+
+HugetlbFile::HugetlbFile(std::size_t huge_bytes)
+    : huge_bytes_(huge_bytes),
+      bytes_(huge_bytes * (static_cast<std::size_t>(::getpagesize()) / sizeof(void*))) {}
+
+Result<std::unique_ptr<HugetlbFile>> HugetlbFile::make() {
+    const std::size_t huge_bytes = hugetlb_bytes();
+    if (huge_bytes == 0)
+        return Error::make(ENODEV, "no huge pages");
+    std::unique_ptr<HugetlbFile> file(new HugetlbFile(huge_bytes));
+    void* reserved = ::mmap(nullptr, (ranges + 1) * file->bytes_, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED)
+        return Error::last("mmap (reserve)");
+    file->reserved_ = static_cast<char*>(reserved);
+    const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(reserved) % file->bytes_;
+    file->base_ = file->reserved_ + (misplaced != 0 ? file->bytes_ - misplaced : 0);
+    return file;
+}
+
+HugetlbFile::~HugetlbFile() {
+    if (reserved_ != nullptr)
+        ::munmap(reserved_, (ranges + 1) * bytes_);
+}
+
+Result<void> HugetlbFile::fresh() {
+    // What was moved away or split must be one mapping again, and what was unmapped reserved.
+    if (::mmap(base_, ranges * bytes_, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return Error::last("mmap (reserve)");
+    file_ = Fd(::memfd_create("faultline", MFD_CLOEXEC | MFD_HUGETLB));
+    if (!file_.valid())
+        return Error::last("memfd_create(MFD_HUGETLB)");
+    if (::ftruncate(file_.get(), static_cast<off_t>(bytes_)) != 0)
+        return Error::last("ftruncate (hugetlb)");
+    if (::mmap(base_, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+               file_.get(), 0) == MAP_FAILED)
+        return Error::last("mmap (hugetlb)");
+    return {};
+}
+
+Result<std::int64_t> HugetlbFile::pages() const {
+    struct stat status {};
+    if (::fstat(file_.get(), &status) != 0)
+        return Error::last("fstat");
+    return static_cast<std::int64_t>(static_cast<std::size_t>(status.st_blocks) * 512 /
+                                     huge_bytes_);
+}
+
+Result<std::uint64_t> peek(const void* address) {
+    std::uint64_t value = 0;
+    const iovec local{&value, sizeof(value)};
+    const iovec remote{const_cast<void*>(address), sizeof(value)};
+    if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != sizeof(value))
+        return Error::last("process_vm_readv");
+    return value;
+}
+
+Result<void> poke(void* address, std::uint64_t value) {
+    const iovec local{&value, sizeof(value)};
+    const iovec remote{address, sizeof(value)};
+    if (::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) != sizeof(value))
+        return Error::last("process_vm_writev");
+    return {};
+}
+
+} // namespace faultline

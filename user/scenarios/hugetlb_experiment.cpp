@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "scenarios/hugetlb_experiment.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr const char* pool_setting = "/proc/sys/vm/nr_hugepages";
+constexpr const char* pool_pages = "16";
+
+} // namespace
+
+Result<void> HugetlbExperiment::prepare() {
+    Result<std::unique_ptr<HugetlbFile>> file = HugetlbFile::make();
+    if (!file)
+        return file.error();
+    file_ = std::move(*file);
+    Result<Setting> setting = Setting::set(pool_setting, pool_pages);
+    if (!setting)
+        return setting.error();
+    setting_ = std::move(*setting);
+    const Result<HugetlbPool> before = pool();
+    if (!before)
+        return before.error();
+    before_ = *before;
+    return {};
+}
+
+Result<HugetlbPool> HugetlbExperiment::pool() const {
+    const Result<HugetlbShare> share = hugetlb_share(0, file_->address());
+    if (!share)
+        return share.error();
+    for (const HugetlbPool& pool : share->pools)
+        if (file_->huge_bytes() == static_cast<std::size_t>(::getpagesize()) << pool.order)
+            return pool;
+    return Error::make(ENODEV, "the module knows of no pool of huge pages");
+}
+
+std::string HugetlbExperiment::error_name(std::int64_t number) {
+    if (number == unreported)
+        return "not-reported";
+    return number == 0 ? "ok" : ::strerrorname_np(static_cast<int>(number));
+}
+
+void HugetlbExperiment::judge_pool(Outcome& outcome) const {
+    const Result<HugetlbPool> now = pool();
+    const Result<std::int64_t> pages = file_->pages();
+    if (!now || !pages) {
+        outcome.forbid((now ? pages.error() : now.error()).to_string());
+        return;
+    }
+    const bool exact = now->pages == before_.pages && before_.free - now->free == *pages &&
+                       now->reserved == before_.reserved && now->surplus == before_.surplus;
+    outcome.add("pool", exact ? "exact" : "wrong");
+    outcome.require(exact, fmt::format("the file has {} huge pages; of the pool's {} are {} free "
+                                       "({} before), {} reserved, {} surplus",
+                                       *pages, now->pages, now->free, before_.free, now->reserved,
+                                       now->surplus));
+}
+
+} // namespace faultline

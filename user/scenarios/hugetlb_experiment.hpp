@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the scenarios about hugetlb have in common: a pool of huge pages, given back when the
+// variant ends, a file, and the pool's books.
+#ifndef FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
+#define FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
+
+#include "engine/scenario.hpp"
+#include "kernel/hugetlb.hpp"
+#include "kernel/settings.hpp"
+
+#include <memory>
+#include <string>
+
+namespace faultline {
+
+class HugetlbExperiment : public Experiment {
+  public:
+    Result<void> prepare() override; // the pool filled, the file made
+
+  protected:
+    [[nodiscard]] HugetlbFile& file() const { return *file_; }
+    // Adds "pool": what is not free, and was at the beginning, is in the file, and nothing is
+    // reserved. A control may have lost a page before.
+    void judge_pool(Outcome& outcome) const;
+    // "ok", "EFAULT", or that nobody reported it.
+    static std::string error_name(std::int64_t number);
+
+  private:
+    [[nodiscard]] Result<HugetlbPool> pool() const;
+
+    Setting setting_;
+    HugetlbPool before_;
+    std::unique_ptr<HugetlbFile> file_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
