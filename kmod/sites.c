@@ -128,6 +128,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "try_grab_folio" } },
 	},
 	{
+		.name = "sys_mremap",
+		.about = "the system call",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "__x64_sys_mremap" },
+				{ "__arm64_sys_mremap" } },
+	},
+	{
 		/* For controls. The compiler may have taken arguments away. */
 		.name = "hugetlb_vma_maps",
 		.about = "whether a mapping still has a page that is to go",

@@ -78,19 +78,19 @@ class Output {
     bool verbose_ = false;
 };
 
-std::string known_bug_text(const Chosen& chosen, const std::string& release) {
+std::string known_bug_text(const Chosen& chosen, const System& system) {
     if (!chosen.selection.control.empty())
         return {}; // a control is asked for its plain verdict
-    const KnownBug* bug = known_bug(chosen.scenario->name, release);
+    const KnownBug* bug = known_bug(chosen.scenario->name, system.release, system.machine);
     return bug == nullptr ? std::string() : std::string(bug->fix);
 }
 
 int run_all(const std::vector<Chosen>& all, const Options& options, Output& output,
             ProgressLine& progress) {
-    const std::string release = this_system().release;
+    const System system = this_system();
     output.begin(static_cast<unsigned>(all.size()));
     for (const Chosen& chosen : all) {
-        const std::string known = known_bug_text(chosen, release);
+        const std::string known = known_bug_text(chosen, system);
         const auto on_variant = [&](const VariantReport& report) {
             progress.clear();
             output.variant(report, known);

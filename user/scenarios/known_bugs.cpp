@@ -31,7 +31,8 @@ constexpr std::array known_bugs = {
     KnownBug{"hvo-stale", "6.1", fake_heads},
     KnownBug{"hvo-stale", "7.2", no_grace_period},
     KnownBug{"hvo-stale", "7.3", no_grace_period},
-    KnownBug{"hugetlb-mremap", "6.12", mremap_offset},
+    KnownBug{"hugetlb-mremap", "6.12", mremap_offset, "x86_64"},
+    KnownBug{"hugetlb-mremap", "6.12", mremap_offset, "aarch64"},
     KnownBug{"hugetlb-insert", "6.1", insert_beyond_end},
     KnownBug{"hugetlb-insert", "6.12", insert_beyond_end},
     KnownBug{"hugetlb-insert", "7.2", insert_beyond_end},
@@ -40,9 +41,11 @@ constexpr std::array known_bugs = {
 
 } // namespace
 
-const KnownBug* known_bug(std::string_view scenario, std::string_view release) {
+const KnownBug* known_bug(std::string_view scenario, std::string_view release,
+                          std::string_view machine) {
     for (const KnownBug& bug : known_bugs)
-        if (bug.scenario == scenario && in_series(release, bug.series))
+        if (bug.scenario == scenario && in_series(release, bug.series) &&
+            (bug.machine.empty() || bug.machine == machine))
             return &bug;
     return nullptr;
 }

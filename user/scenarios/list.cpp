@@ -24,7 +24,8 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_exclusion(),  //
         &hugetlb_truncate(),   //
         &hugetlb_insert(),     //
-        &hugetlb_mremap(),
+        &hugetlb_mremap(),     //
+        &hugetlb_mremap_shareable(),
     };
     return list;
 }

@@ -31,6 +31,7 @@ const Scenario& hugetlb_exclusion();
 const Scenario& hugetlb_truncate();
 const Scenario& hugetlb_insert(); // in hugetlb_truncate.cpp
 const Scenario& hugetlb_mremap();
+const Scenario& hugetlb_mremap_shareable();
 
 } // namespace faultline
 

@@ -57,7 +57,13 @@ TEST(KnownBugs, ASeriesIsNotAPrefixOfDigits) {
     EXPECT_TRUE(in_series("6.1-rc3", "6.1"));
     EXPECT_FALSE(in_series("6.12.95", "6.1"));
     EXPECT_FALSE(in_series("5.6.1", "6.1"));
-    EXPECT_EQ(known_bug("no-such-scenario", "6.1.0"), nullptr);
+    EXPECT_EQ(known_bug("no-such-scenario", "6.1.0", "x86_64"), nullptr);
+}
+
+TEST(KnownBugs, OneCanBeAMachinesOwn) {
+    EXPECT_NE(known_bug("hugetlb-mremap", "6.12.95", "aarch64"), nullptr);
+    EXPECT_EQ(known_bug("hugetlb-mremap", "6.12.95", "s390x"), nullptr);
+    EXPECT_NE(known_bug("hugetlb-insert", "6.12.95", "s390x"), nullptr);
 }
 
 } // namespace

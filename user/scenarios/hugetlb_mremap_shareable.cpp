@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+// hugetlb-mremap-shareable: moving a mapping whose page tables could be shared comes to an end.
+//
+// Claim (mm/hugetlb.c): move_hugetlb_page_tables() holds i_mmap_rwsem for writing, and allocates
+// the new page tables with huge_pte_alloc(), which for a mapping that could share takes the same
+// lock for reading, in huge_pmd_share(). If so, who moves such a mapping waits for itself, for
+// ever.
+//
+// Who: the mover alone, with a shared mapping of a hugetlb file as long and as aligned as what one
+// PUD maps, to an address as aligned. Half of that cannot share, and moves. (If somebody shares,
+// the table is unshared and none is allocated: hugetlb-exclusion/own-mremap.)
+//     mremap()  against itself
+//
+// A bad outcome: mremap=stuck. It holds its mmap_lock and the file's i_mmap_rwsem for good: hence
+// by name only.
+#include "scenarios/hugetlb_experiment.hpp"
+#include "scenarios/list.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr unsigned bound_ms = 2000;
+constexpr std::uint64_t word = 0x77686f6c65;
+
+enum Slot : unsigned {
+    slot_ended, // 1: the mremap came to its end; 0: it did not within the bound
+    slot_kept,  // 1: and the page was at its offset
+    slot_child, // who is stuck
+};
+
+class HugetlbMremapShareable final : public HugetlbExperiment {
+  public:
+    explicit HugetlbMremapShareable(bool whole) : whole_(whole) {}
+
+    std::vector<Actor> actors() override {
+        return {{.name = "mover",
+                 .kind = Actor::Kind::process,
+                 .cpu = 0,
+                 .body = [this](ActorContext& me) {
+                     const Result<void> done = whole_ ? watch_a_move(me) : report(me, move());
+                     if (!done)
+                         me.fail(done.error());
+                 }}};
+    }
+
+    // The driver's own mapping of the file must not be there, or it would share.
+    Result<void> begin(Run& /*run*/) override {
+        if (Result<void> fresh = file().fresh(); !fresh)
+            return fresh;
+        if (Result<void> written = poke(file().address(), word); !written)
+            return written;
+        if (::mmap(file().address(), file().bytes(), PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+            return Error::last("mmap (reserve)");
+        return {};
+    }
+
+    [[nodiscard]] std::uint64_t corrupt_base() const override {
+        return reinterpret_cast<std::uintptr_t>(file().range(1));
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        const bool ended = run.slot("mover", slot_ended) == 1;
+        const bool kept = run.slot("mover", slot_kept) == 1;
+        outcome.add("mremap", ended ? "ended" : "stuck");
+        if (!ended) {
+            const Result<std::string> stack =
+                read_text(fmt::format("/proc/{}/stack", run.slot("mover", slot_child)));
+            return outcome.forbid("it never ends: " +
+                                  (stack ? one_line(*stack) : stack.error().to_string()));
+        }
+        outcome.add("page", kept ? "kept" : "lost");
+        return outcome.require(kept, "the page is not at its offset any more");
+    }
+
+    std::optional<bool> overlapped(const Run& run) override {
+        return run.slot("mover", slot_ended) != unreported;
+    }
+
+  private:
+    // "[<0>] huge_pmd_share+0x43/0x2d0\n..." to "huge_pmd_share < ..."
+    static std::string one_line(const std::string& stack) {
+        std::string line;
+        for (std::size_t at = stack.find("] "); at != std::string::npos;
+             at = stack.find("] ", at)) {
+            at += 2;
+            line +=
+                (line.empty() ? "" : " < ") + stack.substr(at, stack.find_first_of("+\n", at) - at);
+        }
+        return line;
+    }
+
+    static Result<void> report(ActorContext& me, int moved) {
+        if (moved > 1)
+            return Error::make(EPROTO, "the mapping could not be moved at all");
+        me.report(slot_ended, 1);
+        me.report(slot_kept, moved == 0 ? 1 : 0);
+        return {};
+    }
+
+    // A child moves, so that somebody is left to tell that it does not come back.
+    Result<void> watch_a_move(ActorContext& me) {
+        const pid_t child = ::fork();
+        if (child < 0)
+            return Error::last("fork");
+        if (child == 0)
+            ::_exit(move());
+        for (unsigned waited = 0; waited < bound_ms; ++waited) {
+            int status = 0;
+            if (::waitpid(child, &status, WNOHANG) == child) {
+                return report(me, WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+            }
+            ::usleep(1000);
+        }
+        me.report(slot_child, child);
+        me.report(slot_ended, 0);
+        (void)::kill(child, SIGKILL); // which it does not take, but perhaps the kernel is mended
+        return {};
+    }
+
+    // 0: the page is there afterwards; 1: it is not; 2: it could not even begin.
+    [[nodiscard]] int move() const {
+        const std::size_t bytes = whole_ ? file().bytes() : file().bytes() / 2;
+        char* from = file().address();
+        if (::mmap(from, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+                   file().file(), 0) == MAP_FAILED)
+            return 2;
+        const Result<std::uint64_t> before = peek(from);
+        if (!before || *before != word)
+            return 2;
+        char* to = file().range(1);
+        if (::mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+            return 2;
+        const Result<std::uint64_t> after = peek(to);
+        return after && *after == word ? 0 : 1;
+    }
+
+    bool whole_;
+};
+
+} // namespace
+
+const Scenario& hugetlb_mremap_shareable() {
+    static const Scenario scenario = {
+        .name = "hugetlb-mremap-shareable",
+        .family = "hugetlb",
+        .claim = "mremap() of a mapping whose page tables could be shared comes to an end",
+        .source = "mm/hugetlb.c, move_hugetlb_page_tables() and huge_pmd_share()",
+        .races = "mremap() against itself",
+        .bad = "mremap=stuck",
+        .variants = {{.name = "half",
+                      .about = "a mapping too short to share",
+                      .forced = false,
+                      .runs_divisor = 10},
+                     {.name = "whole",
+                      .about = "one that could, and nobody else maps the file",
+                      .forced = false,
+                      .by_name_only = true}},
+        .controls = {{.name = "corrupted",
+                      .about = "a byte of the page is another after the move",
+                      .variant = "half",
+                      .actions = {{.kind = FL_CONTROL_CORRUPT,
+                                   .actor = "mover",
+                                   .function = "sys_mremap",
+                                   .value_is_address = true}}}},
+        .needs = {{"huge pages", missing_hugetlb}, {"PMD sharing", missing_pmd_sharing}},
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<HugetlbMremapShareable>(variant.name == "whole");
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline
