@@ -166,6 +166,16 @@ static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 
 #endif
 
+/* For huge_pmd_share(mm, vma, address, pud): a table of one's own. */
+static pte_t *huge_pmd_not_shared(struct mm_struct *mm,
+				  struct vm_area_struct *vma,
+				  unsigned long address, pud_t *pud)
+{
+	if (pud_none(*pud) && fl_sym.__pmd_alloc(mm, pud, address))
+		return NULL;
+	return (pte_t *)pmd_offset(pud, address);
+}
+
 /*
  * For remove_inode_hugepages(inode, start, end): no hazard, but a candidate fix. A
  * fault that did not see the new size has put its page into the page cache by then;
@@ -254,6 +264,12 @@ static const struct fl_replacement {
 		.about = "for hugetlb_vmemmap_optimize_folios: after a grace period",
 	},
 #endif
+	{
+		.name = "huge_pmd_not_shared",
+		.address = huge_pmd_not_shared,
+		.needs = (void **)&fl_sym.__pmd_alloc,
+		.about = "for huge_pmd_share: a table of PMDs of one's own",
+	},
 	{
 		.name = "hugetlb_cut_after_faults",
 		.address = hugetlb_cut_after_faults,

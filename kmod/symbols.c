@@ -67,6 +67,8 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "hugetlb_cut_after_faults can wait for faults"),
 	FL_SYMBOL(num_fault_mutexes, "hugetlb-fault-mutexes-number",
 		  "it knows how many mutexes there are"),
+	FL_SYMBOL(__pmd_alloc, "huge_pmd_not_shared",
+		  "this replacement can make tables of PMDs"),
 	FL_SYMBOL(remove_inode_hugepages, "hugetlb_cut_after_faults",
 		  "this replacement can call the original"),
 	FL_SYMBOL(drain_all_pages, "drain-pages",

@@ -41,6 +41,8 @@ struct fl_symbols {
 	int *hugetlb_max_hstate; /* and their number */
 	struct mutex **hugetlb_fault_mutex_table;
 	int *num_fault_mutexes;
+	int (*__pmd_alloc)(struct mm_struct *mm, pud_t *pud,
+			   unsigned long address);
 	void (*remove_inode_hugepages)(struct inode *inode, loff_t start,
 				       loff_t end);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */

@@ -6,12 +6,14 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <sstream>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <utility>
 
 namespace faultline {
 
@@ -98,6 +100,27 @@ std::size_t hugetlb_bytes() {
         std::sscanf(text->c_str() + at, "Hugepagesize: %zu", &kilobytes) != 1)
         return 0;
     return kilobytes << 10;
+}
+
+Result<HugetlbPool> hugetlb_pool() {
+    const std::size_t bytes = hugetlb_bytes();
+    HugetlbPool pool;
+    for (auto page = static_cast<std::size_t>(::getpagesize()); page < bytes; page *= 2)
+        ++pool.order;
+    const std::string folder = fmt::format("/sys/kernel/mm/hugepages/hugepages-{}kB/", bytes >> 10);
+    const std::array<std::pair<const char*, std::int64_t*>, 4> counters = {
+        {{"nr_hugepages", &pool.pages},
+         {"free_hugepages", &pool.free},
+         {"resv_hugepages", &pool.reserved},
+         {"surplus_hugepages", &pool.surplus}}};
+    for (const auto& [name, counter] : counters) {
+        const Result<std::string> text = read_text(folder + name);
+        if (!text)
+            return text.error();
+        // Written as an unsigned long, whatever it is.
+        *counter = static_cast<std::int64_t>(std::strtoull(text->c_str(), nullptr, 10));
+    }
+    return pool;
 }
 
 std::optional<std::string> missing_hugetlb() {

@@ -53,6 +53,8 @@ Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address);
 
 // The default size of huge pages; 0 if there are none.
 std::size_t hugetlb_bytes();
+// That size's pool as sysfs has it. Reserved is -1 where the kernel's count has fallen below 0.
+Result<HugetlbPool> hugetlb_pool();
 
 // For a scenario's needs.
 std::optional<std::string> missing_hugetlb();     // huge pages of the default size

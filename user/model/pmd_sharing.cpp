@@ -11,7 +11,8 @@ namespace {
 using Kind = SharingOp::Kind;
 
 constexpr std::array<const char*, sharing_op_kinds> names = {
-    "map", "touch", "give-back", "protect-half", "unmap-half", "unmap", "fork", "move", "watch"};
+    "map",        "touch", "give-back", "protect-half", "mark-half",
+    "unmap-half", "unmap", "fork",      "move",         "watch"};
 
 bool has_page(Kind kind) {
     return kind == Kind::touch || kind == Kind::give_back || kind == Kind::fork;
@@ -43,6 +44,7 @@ bool PmdSharing::can(const SharingOp& op) const {
     case Kind::unmap:
         return process.shape != Shape::none;
     case Kind::protect_half:
+    case Kind::mark_half:
     case Kind::unmap_half:
         return process.shape == Shape::whole;
     case Kind::move:
@@ -71,6 +73,7 @@ void PmdSharing::apply(const SharingOp& op) {
             tables_[*process.table].erase(op.page);
         break;
     case Kind::protect_half:
+    case Kind::mark_half:
         unshare(op.process);
         process.shape = Shape::split;
         break;
@@ -107,10 +110,9 @@ std::size_t PmdSharing::shared_pages(unsigned process) const {
     if (!table)
         return 0;
     const std::set<unsigned>& pages = tables_[*table];
-    return static_cast<std::size_t>(
-        std::count_if(pages.begin(), pages.end(), [&](unsigned page) {
-            return sharers(*table) > 1 || elsewhere(*table, page);
-        }));
+    return static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [&](unsigned page) {
+        return sharers(*table) > 1 || elsewhere(*table, page);
+    }));
 }
 
 std::size_t PmdSharing::private_pages(unsigned process) const {
@@ -141,8 +143,7 @@ std::size_t PmdSharing::table_for(const Process& process) {
 // In another table that somebody has.
 bool PmdSharing::elsewhere(std::size_t table, unsigned page) const {
     return std::any_of(processes_.begin(), processes_.end(), [&](const Process& process) {
-        return process.table && *process.table != table &&
-               tables_[*process.table].contains(page);
+        return process.table && *process.table != table && tables_[*process.table].contains(page);
     });
 }
 

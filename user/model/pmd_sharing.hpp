@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-// Who has whose table of PMDs: hugetlb's rules for some processes that map one file, as long as what
-// one PUD maps. Pure: what the kernel does is compared with it (scenarios/hugetlb_share.cpp).
+// Who has whose table of PMDs: hugetlb's rules for some processes that map one file, as long as
+// what one PUD maps. Pure: what the kernel does is compared with it
+// (scenarios/hugetlb_sharing.cpp).
 #ifndef FAULTLINE_MODEL_PMD_SHARING_HPP
 #define FAULTLINE_MODEL_PMD_SHARING_HPP
 
@@ -18,6 +19,7 @@ struct SharingOp {
         touch,        // a page, which makes it be there
         give_back,    // a page: MADV_DONTNEED
         protect_half, // the second half becomes read-only
+        mark_half,    // it gets another flag, and no page table is touched: MADV_DONTFORK
         unmap_half,   // the second
         unmap,
         fork,  // a child that touches a page, and exits
@@ -30,7 +32,7 @@ struct SharingOp {
 
     friend bool operator==(const SharingOp&, const SharingOp&) = default;
 };
-inline constexpr unsigned sharing_op_kinds = 9;
+inline constexpr unsigned sharing_op_kinds = 10;
 std::string to_string(const SharingOp& op); // "p1 touch 3"
 std::string to_string(const std::vector<SharingOp>& ops);
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/hugetlb_experiment.hpp"
 
-#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace faultline {
 
@@ -24,21 +22,11 @@ Result<void> HugetlbExperiment::prepare() {
     if (!setting)
         return setting.error();
     setting_ = std::move(*setting);
-    const Result<HugetlbPool> before = pool();
+    const Result<HugetlbPool> before = hugetlb_pool();
     if (!before)
         return before.error();
     before_ = *before;
     return {};
-}
-
-Result<HugetlbPool> HugetlbExperiment::pool() const {
-    const Result<HugetlbShare> share = hugetlb_share(0, file_->address());
-    if (!share)
-        return share.error();
-    for (const HugetlbPool& pool : share->pools)
-        if (file_->huge_bytes() == static_cast<std::size_t>(::getpagesize()) << pool.order)
-            return pool;
-    return Error::make(ENODEV, "the module knows of no pool of huge pages");
 }
 
 std::string HugetlbExperiment::error_name(std::int64_t number) {
@@ -48,7 +36,7 @@ std::string HugetlbExperiment::error_name(std::int64_t number) {
 }
 
 void HugetlbExperiment::judge_pool(Outcome& outcome) const {
-    const Result<HugetlbPool> now = pool();
+    const Result<HugetlbPool> now = hugetlb_pool();
     const Result<std::int64_t> pages = file_->pages();
     if (!now || !pages) {
         outcome.forbid((now ? pages.error() : now.error()).to_string());

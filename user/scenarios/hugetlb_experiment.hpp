@@ -26,8 +26,6 @@ class HugetlbExperiment : public Experiment {
     static std::string error_name(std::int64_t number);
 
   private:
-    [[nodiscard]] Result<HugetlbPool> pool() const;
-
     Setting setting_;
     HugetlbPool before_;
     std::unique_ptr<HugetlbFile> file_;

@@ -112,8 +112,14 @@ class HugetlbMremapShareable final : public HugetlbExperiment {
         const pid_t child = ::fork();
         if (child < 0)
             return Error::last("fork");
-        if (child == 0)
+        if (child == 0) {
+            // It must not keep the module loaded.
+            const auto keep = static_cast<unsigned>(file().file());
+            if (keep > 3)
+                (void)::close_range(3, keep - 1, 0);
+            (void)::close_range(keep + 1, ~0U, 0);
             ::_exit(move());
+        }
         for (unsigned waited = 0; waited < bound_ms; ++waited) {
             int status = 0;
             if (::waitpid(child, &status, WNOHANG) == child) {

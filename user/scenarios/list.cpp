@@ -22,6 +22,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hvo_cycle(),          //
         &hvo_stale(),          //
         &hugetlb_exclusion(),  //
+        &hugetlb_sharing(),    //
         &hugetlb_truncate(),   //
         &hugetlb_insert(),     //
         &hugetlb_mremap(),     //

@@ -28,6 +28,7 @@ const Scenario& hvo_pointer();
 const Scenario& hvo_cycle();
 const Scenario& hvo_stale();
 const Scenario& hugetlb_exclusion();
+const Scenario& hugetlb_sharing();
 const Scenario& hugetlb_truncate();
 const Scenario& hugetlb_insert(); // in hugetlb_truncate.cpp
 const Scenario& hugetlb_mremap();

@@ -37,7 +37,7 @@ TEST(PmdSharingModel, WhoTouchesTheSameFileSharesItsTable) {
 }
 
 TEST(PmdSharingModel, OneThatCannotCoverAllHasItsOwn) {
-    for (Kind kind : {Kind::protect_half, Kind::unmap_half, Kind::watch}) {
+    for (Kind kind : {Kind::protect_half, Kind::mark_half, Kind::unmap_half, Kind::watch}) {
         PmdSharing sharing = after(two_share_and({{kind, 0}}));
         EXPECT_FALSE(sharing.table(0).has_value()) << to_string(SharingOp{kind, 0});
         EXPECT_EQ(sharing.sharers(*sharing.table(1)), 1U);
@@ -57,7 +57,8 @@ TEST(PmdSharingModel, GivingBackUnsharesOrTakesThePageOut) {
 
 TEST(PmdSharingModel, AForkedChildLeavesItsPageInASharedTable) {
     EXPECT_EQ(after(two_share_and({{Kind::fork, 0, 3}})).shared_pages(1), 3U);
-    EXPECT_EQ(after(two_share_and({{Kind::protect_half, 0}, {Kind::fork, 0, 3}})).private_pages(1), 2U);
+    EXPECT_EQ(after(two_share_and({{Kind::protect_half, 0}, {Kind::fork, 0, 3}})).private_pages(1),
+              2U);
 }
 
 TEST(PmdSharingModel, OnlyASharedTableMoves) {

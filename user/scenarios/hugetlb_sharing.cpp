@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0
+// hugetlb-sharing: after whatever processes do, the kernel's share counts are what they must be.
+//
+// Claim (mm/hugetlb.c, huge_pmd_share() and huge_pmd_unshare()): two processes have the same table
+// of PMDs exactly if both map all that a PUD maps, shared, with the same flags, and have touched
+// it; the count of each table is that of its users less one; and smaps and pagemap tell the same.
+//
+// Who: three processes do what the player draws by lot: map, touch, give a page back, make half of
+// it read-only, unmap half or all, fork a child that touches and exits, move, register with a
+// userfaultfd. After each step the kernel is compared with model/pmd_sharing.hpp. What differs is
+// made as short as it gets.
+//     huge_pmd_share(), huge_pmd_unshare()  in any order
+//
+// A bad outcome: steps=differ, with the shortest sequence that does.
+#include "scenarios/hugetlb_experiment.hpp"
+#include "scenarios/list.hpp"
+
+#include "kernel/userfaultfd.hpp"
+#include "model/pmd_sharing.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <fmt/format.h>
+#include <new>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+using model::PmdSharing;
+using model::SharingOp;
+using Kind = SharingOp::Kind;
+using Ops = std::vector<SharingOp>;
+
+constexpr unsigned processes = 3;
+constexpr std::array<std::string_view, processes> names = {"p0", "p1", "p2"};
+constexpr unsigned steps = 60; // of a run
+constexpr unsigned pages = 4;  // that are touched, all in the first half
+constexpr std::chrono::seconds answer_bound{2};
+constexpr std::chrono::seconds shorten_bound{8};
+
+constexpr unsigned slot_steps = 0;  // of the player: that were compared
+constexpr unsigned slot_shared = 1; // in how many of them two had the same table
+
+class HugetlbSharing final : public HugetlbExperiment {
+  public:
+    ~HugetlbSharing() override {
+        if (letters_ != nullptr)
+            ::munmap(letters_, sizeof(*letters_));
+    }
+
+    Result<void> prepare() override {
+        void* memory = ::mmap(nullptr, sizeof(*letters_), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return Error::last("mmap (shared)");
+        letters_ = new (memory) std::array<Letter, processes>;
+        watches_ = !missing_write_protect();
+        return HugetlbExperiment::prepare();
+    }
+
+    std::vector<Actor> actors() override {
+        std::vector<Actor> all = {{.name = "player",
+                                   .kind = Actor::Kind::thread,
+                                   .cpu = 0,
+                                   .body = [this](ActorContext& me) {
+                                       const Result<void> done = play(me);
+                                       over_->over = true;
+                                       if (!done)
+                                           me.fail(done.error());
+                                   }}};
+        for (unsigned process = 0; process < processes; ++process)
+            all.push_back({.name = names.at(process),
+                           .kind = Actor::Kind::process,
+                           .cpu = 1,
+                           .body = [this, process](ActorContext& me) { obey(me, process); }});
+        return all;
+    }
+
+    Result<void> begin(Run& /*run*/) override {
+        difference_.clear();
+        for (Letter& letter : *letters_)
+            new (&letter) Letter;
+        over_ = &letters_->front();
+        // The driver's own mapping must not take part.
+        if (Result<void> fresh = file().fresh(); !fresh)
+            return fresh;
+        return reserve();
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        const bool same = difference_.empty();
+        outcome.add("steps", same ? "as-modelled" : "differ");
+        outcome.require(same, difference_);
+        outcome.require(!same || run.slot("player", slot_steps) == steps,
+                        fmt::format("only {} steps were compared", run.slot("player", slot_steps)));
+        return outcome;
+    }
+
+    // Where nobody shared, nothing was shown.
+    std::optional<bool> overlapped(const Run& run) override {
+        return run.slot("player", slot_shared) > 0;
+    }
+
+  private:
+    // How the player tells a process what to do. The order is given when `asked` changes, and done
+    // when `answered` is the same.
+    struct Letter {
+        std::atomic<unsigned> asked{0};
+        std::atomic<unsigned> answered{0};
+        std::atomic<bool> over{false}; // of the first alone: all are to end
+        std::atomic<pid_t> pid{0};
+        bool reset = false; // instead of `op`: give everything back
+        SharingOp op{};
+        int result = 0; // errno
+    };
+
+    // --- the processes ---
+
+    void obey(ActorContext& me, unsigned process) {
+        Letter& letter = (*letters_).at(process);
+        letter.pid = ::getpid();
+        while (!me.stopping() && !over_->over) {
+            const unsigned asked = letter.asked;
+            if (asked == letter.answered) {
+                ::usleep(20);
+                continue;
+            }
+            letter.result = letter.reset ? give_all_back() : act(letter.op) ? 0 : errno;
+            letter.answered = asked;
+        }
+    }
+
+    [[nodiscard]] Result<void> reserve() const {
+        return ::mmap(file().address(), HugetlbFile::ranges * file().bytes(), PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+                   ? Result<void>(Error::last("mmap (reserve)"))
+                   : Result<void>();
+    }
+
+    int give_all_back() {
+        userfaultfd_.close();
+        moved_ = false;
+        const Result<void> done = reserve();
+        return done ? 0 : done.error().number;
+    }
+
+    [[nodiscard]] char* page(unsigned number) const {
+        return file().range(moved_ ? 1 : 0) + number * file().huge_bytes();
+    }
+
+    // False, and errno. In the process itself.
+    bool act(const SharingOp& op) {
+        const std::size_t bytes = file().bytes();
+        char* start = page(0);
+        switch (op.kind) {
+        case Kind::map:
+            return ::mmap(start, bytes, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file().file(), 0) != MAP_FAILED;
+        case Kind::touch:
+            return ::madvise(page(op.page), file().huge_bytes(), MADV_POPULATE_WRITE) == 0;
+        case Kind::give_back:
+            return ::madvise(page(op.page), file().huge_bytes(), MADV_DONTNEED) == 0;
+        case Kind::protect_half:
+            return ::mprotect(start + bytes / 2, bytes / 2, PROT_READ) == 0;
+        case Kind::mark_half:
+            return ::madvise(start + bytes / 2, bytes / 2, MADV_DONTFORK) == 0;
+        case Kind::unmap_half:
+            return ::munmap(start + bytes / 2, bytes / 2) == 0;
+        case Kind::unmap:
+            return give_all_back() == 0;
+        case Kind::fork:
+            return child_touches(op.page);
+        case Kind::move: {
+            char* to = file().range(moved_ ? 0 : 1);
+            if (::mremap(start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
+                return false;
+            moved_ = !moved_;
+            return true;
+        }
+        case Kind::watch:
+            return watch(start, bytes);
+        }
+        return false;
+    }
+
+    bool child_touches(unsigned number) {
+        const pid_t child = ::fork();
+        if (child == 0)
+            ::_exit(::madvise(page(number), file().huge_bytes(), MADV_POPULATE_WRITE) == 0 ? 0 : 1);
+        int status = 0;
+        errno = ECHILD;
+        return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+    }
+
+    bool watch(char* start, std::size_t bytes) {
+        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
+        const Result<void> registered = userfaultfd
+                                            ? userfaultfd->register_for_write_protect(start, bytes)
+                                            : Result<void>(userfaultfd.error());
+        if (!registered) {
+            errno = registered.error().number;
+            return false;
+        }
+        userfaultfd_ = std::move(*userfaultfd);
+        return true;
+    }
+
+    // --- the player ---
+
+    Result<void> play(ActorContext& me) {
+        const auto ready = [](const Letter& letter) { return letter.pid != 0; };
+        while (!std::all_of(letters_->begin(), letters_->end(), ready) && !me.stopping())
+            ::usleep(100);
+        Ops done;
+        PmdSharing model(processes);
+        std::int64_t shared = 0;
+        while (done.size() < steps && !me.stopping()) {
+            const SharingOp op = draw(me, model);
+            done.push_back(op);
+            Result<std::string> difference = step(op, model);
+            if (!difference)
+                return difference.error();
+            if (!difference->empty()) {
+                difference_ = std::move(*difference);
+                return shorten(me, std::move(done));
+            }
+            shared += any_shared(model) ? 1 : 0;
+            me.report(slot_steps, static_cast<std::int64_t>(done.size()));
+            me.report(slot_shared, shared);
+        }
+        return {};
+    }
+
+    static bool any_shared(const PmdSharing& model) {
+        for (unsigned process = 0; process < processes; ++process)
+            if (model.table(process) && model.sharers(*model.table(process)) > 1)
+                return true;
+        return false;
+    }
+
+    // Something that can be done. Mostly touches, and mappings that begin anew, or little would be
+    // shared.
+    SharingOp draw(ActorContext& me, const PmdSharing& model) const {
+        constexpr std::array often = {Kind::touch, Kind::touch, Kind::map, Kind::unmap};
+        for (;;) {
+            const auto lot = me.rng().below(often.size() + 2);
+            const SharingOp op = {.kind = lot < often.size() ? often.at(lot)
+                                                             : static_cast<Kind>(me.rng().below(
+                                                                   model::sharing_op_kinds)),
+                                  .process = static_cast<unsigned>(me.rng().below(processes)),
+                                  .page = static_cast<unsigned>(me.rng().below(pages))};
+            if (model.can(op) && (op.kind != Kind::watch || watches_))
+                return op;
+        }
+    }
+
+    Result<void> ask(unsigned process, const SharingOp* op) {
+        Letter& letter = (*letters_).at(process);
+        letter.reset = op == nullptr;
+        if (op != nullptr)
+            letter.op = *op;
+        const unsigned asked = ++letter.asked;
+        const auto deadline = std::chrono::steady_clock::now() + answer_bound;
+        while (letter.answered != asked) {
+            if (std::chrono::steady_clock::now() > deadline)
+                return Error::make(ETIMEDOUT, op != nullptr ? to_string(*op) : "reset",
+                                   read_text(fmt::format("/proc/{}/stack", letter.pid.load()))
+                                       .value_or("no stack"));
+            ::usleep(20);
+        }
+        return letter.result == 0
+                   ? Result<void>()
+                   : Error::make(letter.result, op != nullptr ? to_string(*op) : "reset");
+    }
+
+    // In how far the kernel differs after it, in words.
+    Result<std::string> step(const SharingOp& op, PmdSharing& model) {
+        if (Result<void> done = ask(op.process, &op); !done)
+            return done.error();
+        model.apply(op);
+        std::array<HugetlbShare, processes> shares;
+        for (unsigned process = 0; process < processes; ++process) {
+            Result<HugetlbShare> share = hugetlb_share((*letters_).at(process).pid,
+                                                       file().range(model.moved(process) ? 1 : 0));
+            if (!share)
+                return share.error();
+            if (!share->busy.empty())
+                return Error::make(EBUSY, share->busy);
+            shares.at(process) = std::move(*share);
+        }
+        for (unsigned process = 0; process < processes; ++process)
+            if (std::string difference = compare(process, model, shares); !difference.empty())
+                return difference;
+        return compare_smaps(model);
+    }
+
+    static std::string compare(unsigned process, const PmdSharing& model,
+                               const std::array<HugetlbShare, processes>& shares) {
+        const HugetlbShare& share = shares.at(process);
+        const std::optional<std::size_t> table = model.table(process);
+        if (share.mapped != model.mapped(process))
+            return fmt::format("p{} is {}mapped", process, share.mapped ? "" : "not ");
+        if ((share.pud == "table") != table.has_value())
+            return fmt::format("p{} has {} table", process, table ? "no" : "a");
+        if (!table)
+            return {};
+        const unsigned sharers = model.sharers(*table);
+        if (share.shared != static_cast<std::int64_t>(sharers) - 1)
+            return fmt::format("the count of p{}'s table is {}, not {}", process, share.shared,
+                               sharers - 1);
+        if (share.users.size() != sharers)
+            return fmt::format("{} mappings have p{}'s table, not {}", share.users.size(), process,
+                               sharers);
+        for (unsigned other = 0; other < processes; ++other)
+            if (const bool same = model.table(other) == table;
+                model.table(other) && same != (shares.at(other).table == share.table))
+                return fmt::format("p{} and p{} have {} table", process, other,
+                                   same ? "not the same" : "the same");
+        return {};
+    }
+
+    // What /proc/PID/smaps says of the mappings of huge pages.
+    Result<std::string> compare_smaps(const PmdSharing& model) {
+        const auto kilobytes = file().huge_bytes() >> 10;
+        for (unsigned process = 0; process < processes; ++process) {
+            const Result<std::string> text =
+                read_text(fmt::format("/proc/{}/smaps", (*letters_).at(process).pid.load()));
+            if (!text)
+                return text.error();
+            std::size_t shared = 0;
+            std::size_t own = 0;
+            std::istringstream lines(*text);
+            for (std::string line; std::getline(lines, line);) {
+                std::size_t value = 0;
+                if (std::sscanf(line.c_str(), "Shared_Hugetlb: %zu", &value) == 1)
+                    shared += value / kilobytes;
+                else if (std::sscanf(line.c_str(), "Private_Hugetlb: %zu", &value) == 1)
+                    own += value / kilobytes;
+            }
+            if (shared != model.shared_pages(process) || own != model.private_pages(process))
+                return fmt::format("smaps of p{}: {} pages shared and {} private, not {} and {}",
+                                   process, shared, own, model.shared_pages(process),
+                                   model.private_pages(process));
+        }
+        return std::string();
+    }
+
+    // From the beginning, with what can be done of these. Empty: no difference.
+    Result<std::string> replay(const Ops& ops) {
+        for (unsigned process = 0; process < processes; ++process)
+            if (Result<void> reset = ask(process, nullptr); !reset)
+                return reset.error();
+        PmdSharing model(processes);
+        for (const SharingOp& op : ops) {
+            if (!model.can(op))
+                continue;
+            Result<std::string> difference = step(op, model);
+            if (!difference || !difference->empty())
+                return difference;
+        }
+        return std::string();
+    }
+
+    // Leaves out what is not needed for a difference: halves, quarters, and so on to single steps,
+    // as long as there is time.
+    Result<void> shorten(ActorContext& me, Ops ops) {
+        const auto deadline = std::chrono::steady_clock::now() + shorten_bound;
+        for (std::size_t size = ops.size() / 2; size > 0; size /= 2) {
+            for (std::size_t at = 0; at + size <= ops.size();) {
+                if (std::chrono::steady_clock::now() > deadline || me.stopping())
+                    break;
+                Ops fewer = ops;
+                const auto from = fewer.begin() + static_cast<std::ptrdiff_t>(at);
+                fewer.erase(from, from + static_cast<std::ptrdiff_t>(size));
+                Result<std::string> difference = replay(fewer);
+                if (!difference)
+                    return difference.error();
+                if (difference->empty()) {
+                    at += size;
+                    continue;
+                }
+                ops = std::move(fewer);
+                difference_ = std::move(*difference);
+            }
+        }
+        difference_ += " after: " + model::to_string(ops);
+        return {};
+    }
+
+    std::array<Letter, processes>* letters_ = nullptr; // in memory that all share
+    Letter* over_ = nullptr;                           // the first
+    bool watches_ = false;                             // this kernel has write protection
+    std::string difference_;                           // the player's until it has ended
+    Userfaultfd userfaultfd_;                          // of each process its own
+    bool moved_ = false;                               // the same
+};
+
+} // namespace
+
+const Scenario& hugetlb_sharing() {
+    static const Scenario scenario = {
+        .name = "hugetlb-sharing",
+        .family = "hugetlb",
+        .claim = "share counts, smaps and who has which table are as modelled after every step",
+        .source = "mm/hugetlb.c, huge_pmd_share() and huge_pmd_unshare()",
+        .races = "huge_pmd_share() and huge_pmd_unshare(), in any order",
+        .bad = "steps=differ",
+        .variants = {{.name = "random",
+                      .about = "60 steps of three processes, drawn by lot",
+                      .forced = false,
+                      .runs_divisor = 20}},
+        .controls = {{.name = "no-unshare-on-split",
+                      .about = "a mapping that is split keeps the table that it shares",
+                      .variant = "random",
+                      .actions = {{.kind = FL_CONTROL_SKIP, .function = "hugetlb_split"}}},
+                     {.name = "no-sharing",
+                      .about = "one process never shares",
+                      .variant = "random",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "p1",
+                                   .function = "huge_pmd_share",
+                                   .replacement = "huge_pmd_not_shared"}}}},
+        .needs = {{"huge pages", missing_hugetlb}, {"PMD sharing", missing_pmd_sharing}},
+        .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
+            return std::make_unique<HugetlbSharing>();
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline
