@@ -302,6 +302,28 @@ TEST(text_files_are_private_and_read_only)
 	}
 }
 
+TEST(a_share_of_an_address)
+{
+	static const char *const wrong[] = { "", "1", "x 1000", "-1 1000" };
+	char text[256] = "";
+	size_t i;
+	int fd;
+
+	fd = open(FL_DIR "hugetlb/share", O_RDWR);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, read(fd, text, sizeof(text))) TH_LOG("nothing was asked");
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		EXPECT_EQ(-1, write(fd, wrong[i], strlen(wrong[i]) + 1));
+		EXPECT_EQ(EINVAL, errno);
+	}
+	EXPECT_EQ(-1, write(fd, "99999999 1000", 13));
+	EXPECT_EQ(ESRCH, errno);
+	ASSERT_EQ(6, write(fd, "0 1000", 6));
+	ASSERT_GT(pread(fd, text, sizeof(text) - 1, 0), 0);
+	EXPECT_EQ(0, strncmp(text, "unmapped\n", 9)) TH_LOG("%s", text);
+	close(fd);
+}
+
 TEST(not_for_other_users)
 {
 	char path[64];

@@ -18,8 +18,8 @@ Result<std::string> tracefs_root(); // "/sys/kernel/tracing"
 // A file of the module: "<debugfs>/faultline/NAME". Does not say that it exists.
 Result<std::string> faultline_file(std::string_view name);
 
-// For a scenario's needs: why the loaded module cannot do something in this kernel, in its own words;
-// nullopt if it can. The names are those of <debugfs>/faultline/capabilities.
+// For a scenario's needs: why the loaded module cannot do something in this kernel, in its own
+// words; nullopt if it can. The names are those of <debugfs>/faultline/capabilities.
 std::optional<std::string> missing_capability(std::string_view name);
 
 } // namespace faultline

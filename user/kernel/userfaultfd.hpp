@@ -22,8 +22,8 @@ class Userfaultfd {
 
     // UFFDIO_REGISTER with MODE_MISSING. Closing the descriptor unregisters.
     Result<void> register_missing(const void* start, std::size_t bytes);
-    // UFFDIO_REGISTER with MODE_WP. EINVAL where the architecture or the kernel has no such mode for
-    // this memory.
+    // UFFDIO_REGISTER with MODE_WP. EINVAL where the architecture or the kernel has no such mode
+    // for this memory.
     Result<void> register_for_write_protect(const void* start, std::size_t bytes);
     // The same, and all of it made write protected.
     Result<void> register_write_protect(const void* start, std::size_t bytes);
