@@ -191,12 +191,14 @@ class HugetlbExclusion final : public HugetlbExperiment {
         char* start = file().address();
         const std::size_t bytes = file().bytes();
         const auto huge = static_cast<off_t>(file().huge_bytes());
+        const auto present = static_cast<off_t>(present_page) * huge;
+        const auto touched = static_cast<off_t>(touched_page) * huge;
         switch (row_.act) {
         case Act::punch:
-            return ::fallocate(file().file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                               present_page * huge, huge) == 0;
+            return ::fallocate(file().file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, present,
+                               huge) == 0;
         case Act::truncate:
-            return ::ftruncate(file().file(), (touched_page + 1) * huge) == 0;
+            return ::ftruncate(file().file(), touched + huge) == 0;
         case Act::munmap:
             return ::munmap(start, bytes) == 0;
         case Act::mprotect:

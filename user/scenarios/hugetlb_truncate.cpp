@@ -128,10 +128,11 @@ class HugetlbTruncate final : public HugetlbExperiment {
 
     bool cut() {
         const auto huge = static_cast<off_t>(file().huge_bytes());
-        return row_.truncate
-                   ? ::ftruncate(file().file(), cut_from * huge) == 0
-                   : ::fallocate(file().file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                 cut_from * huge, (cut_to - cut_from) * huge) == 0;
+        const off_t from = static_cast<off_t>(cut_from) * huge;
+        const off_t to = static_cast<off_t>(cut_to) * huge;
+        constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        return row_.truncate ? ::ftruncate(file().file(), from) == 0
+                             : ::fallocate(file().file(), punch, from, to - from) == 0;
     }
 
     // A read maps what is in the file; where nothing is mapped beyond the end, it fails.

@@ -11,7 +11,7 @@ struct KnownBug {
     std::string_view scenario;
     std::string_view series;       // "6.1": of 6.1.x, not of 6.12
     std::string_view fix;          // "fixed by commit ... (v6.x)"
-    std::string_view machine = ""; // on this machine alone, "x86_64"; "" = on all
+    std::string_view machine = {}; // on this machine alone, "x86_64"; "" = on all
 };
 
 // Null if none is known. `release` and `machine` are what uname says.
