@@ -188,4 +188,12 @@ std::optional<std::string> missing_pte_free_defer() {
     return std::nullopt;
 }
 
+std::optional<std::string> missing_mmu_notifier() {
+    const Result<MmuListener> listener = MmuListener::open();
+    if (!listener)
+        return listener.error().to_string();
+    const Result<void> listens = listener->listen(&listener, sizeof(listener));
+    return listens ? std::nullopt : std::optional<std::string>(listens.error().to_string());
+}
+
 } // namespace faultline

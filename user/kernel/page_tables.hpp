@@ -84,6 +84,7 @@ class MmuListener {
 
 // For a scenario's needs, by the module's own file of capabilities.
 std::optional<std::string> missing_pte_free_defer();
+std::optional<std::string> missing_mmu_notifier(); // for MmuListener
 
 } // namespace faultline
 

@@ -105,14 +105,22 @@ unsigned PmdSharing::sharers(std::size_t table) const {
                       [table](const Process& process) { return process.table == table; }));
 }
 
+bool PmdSharing::has(unsigned process, unsigned page) const {
+    const std::optional<std::size_t> table = processes_[process].table;
+    return table && tables_[*table].contains(page);
+}
+
+bool PmdSharing::shared(unsigned process, unsigned page) const {
+    return has(process, page) && (shares(process) || elsewhere(*processes_[process].table, page));
+}
+
 std::size_t PmdSharing::shared_pages(unsigned process) const {
     const std::optional<std::size_t> table = processes_[process].table;
     if (!table)
         return 0;
     const std::set<unsigned>& pages = tables_[*table];
-    return static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [&](unsigned page) {
-        return sharers(*table) > 1 || elsewhere(*table, page);
-    }));
+    return static_cast<std::size_t>(std::count_if(
+        pages.begin(), pages.end(), [&](unsigned page) { return shared(process, page); }));
 }
 
 std::size_t PmdSharing::private_pages(unsigned process) const {

@@ -54,8 +54,11 @@ class PmdSharing {
         return processes_[process].table;
     }
     [[nodiscard]] unsigned sharers(std::size_t table) const; // all who have it
-    // Of the pages that the process' table has: those that others can reach through it or through
-    // their own table, and those that none can.
+    // Does the process' table have the page? And can others reach it?
+    [[nodiscard]] bool has(unsigned process, unsigned page) const;
+    [[nodiscard]] bool shared(unsigned process, unsigned page) const;
+    // How many there are of each kind: of the pages that the process' table has, those that others
+    // can reach through it or through their own table, and those that none can.
     [[nodiscard]] std::size_t shared_pages(unsigned process) const;
     [[nodiscard]] std::size_t private_pages(unsigned process) const;
 

@@ -18,8 +18,6 @@
 #include "scenarios/hugetlb_experiment.hpp"
 #include "scenarios/list.hpp"
 
-#include "kernel/userfaultfd.hpp"
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -41,17 +39,17 @@ constexpr std::size_t touched_page = 1; // by the faulter
 constexpr std::uint64_t present_word = 0x70726573656e74;
 constexpr std::uint64_t touched_word = 0x746f7563686564;
 
+// The other process stays until the fault is over: if the table were really unshared, the fault
+// would go on in what by then is that process' alone, or with its exit a page of anybody's.
 constexpr std::string_view by_other = "unsharer@user:ready -> faulter@user:touch; "
                                       "faulter@return:huge_pte_alloc -> unsharer@user:go; "
-                                      "unsharer@user:done -> faulter@return:huge_pte_alloc";
+                                      "unsharer@user:done -> faulter@return:huge_pte_alloc; "
+                                      "faulter@user:touched -> unsharer@user:stay";
 constexpr std::string_view by_own = "partner@user:ready -> faulter@user:touch; "
                                     "faulter@return:huge_pte_alloc -> unsharer@user:go; "
                                     "unsharer@user:done -> faulter@return:huge_pte_alloc";
 
-enum Slot : unsigned {
-    slot_errno,  // of what an actor did
-    slot_shared, // of who shares with the faulter: the share count it saw
-};
+constexpr unsigned slot_errno = 0; // of what an actor did
 
 enum class Act { punch, truncate, munmap, mprotect, mremap, dontneed, exit, uffd };
 
@@ -72,12 +70,12 @@ constexpr std::array rows = {
     Row{"mremap", "another process moves its mapping", Act::mremap, false, false},
     Row{"dontneed", "another process gives a page back", Act::dontneed, false, false},
     Row{"exit", "another process that shares exits", Act::exit, false, false},
-    Row{"uffd", "another process write-protects it by userfaultfd", Act::uffd, false, false},
+    Row{"uffd", "another process registers it with a userfaultfd", Act::uffd, false, false},
     Row{"own-munmap", "a thread of the faulter's unmaps it", Act::munmap, true, true, true},
     Row{"own-mprotect", "a thread makes half of it read-only", Act::mprotect, true, true},
     Row{"own-mremap", "a thread moves the mapping", Act::mremap, true, true, true},
     Row{"own-dontneed", "a thread gives a page back", Act::dontneed, true, true},
-    Row{"own-uffd", "a thread write-protects it by userfaultfd", Act::uffd, true, true},
+    Row{"own-uffd", "a thread registers it with a userfaultfd", Act::uffd, true, true},
 };
 
 class HugetlbExclusion final : public HugetlbExperiment {
@@ -99,13 +97,14 @@ class HugetlbExclusion final : public HugetlbExperiment {
 
     std::vector<Actor> actors() override {
         const auto unshare = [this](ActorContext& me) {
-            if (!row_.own && !share(me))
+            if (!row_.own && !share(me, present_page))
                 return;
             if (!me.at("ready") || !me.at("go"))
                 return;
             me.report(slot_errno, act() ? 0 : errno);
             shared_->over = true;
-            (void)me.at("done").ok();
+            if (me.at("done"))
+                (void)me.at("stay").ok();
         };
         std::vector<Actor> all = {{.name = "faulter",
                                    .kind = Actor::Kind::thread,
@@ -118,6 +117,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
                                                ::madvise(file().address(touched_page),
                                                          file().huge_bytes(), MADV_POPULATE_WRITE);
                                            me.report(slot_errno, done == 0 ? 0 : errno);
+                                           (void)me.at("touched").ok();
                                        }},
                                   {.name = "unsharer",
                                    .kind = row_.own ? Actor::Kind::thread : Actor::Kind::process,
@@ -128,7 +128,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
                            .kind = Actor::Kind::process,
                            .cpu = 1,
                            .body = [this](ActorContext& me) {
-                               if (!share(me) || !me.at("ready"))
+                               if (!share(me, present_page) || !me.at("ready"))
                                    return;
                                // Not at a site: that would end when the unsharer sleeps.
                                while (!shared_->over.load() && !me.stopping())
@@ -139,7 +139,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
 
     Result<void> begin(Run& /*run*/) override {
         shared_->over = false;
-        userfaultfd_.close();
+        unwatch();
         if (Result<void> fresh = file().fresh(); !fresh)
             return fresh;
         return poke(file().address(present_page), present_word);
@@ -171,21 +171,6 @@ class HugetlbExclusion final : public HugetlbExperiment {
         std::atomic<bool> over{false}; // what the unsharer does
     };
 
-    // Take part in the faulter's table of PMDs; what the kernel counts then.
-    bool share(ActorContext& me) {
-        if (::madvise(file().address(present_page), file().huge_bytes(), MADV_POPULATE_READ) != 0) {
-            me.fail(Error::last("MADV_POPULATE_READ"));
-            return false;
-        }
-        const Result<HugetlbShare> share = hugetlb_share(0, file().address());
-        if (!share) {
-            me.fail(share.error());
-            return false;
-        }
-        me.report(slot_shared, share->shared);
-        return true;
-    }
-
     // False, and errno.
     bool act() {
         char* start = file().address();
@@ -211,7 +196,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
         case Act::exit:
             return child_exits();
         case Act::uffd:
-            return write_protect(start, bytes);
+            return watch(start, bytes);
         }
         return false;
     }
@@ -228,22 +213,9 @@ class HugetlbExclusion final : public HugetlbExperiment {
         return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
     }
 
-    bool write_protect(char* start, std::size_t bytes) {
-        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
-        const Result<void> registered = userfaultfd
-                                            ? userfaultfd->register_write_protect(start, bytes)
-                                            : Result<void>(userfaultfd.error());
-        if (!registered) {
-            errno = registered.error().number;
-            return false;
-        }
-        userfaultfd_ = std::move(*userfaultfd);
-        return true;
-    }
-
     // Afterwards nobody shares: the other process has gone. What was written is there.
     void judge_mapping(Outcome& outcome) {
-        userfaultfd_.close(); // which would have us wait for ourselves
+        unwatch(); // which would have us wait for ourselves
         const Result<void> written = poke(file().address(touched_page), touched_word);
         const Result<std::uint64_t> touched = peek(file().address(touched_page));
         outcome.require(written && touched && *touched == touched_word,
@@ -266,7 +238,6 @@ class HugetlbExclusion final : public HugetlbExperiment {
 
     const Row& row_;
     Shared* shared_ = nullptr;
-    Userfaultfd userfaultfd_; // of the own variants; another process' goes with it
 };
 
 std::vector<Variant> variants() {

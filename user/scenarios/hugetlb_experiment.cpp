@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/hugetlb_experiment.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 namespace faultline {
 
@@ -27,6 +29,33 @@ Result<void> HugetlbExperiment::prepare() {
         return before.error();
     before_ = *before;
     return {};
+}
+
+bool HugetlbExperiment::share(ActorContext& me, std::size_t page) {
+    if (::madvise(file_->address(page), file_->huge_bytes(), MADV_POPULATE_READ) != 0) {
+        me.fail(Error::last("MADV_POPULATE_READ"));
+        return false;
+    }
+    const Result<HugetlbShare> share = hugetlb_share(0, file_->address());
+    if (!share) {
+        me.fail(share.error());
+        return false;
+    }
+    me.report(slot_shared, share->shared);
+    return true;
+}
+
+bool HugetlbExperiment::watch(char* start, std::size_t bytes) {
+    Result<Userfaultfd> userfaultfd = Userfaultfd::open();
+    const Result<void> registered = userfaultfd
+                                        ? userfaultfd->register_for_write_protect(start, bytes)
+                                        : Result<void>(userfaultfd.error());
+    if (!registered) {
+        errno = registered.error().number;
+        return false;
+    }
+    userfaultfd_ = std::move(*userfaultfd);
+    return true;
 }
 
 std::string HugetlbExperiment::error_name(std::int64_t number) {

@@ -7,6 +7,7 @@
 #include "engine/scenario.hpp"
 #include "kernel/hugetlb.hpp"
 #include "kernel/settings.hpp"
+#include "kernel/userfaultfd.hpp"
 
 #include <memory>
 #include <string>
@@ -22,12 +23,21 @@ class HugetlbExperiment : public Experiment {
     // Adds "pool": what is not free, and was at the beginning, is in the file, and nothing is
     // reserved. A control may have lost a page before.
     void judge_pool(Outcome& outcome) const;
+    // For an actor that is a process: takes part in the driver's table of PMDs, by reading this
+    // page, and reports in `slot_shared` what the kernel then counts. False if it failed.
+    bool share(ActorContext& me, std::size_t page);
+    static constexpr unsigned slot_shared = slots_per_actor - 1;
+    // Registers memory of the calling process with a userfaultfd for write protection, which makes
+    // its page tables its own. False, and errno.
+    bool watch(char* start, std::size_t bytes);
+    void unwatch() { userfaultfd_.close(); }
     // "ok", "EFAULT", or that nobody reported it.
     static std::string error_name(std::int64_t number);
 
   private:
     Setting setting_;
     HugetlbPool before_;
+    Userfaultfd userfaultfd_; // a forked actor has its own
     std::unique_ptr<HugetlbFile> file_;
 };
 

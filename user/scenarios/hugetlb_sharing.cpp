@@ -15,7 +15,6 @@
 #include "scenarios/hugetlb_experiment.hpp"
 #include "scenarios/list.hpp"
 
-#include "kernel/userfaultfd.hpp"
 #include "model/pmd_sharing.hpp"
 
 #include <algorithm>
@@ -24,6 +23,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <new>
 #include <sstream>
@@ -42,13 +42,13 @@ using Ops = std::vector<SharingOp>;
 
 constexpr unsigned processes = 3;
 constexpr std::array<std::string_view, processes> names = {"p0", "p1", "p2"};
-constexpr unsigned steps = 60; // of a run
+constexpr unsigned steps = 40; // of a run
 constexpr unsigned pages = 4;  // that are touched, all in the first half
 constexpr std::chrono::seconds answer_bound{2};
 constexpr std::chrono::seconds shorten_bound{8};
 
-constexpr unsigned slot_steps = 0;  // of the player: that were compared
-constexpr unsigned slot_shared = 1; // in how many of them two had the same table
+constexpr unsigned slot_steps = 0;   // of the player: that were compared
+constexpr unsigned slot_sharing = 1; // in how many of them two had the same table
 
 class HugetlbSharing final : public HugetlbExperiment {
   public:
@@ -108,7 +108,7 @@ class HugetlbSharing final : public HugetlbExperiment {
 
     // Where nobody shared, nothing was shown.
     std::optional<bool> overlapped(const Run& run) override {
-        return run.slot("player", slot_shared) > 0;
+        return run.slot("player", slot_sharing) > 0;
     }
 
   private:
@@ -148,7 +148,7 @@ class HugetlbSharing final : public HugetlbExperiment {
     }
 
     int give_all_back() {
-        userfaultfd_.close();
+        unwatch();
         moved_ = false;
         const Result<void> done = reserve();
         return done ? 0 : done.error().number;
@@ -202,19 +202,6 @@ class HugetlbSharing final : public HugetlbExperiment {
         return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
     }
 
-    bool watch(char* start, std::size_t bytes) {
-        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
-        const Result<void> registered = userfaultfd
-                                            ? userfaultfd->register_for_write_protect(start, bytes)
-                                            : Result<void>(userfaultfd.error());
-        if (!registered) {
-            errno = registered.error().number;
-            return false;
-        }
-        userfaultfd_ = std::move(*userfaultfd);
-        return true;
-    }
-
     // --- the player ---
 
     Result<void> play(ActorContext& me) {
@@ -236,7 +223,7 @@ class HugetlbSharing final : public HugetlbExperiment {
             }
             shared += any_shared(model) ? 1 : 0;
             me.report(slot_steps, static_cast<std::int64_t>(done.size()));
-            me.report(slot_shared, shared);
+            me.report(slot_sharing, shared);
         }
         return {};
     }
@@ -251,7 +238,8 @@ class HugetlbSharing final : public HugetlbExperiment {
     // Something that can be done. Mostly touches, and mappings that begin anew, or little would be
     // shared.
     SharingOp draw(ActorContext& me, const PmdSharing& model) const {
-        constexpr std::array often = {Kind::touch, Kind::touch, Kind::map, Kind::unmap};
+        constexpr std::array often = {Kind::touch, Kind::touch,     Kind::touch,
+                                      Kind::map,   Kind::mark_half, Kind::unmap};
         for (;;) {
             const auto lot = me.rng().below(often.size() + 2);
             const SharingOp op = {.kind = lot < often.size() ? often.at(lot)
@@ -301,6 +289,10 @@ class HugetlbSharing final : public HugetlbExperiment {
         for (unsigned process = 0; process < processes; ++process)
             if (std::string difference = compare(process, model, shares); !difference.empty())
                 return difference;
+        for (unsigned process = 0; process < processes; ++process)
+            if (Result<std::string> difference = compare_pagemap(process, model);
+                !difference || !difference->empty())
+                return difference;
         return compare_smaps(model);
     }
 
@@ -327,6 +319,35 @@ class HugetlbSharing final : public HugetlbExperiment {
                 return fmt::format("p{} and p{} have {} table", process, other,
                                    same ? "not the same" : "the same");
         return {};
+    }
+
+    // What /proc/PID/pagemap says of the pages that are touched: bit 63, present; 56, nobody
+    // else's.
+    Result<std::string> compare_pagemap(unsigned process, const PmdSharing& model) const {
+        const std::string path =
+            fmt::format("/proc/{}/pagemap", (*letters_).at(process).pid.load());
+        const Result<Fd> map = Fd::open(path, O_RDONLY);
+        if (!map)
+            return map.error();
+        for (unsigned number = 0; number < pages; ++number) {
+            const char* at =
+                file().range(model.moved(process) ? 1 : 0) + number * file().huge_bytes();
+            std::uint64_t entry = 0;
+            const auto offset = reinterpret_cast<std::uintptr_t>(at) /
+                                static_cast<unsigned>(::getpagesize()) * sizeof(entry);
+            if (::pread(map->get(), &entry, sizeof(entry), static_cast<off_t>(offset)) !=
+                sizeof(entry))
+                return Error::last("read", path);
+            const bool present = (entry >> 63) != 0;
+            const bool exclusive = (entry >> 56 & 1) != 0;
+            if (present != model.has(process, number))
+                return fmt::format("pagemap of p{}: page {} is {}there", process, number,
+                                   present ? "" : "not ");
+            if (present && exclusive == model.shared(process, number))
+                return fmt::format("pagemap of p{}: page {} is {}", process, number,
+                                   exclusive ? "exclusive" : "not exclusive");
+        }
+        return std::string();
     }
 
     // What /proc/PID/smaps says of the mappings of huge pages.
@@ -401,8 +422,7 @@ class HugetlbSharing final : public HugetlbExperiment {
     Letter* over_ = nullptr;                           // the first
     bool watches_ = false;                             // this kernel has write protection
     std::string difference_;                           // the player's until it has ended
-    Userfaultfd userfaultfd_;                          // of each process its own
-    bool moved_ = false;                               // the same
+    bool moved_ = false;                               // of each process its own
 };
 
 } // namespace
@@ -416,9 +436,9 @@ const Scenario& hugetlb_sharing() {
         .races = "huge_pmd_share() and huge_pmd_unshare(), in any order",
         .bad = "steps=differ",
         .variants = {{.name = "random",
-                      .about = "60 steps of three processes, drawn by lot",
+                      .about = "40 steps of three processes, drawn by lot",
                       .forced = false,
-                      .runs_divisor = 20}},
+                      .runs_divisor = 5}},
         .controls = {{.name = "no-unshare-on-split",
                       .about = "a mapping that is split keeps the table that it shares",
                       .variant = "random",

@@ -86,14 +86,6 @@ class PgtableNotifier final : public CollapseExperiment {
     std::optional<MmuListener> listener_;
 };
 
-std::optional<std::string> missing_mmu_notifier() {
-    const Result<MmuListener> listener = MmuListener::open();
-    if (!listener)
-        return listener.error().to_string();
-    const Result<void> listens = listener->listen(&listener, sizeof(listener));
-    return listens ? std::nullopt : std::optional<std::string>(listens.error().to_string());
-}
-
 } // namespace
 
 const Scenario& pgtable_notifier() {

@@ -34,6 +34,10 @@ TEST(PmdSharingModel, WhoTouchesTheSameFileSharesItsTable) {
     EXPECT_EQ(sharing.shared_pages(0), 2U) << "it reaches the other's page, too";
     EXPECT_EQ(sharing.private_pages(0), 0U);
     EXPECT_FALSE(sharing.table(2).has_value());
+    EXPECT_TRUE(sharing.has(0, 2));
+    EXPECT_TRUE(sharing.shared(0, 2));
+    EXPECT_FALSE(sharing.has(0, 3));
+    EXPECT_FALSE(sharing.has(2, 1));
 }
 
 TEST(PmdSharingModel, OneThatCannotCoverAllHasItsOwn) {
