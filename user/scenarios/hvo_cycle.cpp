@@ -367,8 +367,10 @@ std::optional<std::string> missing_gigantic() {
     const Result<void> given_back = write_text(gigantic, "0");
     if (!made || !got || !given_back)
         return (!made ? made.error() : !got ? got.error() : given_back.error()).to_string();
-    return got->starts_with("1") ? std::nullopt
-                                 : std::optional<std::string>("memory for one (4 GiB suffice)");
+    return got->starts_with("1")
+               ? std::nullopt
+               : std::optional<std::string>(
+                     "a GiB in one piece (of 4 GiB, and before others have used them)");
 }
 
 std::optional<std::string> missing_failure() {
