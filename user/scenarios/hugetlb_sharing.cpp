@@ -44,6 +44,10 @@ constexpr unsigned processes = 3;
 constexpr std::array<std::string_view, processes> names = {"p0", "p1", "p2"};
 constexpr unsigned steps = 40; // of a run
 constexpr unsigned pages = 4;  // that are touched, all in the first half
+// So that each run has something to unshare.
+constexpr std::array beginning = {
+    SharingOp{.kind = Kind::map, .process = 0}, SharingOp{.kind = Kind::touch, .process = 0},
+    SharingOp{.kind = Kind::map, .process = 1}, SharingOp{.kind = Kind::touch, .process = 1}};
 constexpr std::chrono::seconds answer_bound{2};
 constexpr std::chrono::seconds shorten_bound{8};
 
@@ -212,7 +216,8 @@ class HugetlbSharing final : public HugetlbExperiment {
         PmdSharing model(processes);
         std::int64_t shared = 0;
         while (done.size() < steps && !me.stopping()) {
-            const SharingOp op = draw(me, model);
+            const SharingOp op =
+                done.size() < beginning.size() ? beginning.at(done.size()) : draw(me, model);
             done.push_back(op);
             Result<std::string> difference = step(op, model);
             if (!difference)
