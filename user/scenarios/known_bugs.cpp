@@ -19,6 +19,8 @@ constexpr std::string_view fake_heads =
 constexpr std::string_view no_grace_period = "no fix is known: docs/findings/hvo-stale-pointer.md";
 
 constexpr std::string_view mremap_offset = "fixed for CVE-2026-98373 (7.2.9)";
+constexpr std::string_view pagemap_exclusive =
+    "fixed by 6.12, whose pagemap_hugetlb_range() asks hugetlb_pmd_shared()";
 constexpr std::string_view insert_beyond_end =
     "no fix is known: docs/findings/hugetlb-insert-beyond-end.md";
 
@@ -33,6 +35,7 @@ constexpr std::array known_bugs = {
     KnownBug{"hvo-stale", "7.3", no_grace_period},
     KnownBug{"hugetlb-mremap", "6.12", mremap_offset, "x86_64"},
     KnownBug{"hugetlb-mremap", "6.12", mremap_offset, "aarch64"},
+    KnownBug{"hugetlb-sharing", "6.1", pagemap_exclusive},
     KnownBug{"hugetlb-insert", "6.1", insert_beyond_end},
     KnownBug{"hugetlb-insert", "6.12", insert_beyond_end},
     KnownBug{"hugetlb-insert", "7.2", insert_beyond_end},
