@@ -250,10 +250,15 @@ class VariantRunner {
                                : observed.value_or(run.overlapped());
     }
 
+    // An exclusion is an answer only where the situation arose that was asked about.
+    [[nodiscard]] bool excluded(const Run& run) const {
+        return run.excluded() && experiment_->overlapped(run).value_or(true);
+    }
+
     void count(const Run& run, const Outcome& outcome) {
         Counts& counts = report_.counts;
         ++counts.runs;
-        if (run.excluded()) {
+        if (excluded(run)) {
             ++counts.excluded;
             if (report_.blocked.empty())
                 report_.blocked = blocked_text(run.result());

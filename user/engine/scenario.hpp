@@ -189,7 +189,8 @@ class Experiment {
     // After they have ended.
     virtual Outcome judge(Run& run) = 0;
     // Did what should overlap overlap? Decides for unforced variants. For forced ones it can only
-    // take away: the order held, but the situation did not arise. nullopt: as the module says.
+    // take away: the order held or was excluded, but the situation did not arise. nullopt: as the
+    // module says.
     virtual std::optional<bool> overlapped(const Run& /*run*/) { return std::nullopt; }
     // Asked after prepare(): what ControlAction::value is added to if value_is_address.
     [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }

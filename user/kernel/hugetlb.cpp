@@ -153,11 +153,17 @@ HugetlbFile::~HugetlbFile() {
         ::munmap(reserved_, (ranges + 1) * bytes_);
 }
 
-Result<void> HugetlbFile::fresh() {
-    // What was moved away or split must be one mapping again, and what was unmapped reserved.
+Result<void> HugetlbFile::unmap() const {
     if (::mmap(base_, ranges * bytes_, PROT_NONE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return Error::last("mmap (reserve)");
+    return {};
+}
+
+Result<void> HugetlbFile::fresh() {
+    // What was moved away or split must be one mapping again.
+    if (Result<void> unmapped = unmap(); !unmapped)
+        return unmapped;
     file_ = Fd(::memfd_create("faultline", MFD_CLOEXEC | MFD_HUGETLB));
     if (!file_.valid())
         return Error::last("memfd_create(MFD_HUGETLB)");

@@ -71,6 +71,8 @@ class HugetlbFile {
     ~HugetlbFile();
 
     Result<void> fresh(); // a new, empty file at the same address; the old one is gone
+    // In the calling process alone: nothing is mapped in any range, the file stays.
+    [[nodiscard]] Result<void> unmap() const;
 
     [[nodiscard]] std::size_t huge_bytes() const { return huge_bytes_; }
     [[nodiscard]] std::size_t bytes() const { return bytes_; } // of the file and the mapping

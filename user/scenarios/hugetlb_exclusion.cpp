@@ -18,6 +18,8 @@
 #include "scenarios/hugetlb_experiment.hpp"
 #include "scenarios/list.hpp"
 
+#include "kernel/shared_memory.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -25,7 +27,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/falloc.h>
-#include <new>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,17 +82,12 @@ constexpr std::array rows = {
 class HugetlbExclusion final : public HugetlbExperiment {
   public:
     explicit HugetlbExclusion(const Row& row) : row_(row) {}
-    ~HugetlbExclusion() override {
-        if (shared_ != nullptr)
-            ::munmap(shared_, sizeof(Shared));
-    }
 
     Result<void> prepare() override {
-        void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
-            return Error::last("mmap (shared)");
-        shared_ = new (memory) Shared;
+        Result<SharedMemory<Shared>> shared = SharedMemory<Shared>::make();
+        if (!shared)
+            return shared.error();
+        shared_ = std::move(*shared);
         return HugetlbExperiment::prepare();
     }
 
@@ -237,7 +233,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
     }
 
     const Row& row_;
-    Shared* shared_ = nullptr;
+    SharedMemory<Shared> shared_;
 };
 
 std::vector<Variant> variants() {

@@ -57,10 +57,7 @@ class HugetlbMremapShareable final : public HugetlbExperiment {
             return fresh;
         if (Result<void> written = poke(file().address(), word); !written)
             return written;
-        if (::mmap(file().address(), file().bytes(), PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-            return Error::last("mmap (reserve)");
-        return {};
+        return file().unmap();
     }
 
     [[nodiscard]] std::uint64_t corrupt_base() const override {

@@ -15,6 +15,7 @@
 #include "scenarios/hugetlb_experiment.hpp"
 #include "scenarios/list.hpp"
 
+#include "kernel/shared_memory.hpp"
 #include "model/pmd_sharing.hpp"
 
 #include <algorithm>
@@ -56,17 +57,11 @@ constexpr unsigned slot_sharing = 1; // in how many of them two had the same tab
 
 class HugetlbSharing final : public HugetlbExperiment {
   public:
-    ~HugetlbSharing() override {
-        if (letters_ != nullptr)
-            ::munmap(letters_, sizeof(*letters_));
-    }
-
     Result<void> prepare() override {
-        void* memory = ::mmap(nullptr, sizeof(*letters_), PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
-            return Error::last("mmap (shared)");
-        letters_ = new (memory) std::array<Letter, processes>;
+        Result<SharedMemory<Board>> board = SharedMemory<Board>::make();
+        if (!board)
+            return board.error();
+        board_ = std::move(*board);
         watches_ = !missing_write_protect();
         return HugetlbExperiment::prepare();
     }
@@ -77,7 +72,7 @@ class HugetlbSharing final : public HugetlbExperiment {
                                    .cpu = 0,
                                    .body = [this](ActorContext& me) {
                                        const Result<void> done = play(me);
-                                       over_->over = true;
+                                       board_->over = true;
                                        if (!done)
                                            me.fail(done.error());
                                    }}};
@@ -91,13 +86,11 @@ class HugetlbSharing final : public HugetlbExperiment {
 
     Result<void> begin(Run& /*run*/) override {
         difference_.clear();
-        for (Letter& letter : *letters_)
-            new (&letter) Letter;
-        over_ = &letters_->front();
+        new (&*board_) Board;
         // The driver's own mapping must not take part.
         if (Result<void> fresh = file().fresh(); !fresh)
             return fresh;
-        return reserve();
+        return file().unmap();
     }
 
     Outcome judge(Run& run) override {
@@ -121,19 +114,22 @@ class HugetlbSharing final : public HugetlbExperiment {
     struct Letter {
         std::atomic<unsigned> asked{0};
         std::atomic<unsigned> answered{0};
-        std::atomic<bool> over{false}; // of the first alone: all are to end
         std::atomic<pid_t> pid{0};
         bool reset = false; // instead of `op`: give everything back
         SharingOp op{};
         int result = 0; // errno
     };
+    struct Board {
+        std::array<Letter, processes> letters;
+        std::atomic<bool> over{false}; // all are to end
+    };
 
     // --- the processes ---
 
     void obey(ActorContext& me, unsigned process) {
-        Letter& letter = (*letters_).at(process);
+        Letter& letter = board_->letters.at(process);
         letter.pid = ::getpid();
-        while (!me.stopping() && !over_->over) {
+        while (!me.stopping() && !board_->over) {
             const unsigned asked = letter.asked;
             if (asked == letter.answered) {
                 ::usleep(20);
@@ -144,17 +140,10 @@ class HugetlbSharing final : public HugetlbExperiment {
         }
     }
 
-    [[nodiscard]] Result<void> reserve() const {
-        return ::mmap(file().address(), HugetlbFile::ranges * file().bytes(), PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
-                   ? Result<void>(Error::last("mmap (reserve)"))
-                   : Result<void>();
-    }
-
     int give_all_back() {
         unwatch();
         moved_ = false;
-        const Result<void> done = reserve();
+        const Result<void> done = file().unmap();
         return done ? 0 : done.error().number;
     }
 
@@ -210,7 +199,8 @@ class HugetlbSharing final : public HugetlbExperiment {
 
     Result<void> play(ActorContext& me) {
         const auto ready = [](const Letter& letter) { return letter.pid != 0; };
-        while (!std::all_of(letters_->begin(), letters_->end(), ready) && !me.stopping())
+        while (!std::all_of(board_->letters.begin(), board_->letters.end(), ready) &&
+               !me.stopping())
             ::usleep(100);
         Ops done;
         PmdSharing model(processes);
@@ -258,7 +248,7 @@ class HugetlbSharing final : public HugetlbExperiment {
     }
 
     Result<void> ask(unsigned process, const SharingOp* op) {
-        Letter& letter = (*letters_).at(process);
+        Letter& letter = board_->letters.at(process);
         letter.reset = op == nullptr;
         if (op != nullptr)
             letter.op = *op;
@@ -283,7 +273,7 @@ class HugetlbSharing final : public HugetlbExperiment {
         model.apply(op);
         std::array<HugetlbShare, processes> shares;
         for (unsigned process = 0; process < processes; ++process) {
-            Result<HugetlbShare> share = hugetlb_share((*letters_).at(process).pid,
+            Result<HugetlbShare> share = hugetlb_share(board_->letters.at(process).pid,
                                                        file().range(model.moved(process) ? 1 : 0));
             if (!share)
                 return share.error();
@@ -330,7 +320,7 @@ class HugetlbSharing final : public HugetlbExperiment {
     // else's.
     Result<std::string> compare_pagemap(unsigned process, const PmdSharing& model) const {
         const std::string path =
-            fmt::format("/proc/{}/pagemap", (*letters_).at(process).pid.load());
+            fmt::format("/proc/{}/pagemap", board_->letters.at(process).pid.load());
         const Result<Fd> map = Fd::open(path, O_RDONLY);
         if (!map)
             return map.error();
@@ -360,7 +350,7 @@ class HugetlbSharing final : public HugetlbExperiment {
         const auto kilobytes = file().huge_bytes() >> 10;
         for (unsigned process = 0; process < processes; ++process) {
             const Result<std::string> text =
-                read_text(fmt::format("/proc/{}/smaps", (*letters_).at(process).pid.load()));
+                read_text(fmt::format("/proc/{}/smaps", board_->letters.at(process).pid.load()));
             if (!text)
                 return text.error();
             std::size_t shared = 0;
@@ -423,11 +413,10 @@ class HugetlbSharing final : public HugetlbExperiment {
         return {};
     }
 
-    std::array<Letter, processes>* letters_ = nullptr; // in memory that all share
-    Letter* over_ = nullptr;                           // the first
-    bool watches_ = false;                             // this kernel has write protection
-    std::string difference_;                           // the player's until it has ended
-    bool moved_ = false;                               // of each process its own
+    SharedMemory<Board> board_;
+    bool watches_ = false;   // this kernel has write protection
+    std::string difference_; // the player's until it has ended
+    bool moved_ = false;     // of each process its own
 };
 
 } // namespace

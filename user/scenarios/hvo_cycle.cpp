@@ -101,10 +101,6 @@ class HvoCycle final : public HvoExperiment {
     explicit HvoCycle(std::string_view variant) : variant_(variant) {}
 
     Result<void> prepare() override {
-        Result<std::unique_ptr<Extent>> extent = Extent::make();
-        if (!extent)
-            return extent.error();
-        extent_ = std::move(*extent);
         Result<KernelLog> log = KernelLog::open();
         if (!log)
             return log.error();
@@ -164,7 +160,7 @@ class HvoCycle final : public HvoExperiment {
         over_ = false;
         if (Result<void> emptied = pool(anchor_pages); !emptied)
             return emptied;
-        if (Result<void> fresh = extent_->fresh(); !fresh)
+        if (Result<void> fresh = extent().fresh(); !fresh)
             return fresh;
         failed_.clear();
         memmap_before_ = memmap_pages();
@@ -333,26 +329,25 @@ class HvoCycle final : public HvoExperiment {
 
     // A page that comes, is looked up, and goes.
     Result<void> look_up() {
-        for (std::size_t page = 0; page < extent_->pages(); page += 16) {
-            if (Result<void> written = extent_->write_word(page, page + 1); !written)
+        for (std::size_t page = 0; page < extent().pages(); page += 16) {
+            if (Result<void> written = extent().write_word(page, page + 1); !written)
                 return written;
-            if (const Result<std::uint64_t> word = extent_->read_word(page); !word)
+            if (const Result<std::uint64_t> word = extent().read_word(page); !word)
                 return word.error();
             // A futex that other processes can see is found by its page: GUP-fast.
-            extent_->populate(extent_->address(page));
-            (void)::syscall(SYS_futex, extent_->address(page), FUTEX_WAKE, 1);
+            extent().populate(extent().address(page));
+            (void)::syscall(SYS_futex, extent().address(page), FUTEX_WAKE, 1);
         }
         if (const Result<std::string> idle = read_text(idle_bitmap);
             !idle && idle.error().number != ENOENT)
             return idle.error();
-        const auto bytes = static_cast<off_t>(extent_->bytes());
-        return ::ftruncate(extent_->file(), 0) == 0 && ::ftruncate(extent_->file(), bytes) == 0
+        const auto bytes = static_cast<off_t>(extent().bytes());
+        return ::ftruncate(extent().file(), 0) == 0 && ::ftruncate(extent().file(), bytes) == 0
                    ? Result<void>()
                    : Error::last("ftruncate");
     }
 
     std::string_view variant_;
-    std::unique_ptr<Extent> extent_;
     std::optional<KernelLog> log_;
     std::optional<std::int64_t> memmap_before_;
     std::optional<std::int64_t> poisoned_before_;

@@ -29,6 +29,10 @@ Result<void> HvoExperiment::pool(unsigned pages) {
 }
 
 Result<void> HvoExperiment::prepare() {
+    Result<std::unique_ptr<Extent>> extent = Extent::make();
+    if (!extent)
+        return extent.error();
+    extent_ = std::move(*extent);
     Result<HvoBlock> block = HvoBlock::open();
     if (!block)
         return block.error();
@@ -38,37 +42,36 @@ Result<void> HvoExperiment::prepare() {
     return set(pool_setting, "0");
 }
 
-Result<HvoLayout> HvoExperiment::one_block(Extent& extent, std::size_t page) const {
-    if (Result<void> fresh = extent.fresh(); !fresh)
+Result<HvoLayout> HvoExperiment::one_block(std::size_t page) const {
+    if (Result<void> fresh = extent_->fresh(); !fresh)
         return fresh.error();
-    if (Result<void> filled = extent.fill({}); !filled)
+    if (Result<void> filled = extent_->fill({}); !filled)
         return filled.error();
-    if (const int number = extent.collapse(); number != 0)
+    if (const int number = extent_->collapse(); number != 0)
         return Error::make(number, "MADV_COLLAPSE");
-    extent.populate(extent.address());
-    if (Result<void> split = split_huge_page(extent.address(), extent.bytes()); !split)
+    extent_->populate(extent_->address());
+    if (Result<void> split = split_huge_page(extent_->address(), extent_->bytes()); !split)
         return split.error();
-    if (Result<void> found = block().find(extent.address(page)); !found)
+    if (Result<void> found = block().find(extent_->address(page)); !found)
         return found.error();
     Result<HvoLayout> layout = block().layout();
     if (layout && (layout->head || layout->index != page))
         return Error::make(EPROTO, "the huge page was not split in place");
-    extent.unmap();
+    extent_->unmap();
     return layout;
 }
 
-unsigned HvoExperiment::most_pages(const Extent& extent) {
+unsigned HvoExperiment::most_pages() const {
     const auto all = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES));
-    return static_cast<unsigned>((all - all / 4) / extent.pages());
+    return static_cast<unsigned>((all - all / 4) / extent_->pages());
 }
 
-Result<std::int64_t> HvoExperiment::take_block(const Extent& extent, ActorContext& me,
-                                               unsigned pages) const {
-    if (::ftruncate(extent.file(), 0) != 0)
+Result<std::int64_t> HvoExperiment::take_block(ActorContext& me, unsigned pages) const {
+    if (::ftruncate(extent_->file(), 0) != 0)
         return Error::last("ftruncate");
     if (Result<void> drained = block().order("drain"); !drained)
         return drained.error();
-    const unsigned most = std::min(pages + most_more, most_pages(extent));
+    const unsigned most = std::min(pages + most_more, most_pages());
     while (pages < most && !me.stopping()) {
         pages += at_once;
         if (Result<void> grown = pool(pages); !grown)
@@ -87,6 +90,9 @@ bool HvoExperiment::aliases_head() {
     return in_series(release, "6.1") || in_series(release, "6.12");
 }
 
-std::vector<Need> hvo_needs() { return {{"vm.hugetlb_optimize_vmemmap", missing_hvo}}; }
+std::vector<Need> hvo_needs() {
+    return {{"vm.hugetlb_optimize_vmemmap", missing_hvo},
+            {"transparent huge pages", missing_huge_pages}};
+}
 
 } // namespace faultline

@@ -9,6 +9,7 @@
 #include "kernel/hvo.hpp"
 #include "kernel/settings.hpp"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -20,23 +21,24 @@ inline constexpr unsigned anchor_pages = 1;
 
 class HvoExperiment : public Experiment {
   public:
-    Result<void> prepare() override; // optimization on, the pool empty
+    Result<void> prepare() override; // optimization on, the pool empty, a file made
 
   protected:
     Result<void> set(const char* path, std::string_view value); // until the variant ends
     static Result<void> pool(unsigned pages);
     [[nodiscard]] const HvoBlock& block() const { return *block_; }
+    [[nodiscard]] Extent& extent() const { return *extent_; }
 
     // Fills the file anew and makes its extent pages of the smallest size that lie in one block, in
     // order. block() is then about that block, chosen by this page; its layout. At the end the page
     // cache alone has them: nothing is mapped.
-    [[nodiscard]] Result<HvoLayout> one_block(Extent& extent, std::size_t page) const;
+    [[nodiscard]] Result<HvoLayout> one_block(std::size_t page) const;
     // Truncates the file, and adds to hugetlb's pool of `pages` until that has the block, which
     // block() is about. How large the pool is then; -1: all in vain.
-    [[nodiscard]] Result<std::int64_t> take_block(const Extent& extent, ActorContext& me,
+    [[nodiscard]] Result<std::int64_t> take_block(ActorContext& me,
                                                   unsigned pages = anchor_pages) const;
     // Most of the memory, in huge pages; the rest keeps the OOM killer away.
-    [[nodiscard]] static unsigned most_pages(const Extent& extent);
+    [[nodiscard]] unsigned most_pages() const;
     static constexpr unsigned at_once = 32; // huge pages: in such steps the pool grows
 
     // In 6.1 to 7.0 the tails are aliases of the head's page, later of one that all blocks share.
@@ -45,6 +47,7 @@ class HvoExperiment : public Experiment {
   private:
     std::vector<Setting> settings_;
     std::optional<HvoBlock> block_;
+    std::unique_ptr<Extent> extent_;
 };
 
 std::vector<Need> hvo_needs();

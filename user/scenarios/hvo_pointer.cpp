@@ -43,14 +43,6 @@ class HvoPointer final : public HvoExperiment {
   public:
     explicit HvoPointer(bool in_use) : in_use_(in_use) {}
 
-    Result<void> prepare() override {
-        Result<std::unique_ptr<Extent>> extent = Extent::make();
-        if (!extent)
-            return extent.error();
-        extent_ = std::move(*extent);
-        return HvoExperiment::prepare();
-    }
-
     std::vector<Actor> actors() override {
         return {{.name = "looker",
                  .kind = Actor::Kind::thread,
@@ -78,7 +70,7 @@ class HvoPointer final : public HvoExperiment {
         pages_.reset();
         if (Result<void> emptied = pool(anchor_pages); !emptied)
             return emptied;
-        const Result<HvoLayout> layout = one_block(*extent_, run.rng().below(pages_in_block));
+        const Result<HvoLayout> layout = one_block(run.rng().below(pages_in_block));
         return layout ? Result<void>() : layout.error();
     }
 
@@ -110,7 +102,7 @@ class HvoPointer final : public HvoExperiment {
 
   private:
     Result<void> take(ActorContext& me) {
-        const Result<std::int64_t> taken = take_block(*extent_, me);
+        const Result<std::int64_t> taken = take_block(me);
         if (!taken)
             return taken.error();
         me.report(slot_pool, *taken);
@@ -156,7 +148,6 @@ class HvoPointer final : public HvoExperiment {
     }
 
     bool in_use_;
-    std::unique_ptr<Extent> extent_;
     std::optional<HugePages> pages_;
 };
 
@@ -189,8 +180,7 @@ const Scenario& hvo_pointer() {
                                    .actor = "taker",
                                    .function = "vmemmap_remap_pte",
                                    .replacement = "vmemmap_remap_writable"}}}},
-        .needs = {{"vm.hugetlb_optimize_vmemmap", missing_hvo},
-                  {"transparent huge pages", missing_huge_pages}},
+        .needs = hvo_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<HvoPointer>(variant.name == "in-use");
         },

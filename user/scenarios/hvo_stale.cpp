@@ -64,10 +64,6 @@ class HvoStale final : public HvoExperiment {
     explicit HvoStale(std::string_view variant) : variant_(variant) {}
 
     Result<void> prepare() override {
-        Result<std::unique_ptr<Extent>> extent = Extent::make();
-        if (!extent)
-            return extent.error();
-        extent_ = std::move(*extent);
         if (variant_ == "elsewhere") {
             Result<std::unique_ptr<Extent>> other = Extent::make();
             if (!other)
@@ -106,7 +102,7 @@ class HvoStale final : public HvoExperiment {
                  .body = [this](ActorContext& me) {
                      if (!me.at("take"))
                          return;
-                     const Result<std::int64_t> taken = take_block(*extent_, me, pool_);
+                     const Result<std::int64_t> taken = take_block(me, pool_);
                      if (!taken)
                          return me.fail(taken.error());
                      me.report(slot_pool, *taken);
@@ -121,7 +117,7 @@ class HvoStale final : public HvoExperiment {
         // A word of the bitmap is about a group: the first of one is found.
         const std::size_t apart = variant_ == "page-idle" ? group_pages : 1;
         page_ = kept_pages + run.rng().below((block_pages - kept_pages) / apart) * apart;
-        const Result<HvoLayout> layout = one_block(*extent_, page_);
+        const Result<HvoLayout> layout = one_block(page_);
         if (!layout)
             return layout.error();
         pfn_ = layout->pfn + page_;
@@ -157,10 +153,10 @@ class HvoStale final : public HvoExperiment {
     // those of 32 bits, where none is.
     [[nodiscard]] Result<void> fill_last_zone() {
         constexpr std::uint64_t limit = (std::uint64_t{1} << 32) / 4096;
-        for (; pool_ <= most_pages(*extent_); pool_ += at_once) {
+        for (; pool_ <= most_pages(); pool_ += at_once) {
             if (Result<void> grown = pool(pool_); !grown)
                 return grown;
-            const Result<HvoLayout> layout = one_block(*extent_, 0);
+            const Result<HvoLayout> layout = one_block(0);
             if (!layout)
                 return layout.error();
             if (layout->pfn < limit)
@@ -171,11 +167,11 @@ class HvoStale final : public HvoExperiment {
 
     // It isolates pages one by one: those before ours would be kept from the taker.
     [[nodiscard]] Result<void> keep_one_page() const {
-        const off_t after = offset() + static_cast<off_t>(extent_->page_bytes());
-        const auto bytes = static_cast<off_t>(extent_->bytes());
+        const off_t after = offset() + static_cast<off_t>(extent().page_bytes());
+        const auto bytes = static_cast<off_t>(extent().bytes());
         constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-        if (::fallocate(extent_->file(), punch, 0, offset()) != 0 ||
-            ::fallocate(extent_->file(), punch, after, bytes - after) != 0)
+        if (::fallocate(extent().file(), punch, 0, offset()) != 0 ||
+            ::fallocate(extent().file(), punch, after, bytes - after) != 0)
             return Error::last("fallocate(FALLOC_FL_PUNCH_HOLE)");
         return block().order("drain");
     }
@@ -193,7 +189,7 @@ class HvoStale final : public HvoExperiment {
         if (variant_ == "compaction")
             return keep_one_page() ? text_to(compact, "1") : -1;
         if (variant_ == "soft-offline")
-            return text_to(soft_offline, fmt::format("{:#x}", pfn_ * extent_->page_bytes()));
+            return text_to(soft_offline, fmt::format("{:#x}", pfn_ * extent().page_bytes()));
         if (variant_ == "page-idle") {
             const Result<Fd> bitmap = Fd::open(idle_bitmap, O_RDONLY);
             return bitmap ? ::pread(bitmap->get(), &word, sizeof(word),
@@ -202,17 +198,17 @@ class HvoStale final : public HvoExperiment {
         }
         if (variant_ == "elsewhere")
             return ::pread(elsewhere_->file(), &word, sizeof(word), 0);
-        return ::pread(extent_->file(), &word, sizeof(word), offset());
+        return ::pread(extent().file(), &word, sizeof(word), offset());
     }
 
-    [[nodiscard]] off_t offset() const { return static_cast<off_t>(page_ * extent_->page_bytes()); }
+    [[nodiscard]] off_t offset() const { return static_cast<off_t>(page_ * extent().page_bytes()); }
 
     // For writing: faults for reading look at neighbours first, elsewhere. Until the task ends.
     [[nodiscard]] char* map_page() const {
-        void* mapped = ::mmap(nullptr, extent_->page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
-                              extent_->file(), offset());
+        void* mapped = ::mmap(nullptr, extent().page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED,
+                              extent().file(), offset());
         if (mapped == MAP_FAILED ||
-            ::madvise(mapped, extent_->page_bytes(), MADV_POPULATE_WRITE) != 0)
+            ::madvise(mapped, extent().page_bytes(), MADV_POPULATE_WRITE) != 0)
             return nullptr;
         return static_cast<char*>(mapped);
     }
@@ -225,7 +221,6 @@ class HvoStale final : public HvoExperiment {
     }
 
     std::string_view variant_;
-    std::unique_ptr<Extent> extent_;
     std::optional<KernelLog> log_;
     std::unique_ptr<Extent> elsewhere_; // another file
     unsigned pool_ = anchor_pages;      // huge pages before each run
@@ -308,8 +303,7 @@ const Scenario& hvo_stale() {
                                    .function = "hugetlb_vmemmap_optimize_folios",
                                    .replacement = "hvo_after_grace_period"}},
                       .remedy = true}},
-        .needs = {{"vm.hugetlb_optimize_vmemmap", missing_hvo},
-                  {"transparent huge pages", missing_huge_pages}},
+        .needs = hvo_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<HvoStale>(variant.name);
         },

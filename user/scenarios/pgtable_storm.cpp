@@ -19,6 +19,7 @@
 #include "scenarios/pgtable_experiment.hpp"
 
 #include "kernel/kernel_log.hpp"
+#include "kernel/shared_memory.hpp"
 
 #include <array>
 #include <optional>
@@ -74,6 +75,10 @@ class PgtableStorm final : public CollapseExperiment {
         if (!log)
             return log.error();
         log_ = std::move(*log);
+        Result<SharedMemory<Shared>> shared = SharedMemory<Shared>::make();
+        if (!shared)
+            return shared.error();
+        shared_ = std::move(*shared);
         return CollapseExperiment::prepare();
     }
 
@@ -94,13 +99,6 @@ class PgtableStorm final : public CollapseExperiment {
     }
 
     Result<void> begin(Run& run) override {
-        if (!shared_) {
-            void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-            if (memory == MAP_FAILED)
-                return Error::last("mmap (shared)");
-            shared_ = new (memory) Shared;
-        }
         shared_->begun = false;
         shared_->over = false;
         if (Result<void> laid = lay_out(std::vector<bool>(extent().pages(), false)); !laid)
@@ -136,11 +134,6 @@ class PgtableStorm final : public CollapseExperiment {
 
     [[nodiscard]] std::uint64_t corrupt_base() const override {
         return reinterpret_cast<std::uintptr_t>(extent().address());
-    }
-
-    ~PgtableStorm() override {
-        if (shared_ != nullptr)
-            ::munmap(shared_, sizeof(Shared));
     }
 
   private:
@@ -238,7 +231,7 @@ class PgtableStorm final : public CollapseExperiment {
 
     std::string_view variant_;
     std::optional<KernelLog> log_;
-    Shared* shared_ = nullptr;
+    SharedMemory<Shared> shared_;
 };
 
 std::vector<Variant> variants() {

@@ -103,6 +103,16 @@ TEST(VerdictRule, ExclusionIsNoOverlapUnlessItIsTheClaim) {
     EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, true), Verdict::pass);
 }
 
+TEST_F(RunnerTest, AnExclusionCountsOnlyIfTheSituationArose) {
+    kernel->answer = [](unsigned) { return excluded(); };
+    scenario.variants.front().expects_excluded = true;
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    plan.overlapped = false;
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::miss);
+    EXPECT_EQ(report.counts.excluded, 0U);
+}
+
 TEST_F(RunnerTest, AimsBeforeEachRunAndNotLonger) {
     options.runs = 3;
     plan.aim = [](OneRun& run) { return run.number() == 2 ? 0x1234U : 0U; };
