@@ -6,11 +6,13 @@
  * A replacement has the prototype of what it replaces and runs in its context.
  * It may call the original: hooks ignore calls from this module.
  */
+#include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
@@ -193,6 +195,43 @@ static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
 	fl_sym.remove_inode_hugepages(inode, start, end);
 }
 
+/* --- for shmem_unuse_inode(inode, type), by swapoff --- */
+
+#ifdef CONFIG_SHMEM
+
+/*
+ * The inode may be gone and its memory given back. Only its place in the list is
+ * looked at, which the caller would follow for ever: an error ends that.
+ */
+static int fl_unused(struct shmem_inode_info *info, int err)
+{
+	return list_empty(&info->swaplist) ? -ESTALE : err;
+}
+
+/* Nothing holds off the eviction of the inode. */
+static int shmem_unuse_unprotected(struct inode *inode, unsigned int type)
+{
+	struct shmem_inode_info *info = SHMEM_I(inode);
+	int err;
+
+	atomic_dec(&info->stop_eviction);
+	err = fl_sym.shmem_unuse_inode(inode, type);
+	atomic_inc(&info->stop_eviction);
+	return fl_unused(info, err);
+}
+
+/* What looks as if it were the right thing to use: a reference. */
+static int shmem_unuse_igrab(struct inode *inode, unsigned int type)
+{
+	struct inode *held = igrab(inode);
+	int err = shmem_unuse_unprotected(inode, type);
+
+	iput(held);
+	return err;
+}
+
+#endif
+
 /* --- for the selftests --- */
 
 /* For any function: lets the selftests see that it was run instead. */
@@ -276,6 +315,20 @@ static const struct fl_replacement {
 		.needs = (void **)&fl_sym.remove_inode_hugepages,
 		.about = "for remove_inode_hugepages: after all faults under way",
 	},
+#ifdef CONFIG_SHMEM
+	{
+		.name = "shmem_unuse_unprotected",
+		.address = shmem_unuse_unprotected,
+		.needs = (void **)&fl_sym.shmem_unuse_inode,
+		.about = "for shmem_unuse_inode: eviction is not held off",
+	},
+	{
+		.name = "shmem_unuse_igrab",
+		.address = shmem_unuse_igrab,
+		.needs = (void **)&fl_sym.shmem_unuse_inode,
+		.about = "for shmem_unuse_inode: igrab() instead of stop_eviction",
+	},
+#endif
 	{
 		.name = "selftest_answer",
 		.address = selftest_answer,

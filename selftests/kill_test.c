@@ -25,6 +25,9 @@ static char *const holds[] = { /* its collapser inside collapse_file(), run afte
 static char *const sets[] = { /* SETTING, for as long as it runs */
 	"faultline", "run", "collapse-errno/shmem-denied", "--runs", "1000000", NULL,
 };
+static char *const swaps[] = { /* to a RAM disk, and is held on the way back */
+	"faultline", "run", "shmem-eviction/truncate", "--runs", "1000000", NULL,
+};
 
 FIXTURE(kill)
 {
@@ -160,6 +163,28 @@ TEST_F_TIMEOUT(kill, with_a_changed_setting, 1800)
 		kill_driver(_metadata, self, child, i);
 	}
 	TH_LOG("%d kills with a changed setting", i);
+}
+
+/* Its guardian ends the swapping, too. */
+TEST_F_TIMEOUT(kill, with_a_disk_that_is_swapped_to, 1800)
+{
+	char before[sizeof(self->setting)];
+	pid_t child;
+	int i;
+
+	if (access("/dev/ram0", R_OK | W_OK))
+		SKIP(return, "/dev/ram0 (modprobe brd)");
+	snprintf(before, sizeof(before), "%s", read_file("/proc/swaps"));
+	for (i = 0; i < nr_kills() / 5; i++) {
+		child = start(self->driver, swaps);
+		ASSERT_LT(0, child);
+		ASSERT_TRUE(wait_for_text(FL_DIR "sessions", "state held", BOUND_MS))
+			TH_LOG("kill %d: nobody was held", i);
+		ASSERT_STRNE(before, read_file("/proc/swaps")) TH_LOG("kill %d", i);
+		kill_driver(_metadata, self, child, i);
+		ASSERT_STREQ(before, read_file("/proc/swaps")) TH_LOG("kill %d", i);
+	}
+	TH_LOG("%d kills with a disk that is swapped to", i);
 }
 
 /* The signals that end the driver the ordinary way. */

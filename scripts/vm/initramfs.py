@@ -11,8 +11,8 @@ from pathlib import Path
 from . import sysroot
 from .tables import Arch, Ending, Trouble
 
-# What carries the side channels, where the kernel has it as modules.
-CHANNEL_MODULES = ("virtio_pci", "virtio_console")
+# Where the kernel has them as modules: what carries the side channels, and a disk to swap to.
+MODULES = ("virtio_pci", "virtio_console", "brd")
 
 INIT = """\
 #!/bin/busybox sh
@@ -119,7 +119,7 @@ def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: 
     for program in programs:
         archive.add_program(program, arch)
     names = []
-    for file in module_order(modules, CHANNEL_MODULES) if modules else []:
+    for file in module_order(modules, MODULES) if modules else []:
         name = f"lib/modules/{file.name.removesuffix('.xz')}"
         archive.add(name, module_bytes(file))
         names.append(f"/{name}\n")

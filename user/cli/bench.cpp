@@ -277,7 +277,8 @@ int bench_command(const Arguments& arguments) {
         for (const Control& control : chosen.scenario->controls) {
             if (stop_signal() != 0)
                 return status_bad;
-            if (!control.remedy && (arguments.control.empty() || control.name == arguments.control))
+            if (arguments.control.empty() ? control.tried_with_others()
+                                          : control.name == arguments.control)
                 good = bench_control(*chosen.scenario, control, options, *json) && good;
         }
     return good ? status_good : status_bad;

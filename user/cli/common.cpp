@@ -3,7 +3,7 @@
 
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
-#include "kernel/settings.hpp"
+#include "kernel/guardian.hpp"
 #include "scenarios/list.hpp"
 
 #include <fmt/format.h>
@@ -52,7 +52,7 @@ Result<void> prepare_process() {
                               "may crash.");
     online_cpus(); // as we were started
     install_stop_signals();
-    return start_settings_guardian();
+    return start_guardian();
 }
 
 Result<Module> prepare_machine(const Arguments& arguments) {

@@ -18,7 +18,7 @@ namespace faultline {
 // Prints "faultline: ..." and returns status_cannot.
 int cannot(std::string_view why);
 
-// Root, the settings guardian and the answers to signals: before any thread or file.
+// Root, the guardian and the answers to signals: before any thread or file.
 Result<void> prepare_process();
 // prepare_process(), and the module loaded.
 Result<Module> prepare_machine(const Arguments& arguments);

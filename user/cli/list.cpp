@@ -23,6 +23,8 @@ void list_short(const Scenario& scenario) {
                scenario.controls.size(), scenario.claim);
 }
 
+constexpr const char* only_by_name = " (only if asked for by name)";
+
 void list_verbose(const Scenario& scenario) {
     fmt::print("{}\n  claim:   {}\n  source:  {}\n  races:   {}\n  bad:     {}\n", scenario.name,
                scenario.claim, scenario.source, scenario.races, scenario.bad);
@@ -30,13 +32,13 @@ void list_verbose(const Scenario& scenario) {
         fmt::print("  needs:   {}\n", need.name);
     for (const Variant& variant : scenario.variants)
         fmt::print("  variant {}: {}{}\n    {}\n", variant.name, variant.about,
-                   variant.by_name_only ? " (only if asked for by name)"
+                   variant.by_name_only ? only_by_name
                    : variant.forced     ? ""
                                         : " (not forced)",
                    full_schedule(scenario, variant));
     for (const Control& control : scenario.controls)
-        fmt::print("  {} {} of {}: {}\n", control.remedy ? "remedy" : "control", control.name,
-                   control.variant, control.about);
+        fmt::print("  {} {} of {}: {}{}\n", control.remedy ? "remedy" : "control", control.name,
+                   control.variant, control.about, control.by_name_only ? only_by_name : "");
     fmt::print("\n");
 }
 
@@ -62,13 +64,14 @@ void list_json(const Scenario& scenario) {
         json["controls"].push_back(Json{{"name", control.name},
                                         {"about", control.about},
                                         {"variant", control.variant},
-                                        {"remedy", control.remedy}});
+                                        {"remedy", control.remedy},
+                                        {"by_name_only", control.by_name_only}});
     fmt::print("{}\n", json.dump());
 }
 
 void list_controls(const Scenario& scenario) {
     for (const Control& control : scenario.controls)
-        if (!control.remedy)
+        if (control.tried_with_others())
             fmt::print("{} {}\n", scenario.name, control.name);
 }
 

@@ -181,8 +181,9 @@ class VariantRunner {
             if (options_.progress)
                 options_.progress(
                     {scenario_.name, variant_.name, number, runs, seconds_since(start)});
-            if ((options_.stop_at_forbidden || variant_.by_name_only) &&
-                report_.counts.forbidden > 0)
+            const bool ruins =
+                variant_.by_name_only || (control_ != nullptr && control_->by_name_only);
+            if ((options_.stop_at_forbidden || ruins) && report_.counts.forbidden > 0)
                 return;
             const Counts& counts = report_.counts;
             if (options_.give_up && variant_.forced && counts.runs >= give_up_runs &&
@@ -473,7 +474,7 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     if (report.verdict != Verdict::pass || !selection.controls)
         return report;
     for (const Control& control : scenario.controls)
-        if (!report.interrupted && !control.remedy &&
+        if (!report.interrupted && control.tried_with_others() &&
             (selection.variant.empty() || control.variant == selection.variant))
             add(report.controls, run_control(scenario, control, options));
     judge_scenario(report);

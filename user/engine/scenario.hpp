@@ -219,6 +219,9 @@ struct Control {
     // The kernel is to complain in its log: what it writes meanwhile is between two marks there, so
     // that whoever judges the log knows it for planted.
     bool complains = false;
+    bool by_name_only = false; // it ruins the machine: run only if asked for by name (--control)
+    // For all who do not ask for one by name.
+    [[nodiscard]] bool tried_with_others() const { return !remedy && !by_name_only; }
 };
 
 struct Scenario {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // INT, TERM, HUP and QUIT ask the driver to stop: the run in hand is ended, everything is restored
-// and a partial summary printed. A second signal ends it at once; the settings guardian and the
+// and a partial summary printed. A second signal ends it at once; the guardian and the
 // session's release() then clean up.
 #ifndef FAULTLINE_ENGINE_STOP_HPP
 #define FAULTLINE_ENGINE_STOP_HPP

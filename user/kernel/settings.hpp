@@ -6,11 +6,8 @@
 //         return shmem.error();      // nothing was changed
 //     shmem_ = std::move(*shmem);    // a member: restored when the experiment goes
 //
-// A Setting restores its old value when it is destroyed. Two Settings of one path nest: destroy
-// them in the reverse order. INT, TERM, HUP and QUIT end the driver the ordinary way (see
-// engine/stop.hpp), so destructors run. For everything else, SIGKILL above all, the first set()
-// forks a guardian: a child in a session of its own, which is told each old value *before* it is
-// changed, watches the driver's pidfd and restores what is left when the driver has died.
+// A Setting restores its old value when it is destroyed, and if the driver is killed, its guardian
+// does (see guardian.hpp). Two Settings of one path nest: destroy them in the reverse order.
 #ifndef FAULTLINE_KERNEL_SETTINGS_HPP
 #define FAULTLINE_KERNEL_SETTINGS_HPP
 
@@ -47,9 +44,6 @@ class Setting {
 
 // What a setting is now, as it would have to be written: "always [madvise] never" gives "madvise".
 Result<std::string> read_setting(const std::string& path);
-
-// Forks the guardian now. main() does so while there is one thread; set() does it if nobody did.
-Result<void> start_settings_guardian();
 
 } // namespace faultline
 

@@ -27,6 +27,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_insert(),     //
         &hugetlb_mremap(),     //
         &hugetlb_mremap_shareable(),
+        &shmem_eviction(),
     };
     return list;
 }
