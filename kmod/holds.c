@@ -7,7 +7,8 @@
  * is awaited has been asleep, uninterruptibly and without once being switched
  * in, for excluded_ms. While we hold what it needs it cannot come; that is an
  * answer, and its stack says which lock gave it. The same if we are held with
- * interrupts off and it waits for this CPU to answer its call.
+ * interrupts off and it waits for this CPU to answer its call: the call is seen
+ * pending (x86), or it is in the function whose return we wait for, and runs.
  */
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
@@ -124,10 +125,21 @@ static bool fl_task_blocked(const struct fl_actor *actor,
 	       (READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE);
 }
 
-/* It runs, and this CPU has not answered a call that might be its own. */
-static bool fl_task_calls(const struct task_struct *task)
+/*
+ * It runs, and this CPU has not answered a call that might be its own; or it does
+ * not come back from the function whose return is awaited.
+ */
+static bool fl_task_calls(struct fl_armed *armed,
+			  const struct task_struct *task, u32 missing)
 {
-	return irqs_disabled() && READ_ONCE(task->on_cpu) && fl_call_pending();
+	u32 bits;
+
+	if (!irqs_disabled() || !READ_ONCE(task->on_cpu))
+		return false;
+	for (bits = missing; bits; bits &= bits - 1)
+		if (READ_ONCE(armed->sites[__ffs(bits)].entered))
+			return true;
+	return fl_call_pending();
 }
 
 static bool fl_sleeps_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
@@ -225,7 +237,7 @@ static bool fl_excluded(struct fl_armed *armed, int site,
 	task = fl_task_get(armed, actor);
 	if (!task)
 		return false;
-	calls = fl_task_calls(task);
+	calls = fl_task_calls(armed, task, missing);
 	if (calls || fl_task_blocked(actor, task))
 		excluded = fl_sleeps_on(armed, sleeper, task);
 	else

@@ -242,11 +242,14 @@ static struct fl_frame *fl_frame_begin(struct fl_armed *armed, int actor,
 				       bool returns, struct ftrace_regs *fregs)
 {
 	struct fl_frame *frame = fl_frame_new(armed, actor);
+	u32 bits;
 
 	if (!frame)
 		return NULL;
 	frame->enter_sites = demand->enter_sites;
 	frame->return_sites = demand->return_sites;
+	for (bits = demand->return_sites; bits; bits &= bits - 1)
+		WRITE_ONCE(armed->sites[__ffs(bits)].entered, 1);
 	frame->corruptions = demand->corruptions;
 	frame->go_on = fl_divert_to(armed, demand->divert) ?:
 		       fl_entry_ip(fregs);

@@ -195,6 +195,7 @@ static int fl_ioc_run(struct fl_armed *armed)
 		struct fl_site_state *state = &armed->sites[i];
 
 		atomic_set(&state->hits, 0);
+		WRITE_ONCE(state->entered, 0);
 		WRITE_ONCE(state->reached, 0);
 		memset(&state->result, 0, sizeof(state->result));
 		state->result.end = FL_END_NOT_REACHED;

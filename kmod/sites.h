@@ -85,6 +85,7 @@ struct fl_site_state {
 	struct fl_place place; /* not for USER */
 	u32 awaits; /* bit mask of the sites that its edges wait for */
 	atomic_t hits; /* in this run */
+	int entered; /* for RETURN, in this run: its function was */
 	int reached; /* release by the actor, acquire by those who wait */
 	struct fl_site_result result;
 };

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sstream>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -134,6 +135,9 @@ HugetlbFile::HugetlbFile(std::size_t huge_bytes)
       bytes_(huge_bytes * (static_cast<std::size_t>(::getpagesize()) / sizeof(void*))) {}
 
 Result<std::unique_ptr<HugetlbFile>> HugetlbFile::make() {
+    // Where a mapping has moved away from, a thread's first malloc() would put an arena of its own,
+    // and fresh() maps over it.
+    ::mallopt(M_ARENA_MAX, 1);
     const std::size_t huge_bytes = hugetlb_bytes();
     if (huge_bytes == 0)
         return Error::make(ENODEV, "no huge pages");
@@ -157,6 +161,13 @@ Result<void> HugetlbFile::unmap() const {
     if (::mmap(base_, ranges * bytes_, PROT_NONE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return Error::last("mmap (reserve)");
+    return {};
+}
+
+Result<void> HugetlbFile::reserve(std::size_t pages) const {
+    if (::mmap(range(ranges - 1), pages * huge_bytes_, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_FIXED, file_.get(), 0) == MAP_FAILED)
+        return Error::last("mmap (reserving)");
     return {};
 }
 

@@ -71,6 +71,9 @@ class HugetlbFile {
     ~HugetlbFile();
 
     Result<void> fresh(); // a new, empty file at the same address; the old one is gone
+    // The pool keeps its first pages ready, as for a mapping without MAP_NORESERVE: there is one,
+    // elsewhere, until the next fresh().
+    [[nodiscard]] Result<void> reserve(std::size_t pages) const;
     // In the calling process alone: nothing is mapped in any range, the file stays.
     [[nodiscard]] Result<void> unmap() const;
 

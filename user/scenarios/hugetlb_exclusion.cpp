@@ -181,7 +181,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
         case Act::truncate:
             return ::ftruncate(file().file(), touched + huge) == 0;
         case Act::munmap:
-            return ::munmap(start, bytes) == 0;
+            return unmap();
         case Act::mprotect:
             return ::mprotect(start + bytes / 2, bytes / 2, PROT_READ) == 0;
         case Act::mremap:
@@ -217,7 +217,8 @@ class HugetlbExclusion final : public HugetlbExperiment {
         outcome.require(written && touched && *touched == touched_word,
                         "the page that was touched has no memory of its own");
         // A hole or a cut took it away: a read would make a new page, or fail.
-        if (row_.act != Act::punch && row_.act != Act::truncate) {
+        const bool kept = row_.act != Act::punch && row_.act != Act::truncate;
+        if (kept) {
             const Result<std::uint64_t> present = peek(file().address(present_page));
             outcome.require(present && *present == present_word, "a page was lost");
         }
@@ -230,6 +231,18 @@ class HugetlbExclusion final : public HugetlbExperiment {
         outcome.add("count", exact ? "exact" : "wrong");
         outcome.require(exact, fmt::format("share count {}, and {} mappings of the table",
                                            share->shared, share->users.size()));
+        judge_usage(outcome, *share, kept ? 2 : 1);
+    }
+
+    // HugetlbPages of /proc/PID/status. Who gives up its part in a table goes on counting the pages
+    // in it, and counts them again when it touches them: known to be so in all kernels, and told.
+    void judge_usage(Outcome& outcome, const HugetlbShare& share, std::int64_t huge_pages) {
+        const auto smallest =
+            static_cast<std::int64_t>(file().huge_bytes()) / ::sysconf(_SC_PAGESIZE);
+        const std::int64_t used = share.mm_pages / smallest;
+        outcome.add("usage", used == huge_pages ? "exact" : used > huge_pages ? "over" : "under");
+        outcome.require(used == huge_pages || (row_.own && used > huge_pages),
+                        fmt::format("HugetlbPages says {} huge pages of {}", used, huge_pages));
     }
 
     const Row& row_;
@@ -265,7 +278,8 @@ const Scenario& hugetlb_exclusion() {
         .claim = "no table of PMDs is unshared between huge_pte_alloc() and huge_pte_lock()",
         .source = "Mike Kravetz, linux-mm, 9 October 2020",
         .races = "hugetlb_fault() against huge_pmd_unshare()",
-        .bad = "order=had (a hole, a truncation, one's own mapping), count=wrong, pool=wrong",
+        .bad = "order=had (a hole, a truncation, one's own mapping), count=wrong, usage=under, "
+               "pool=wrong",
         .variants = variants(),
         .controls = {{.name = "no-vma-lock",
                       .about = "the faulter does not take the VMA's hugetlb lock",

@@ -64,7 +64,14 @@ std::string HugetlbExperiment::error_name(std::int64_t number) {
     return number == 0 ? "ok" : ::strerrorname_np(static_cast<int>(number));
 }
 
-void HugetlbExperiment::judge_pool(Outcome& outcome) const {
+bool HugetlbExperiment::unmap() {
+    const Result<void> done = file_->unmap();
+    if (!done)
+        errno = done.error().number;
+    return done.ok();
+}
+
+void HugetlbExperiment::judge_pool(Outcome& outcome, std::int64_t reserved) const {
     const Result<HugetlbPool> now = hugetlb_pool();
     const Result<std::int64_t> pages = file_->pages();
     if (!now || !pages) {
@@ -72,7 +79,8 @@ void HugetlbExperiment::judge_pool(Outcome& outcome) const {
         return;
     }
     const bool exact = now->pages == before_.pages && before_.free - now->free == *pages &&
-                       now->reserved == before_.reserved && now->surplus == before_.surplus;
+                       now->reserved == before_.reserved + reserved &&
+                       now->surplus == before_.surplus;
     outcome.add("pool", exact ? "exact" : "wrong");
     outcome.require(exact, fmt::format("the file has {} huge pages; of the pool's {} are {} free "
                                        "({} before), {} reserved, {} surplus",

@@ -21,8 +21,8 @@ class HugetlbExperiment : public Experiment {
   protected:
     [[nodiscard]] HugetlbFile& file() const { return *file_; }
     // Adds "pool": what is not free, and was at the beginning, is in the file, and nothing is
-    // reserved. A control may have lost a page before.
-    void judge_pool(Outcome& outcome) const;
+    // more is reserved than should be. A control may have lost a page before.
+    void judge_pool(Outcome& outcome, std::int64_t reserved = 0) const;
     // For an actor that is a process: takes part in the driver's table of PMDs, by reading this
     // page, and reports in `slot_shared` what the kernel then counts. False if it failed.
     bool share(ActorContext& me, std::size_t page);
@@ -30,6 +30,8 @@ class HugetlbExperiment : public Experiment {
     // Registers memory of the calling process with a userfaultfd for write protection, which makes
     // its page tables its own. False, and errno.
     bool watch(char* start, std::size_t bytes);
+    // As munmap(), but nothing else can get the place. False, and errno.
+    bool unmap();
     void unwatch() { userfaultfd_.close(); }
     // "ok", "EFAULT", or that nobody reported it.
     static std::string error_name(std::int64_t number);

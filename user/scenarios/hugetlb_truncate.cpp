@@ -38,6 +38,7 @@ constexpr std::string_view inserting =
 constexpr std::size_t pages = 8; // that are looked at
 constexpr std::size_t cut_from = 2;
 constexpr std::size_t cut_to = 6; // of the hole; a truncation cuts all the rest
+constexpr std::size_t reserved_page = 7;
 constexpr std::uint64_t of_before = 0x1000;
 constexpr std::uint64_t of_faulter = 0x2000;
 
@@ -47,9 +48,10 @@ struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    bool truncate;      // else a hole
-    std::size_t page;   // that the faulter touches
-    bool alone = false; // no other page is cut off
+    bool truncate;         // else a hole
+    std::size_t page;      // that the faulter touches
+    bool alone = false;    // no other page is cut off
+    bool reserved = false; // the pool keeps all pages ready, and `reserved_page` is not there yet
 };
 
 constexpr std::array rows = {
@@ -57,6 +59,10 @@ constexpr std::array rows = {
     Row{"hole-beside", "a page beside the hole is touched", removing, false, 7},
     Row{"cut", "a page beyond the new end is touched", removing, true, 4},
     Row{"cut-before", "a page before the new end is touched", removing, true, 1},
+    Row{"hole-reserved", "a page in the hole is touched, of a file with reservations", removing,
+        false, 4, false, true},
+    Row{"cut-reserved", "a page beyond the new end, of a file with reservations", removing, true, 4,
+        false, true},
     Row{"into-hole", "a hole is punched where a new page is about to be", inserting, false, 4,
         true},
     Row{"beyond-end", "the file is cut before where a new page is about to be", inserting, true, 4,
@@ -96,12 +102,14 @@ class HugetlbTruncate final : public HugetlbExperiment {
                  }}};
     }
 
-    // All pages are there but, where one is to be inserted, that one, and perhaps its neighbours.
     Result<void> begin(Run& /*run*/) override {
         if (Result<void> fresh = file().fresh(); !fresh)
             return fresh;
+        if (Result<void> reserved = row_.reserved ? file().reserve(pages) : Result<void>();
+            !reserved)
+            return reserved;
         for (std::size_t page = 0; page < pages; ++page)
-            if (row_.schedule == removing || (page != row_.page && !(row_.alone && cut_off(page))))
+            if (there_before(page))
                 if (Result<void> written = poke(file().address(page), of_before + page); !written)
                     return written;
         return {};
@@ -112,7 +120,7 @@ class HugetlbTruncate final : public HugetlbExperiment {
         const std::int64_t fault = run.slot("faulter", slot_errno);
         outcome.add("fault", error_name(fault));
         outcome.require(run.slot("cutter", slot_errno) == 0, "the file could not be cut");
-        judge_pool(outcome);
+        judge_pool(outcome, row_.reserved && !cut_off(reserved_page) ? 1 : 0);
         // Before the truncation has ended, a page beyond the new end may be had yet, or not.
         if (!row_.truncate || row_.page < cut_from)
             outcome.require(fault == 0, "the fault failed");
@@ -124,6 +132,14 @@ class HugetlbTruncate final : public HugetlbExperiment {
   private:
     [[nodiscard]] bool cut_off(std::size_t page) const {
         return page >= cut_from && (row_.truncate || page < cut_to);
+    }
+
+    // All pages but the one that is to be inserted, and perhaps its neighbours; or that is
+    // reserved.
+    [[nodiscard]] bool there_before(std::size_t page) const {
+        if (row_.schedule == removing)
+            return !(row_.reserved && page == reserved_page);
+        return page != row_.page && !(row_.alone && cut_off(page));
     }
 
     bool cut() {
@@ -150,7 +166,8 @@ class HugetlbTruncate final : public HugetlbExperiment {
             return;
         }
         const std::uint64_t own = touched && row_.schedule == removing ? of_faulter : of_before;
-        const bool right = *word == (cut_off(page) ? 0 : own + page);
+        const bool empty = cut_off(page) || (!touched && !there_before(page));
+        const bool right = *word == (empty ? 0 : own + page);
         if (touched)
             outcome.add("data", right ? (cut_off(page) ? "zero" : "kept") : "wrong");
         outcome.require(right, fmt::format("page {} reads {:#x}", page, *word));

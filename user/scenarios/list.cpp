@@ -27,6 +27,8 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_insert(),     //
         &hugetlb_mremap(),     //
         &hugetlb_mremap_shareable(),
+        &hugetlb_notifier(),
+        &hugetlb_walker(),
         &shmem_eviction(),
     };
     return list;

@@ -33,6 +33,8 @@ const Scenario& hugetlb_truncate();
 const Scenario& hugetlb_insert(); // in hugetlb_truncate.cpp
 const Scenario& hugetlb_mremap();
 const Scenario& hugetlb_mremap_shareable();
+const Scenario& hugetlb_notifier();
+const Scenario& hugetlb_walker();
 const Scenario& shmem_eviction();
 
 } // namespace faultline
