@@ -195,6 +195,22 @@ static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
 	fl_sym.remove_inode_hugepages(inode, start, end);
 }
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+
+/*
+ * For collapse_max_ptes_none(cc, vma, order): the limit of the seed, version 10,
+ * in proportion to the order. Memory creeps with it.
+ */
+static unsigned int collapse_scaled_ptes_none(void *cc,
+					      struct vm_area_struct *vma,
+					      unsigned int order)
+{
+	return READ_ONCE(*fl_sym.khugepaged_max_ptes_none) >>
+	       (HPAGE_PMD_ORDER - order);
+}
+
+#endif
+
 /* --- for shmem_unuse_inode(inode, type), by swapoff --- */
 
 #ifdef CONFIG_SHMEM
@@ -315,6 +331,14 @@ static const struct fl_replacement {
 		.needs = (void **)&fl_sym.remove_inode_hugepages,
 		.about = "for remove_inode_hugepages: after all faults under way",
 	},
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{
+		.name = "collapse_scaled_ptes_none",
+		.address = collapse_scaled_ptes_none,
+		.needs = (void **)&fl_sym.khugepaged_max_ptes_none,
+		.about = "for collapse_max_ptes_none: in proportion to the order",
+	},
+#endif
 #ifdef CONFIG_SHMEM
 	{
 		.name = "shmem_unuse_unprotected",

@@ -128,6 +128,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "try_grab_folio" } },
 	},
 	{
+		.name = "hugepage_vma_revalidate",
+		.about = "is the VMA still one to collapse in? the lock was dropped",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "hugepage_vma_revalidate" },
+				{ "hugepage_vma_revalidate.isra.0" } },
+	},
+	{
 		.name = "sys_mremap",
 		.about = "the system call",
 		.context = FL_CONTEXT_SLEEP,

@@ -45,6 +45,7 @@ struct fl_symbols {
 			   unsigned long address);
 	void (*remove_inode_hugepages)(struct inode *inode, loff_t start,
 				       loff_t end);
+	unsigned int *khugepaged_max_ptes_none;
 	int (*shmem_unuse_inode)(struct inode *inode, unsigned int type);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */
 	void *table_free;

@@ -3,6 +3,7 @@
 
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
+#include "kernel/kernel_thread.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -253,11 +254,12 @@ Result<void> Crew::stage(unsigned run, std::uint64_t seed) {
     }
     children_.clear();
     for (std::size_t i = 0; i < state_->actors.size(); ++i) {
-        if (state_->actors[i].kind != Actor::Kind::process)
-            continue;
-        const Result<void> forked = fork_child(i);
-        if (!forked)
-            return forked;
+        const Actor::Kind kind = state_->actors[i].kind;
+        const Result<void> done = kind == Actor::Kind::process         ? fork_child(i)
+                                  : kind == Actor::Kind::kernel_thread ? bind_kernel_thread(i)
+                                                                       : Result<void>();
+        if (!done)
+            return done;
     }
     if (!wait_ready(static_cast<unsigned>(children_.size())))
         return Error::make(ETIMEDOUT, "start the process actors");
@@ -267,6 +269,22 @@ Result<void> Crew::stage(unsigned run, std::uint64_t seed) {
             return Error::make(0, actor.failure.data(), state_->actors[child.actor].name);
     }
     return {};
+}
+
+// It ends and is made anew as settings change, and may yet be on its way out of the last run.
+Result<void> Crew::bind_kernel_thread(std::size_t actor) {
+    const auto end = Clock::now() + staging_bound;
+    for (;;) {
+        const Result<pid_t> pid = kernel_thread(state_->actors[actor].name);
+        if (!pid)
+            return pid.error();
+        const Result<void> bound = state_->session.bind(static_cast<unsigned>(actor), *pid);
+        const bool busy =
+            !bound && (bound.error().number == EBUSY || bound.error().number == ESRCH);
+        if (!busy || Clock::now() > end)
+            return bound;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
 }
 
 Result<void> Crew::fork_child(std::size_t actor) {

@@ -35,7 +35,8 @@ class Crew {
     Crew& operator=(const Crew&) = delete;
     ~Crew(); // dismisses, and leaves behind the threads that are stuck
 
-    // Clears the slots, forks the process actors and waits until they are bound.
+    // Clears the slots, binds the kernel's threads, forks the process actors and waits until they
+    // are bound.
     Result<void> stage(unsigned run, std::uint64_t seed);
     void go();
     // Bounded: at the timeout, or when the driver is told to stop, holds are ended with
@@ -61,6 +62,7 @@ class Crew {
 
     explicit Crew(std::shared_ptr<State> state) : state_(std::move(state)) {}
     Result<void> start_threads();
+    Result<void> bind_kernel_thread(std::size_t actor);
     Result<void> fork_child(std::size_t actor);
     bool wait_ready(unsigned children);
     bool wait_all(std::chrono::steady_clock::time_point end, bool heed_signals);

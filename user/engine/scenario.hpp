@@ -104,7 +104,9 @@ class ActorContext {
 struct Actor {
     // A process actor is forked for each run: it has a copy of the memory as begin() left it. What
     // it writes to private memory is lost; use report(). It ends with _exit, so no destructor runs.
-    enum class Kind { thread, process };
+    // A kernel_thread is one of the kernel's, "khugepaged": it is bound for each run as it is then,
+    // has no body, and no run waits for it.
+    enum class Kind { thread, process, kernel_thread };
 
     std::string_view name = {}; // up to 15 characters, [A-Za-z0-9_-]
     Kind kind = Kind::thread;

@@ -30,6 +30,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_notifier(),
         &hugetlb_walker(),
         &shmem_eviction(),
+        &mthp_orders(),
     };
     return list;
 }

@@ -36,6 +36,7 @@ const Scenario& hugetlb_mremap_shareable();
 const Scenario& hugetlb_notifier();
 const Scenario& hugetlb_walker();
 const Scenario& shmem_eviction();
+const Scenario& mthp_orders();
 
 } // namespace faultline
 

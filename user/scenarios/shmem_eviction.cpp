@@ -237,6 +237,7 @@ class ShmemEviction final : public Experiment {
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
+    all.reserve(rows.size());
     for (const Row& row : rows)
         all.push_back({.name = row.name,
                        .about = row.about,

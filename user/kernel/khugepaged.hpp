@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+// The kernel's thread that collapses memory into huge pages, made to scan without pauses, and which
+// orders it may make of anonymous memory that asks for it (MADV_HUGEPAGE).
+#ifndef FAULTLINE_KERNEL_KHUGEPAGED_HPP
+#define FAULTLINE_KERNEL_KHUGEPAGED_HPP
+
+#include "kernel/result.hpp"
+#include "kernel/settings.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+// Bit k is order k.
+using Orders = std::uint32_t;
+
+class Khugepaged {
+  public:
+    Khugepaged() = default; // changes nothing
+    // It runs, and may make the PMD's order alone. All is restored when this is destroyed.
+    static Result<Khugepaged> awake();
+
+    // That it can make in this kernel: before 7.2, the PMD's alone.
+    [[nodiscard]] Orders all() const { return all_; }
+    [[nodiscard]] unsigned pmd_order() const { return pmd_order_; }
+    // At least one order. max_ptes_none is of what one PMD maps.
+    Result<void> allow(Orders orders, unsigned max_ptes_none) const;
+    // Until it has gone through all memory that many times, begun from now on; ETIMEDOUT.
+    [[nodiscard]] Result<void> wait_for_scans(unsigned scans) const;
+
+  private:
+    [[nodiscard]] std::string enabled_path(unsigned order) const;
+    Result<void> set(const std::string& path, const std::string& value);
+
+    std::vector<Setting> settings_;
+    Orders all_ = 0;
+    unsigned pmd_order_ = 0;
+    std::size_t page_bytes_ = 0;
+    bool per_order_ = false; // each order has a setting (6.8)
+};
+
+// For a scenario's needs: orders below the PMD's are never made of what is there already.
+std::optional<std::string> missing_mthp_collapse();
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_KHUGEPAGED_HPP

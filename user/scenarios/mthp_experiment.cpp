@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "scenarios/mthp_experiment.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::size_t most_bytes = std::size_t{128} << 20; // of all ranges
+
+} // namespace
+
+MthpExperiment::~MthpExperiment() {
+    if (reserved_ != nullptr)
+        ::munmap(reserved_, reserved_bytes_);
+}
+
+Result<void> MthpExperiment::prepare() {
+    const Result<Geometry> geometry = faultline::geometry();
+    if (!geometry)
+        return geometry.error();
+    geometry_ = *geometry;
+    ranges_ = std::clamp<std::size_t>(most_bytes / geometry_.huge_bytes, 1, most_ranges_);
+    Result<FolioReader> folios = FolioReader::open();
+    if (!folios)
+        return folios.error();
+    folios_ = std::move(*folios);
+    Result<Khugepaged> khugepaged = Khugepaged::awake();
+    if (!khugepaged)
+        return khugepaged.error();
+    khugepaged_ = std::move(*khugepaged);
+    // One more, in which one page is touched: by it khugepaged comes to know this process.
+    reserved_bytes_ = (ranges_ + 2) * geometry_.huge_bytes;
+    void* memory = ::mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return Error::last("mmap");
+    reserved_ = static_cast<char*>(memory);
+    const auto at = reinterpret_cast<std::uintptr_t>(reserved_);
+    base_ = reserved_ + (geometry_.huge_bytes - at % geometry_.huge_bytes) % geometry_.huge_bytes;
+    // Memory that has never been touched is not asked about.
+    *address(ranges_) = 1;
+    if (::madvise(address(ranges_), geometry_.huge_bytes, MADV_HUGEPAGE) != 0)
+        return Error::last("madvise(MADV_HUGEPAGE)");
+    return {};
+}
+
+Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patterns) {
+    if (::mmap(base_, ranges_ * geometry_.huge_bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return Error::last("mmap");
+    for (std::size_t range = 0; range < patterns.size(); ++range)
+        for (std::size_t page = 0; page < pages(); ++page)
+            if (patterns[range][page]) {
+                const std::uint64_t word = word_of(page);
+                std::memcpy(address(range, page), &word, sizeof(word));
+            }
+    // At the beginning of a scan it has all CPUs put new pages into the lists: what is not there
+    // cannot be isolated.
+    return khugepaged_.wait_for_scans(1);
+}
+
+Result<void> MthpExperiment::offer(std::size_t ranges) const {
+    if (::madvise(base_, ranges * geometry_.huge_bytes, MADV_HUGEPAGE) != 0)
+        return Error::last("madvise(MADV_HUGEPAGE)");
+    return {};
+}
+
+Result<MappedRange> MthpExperiment::look(std::size_t range) const {
+    return folios_->read(address(range), pages());
+}
+
+std::string MthpExperiment::wrong_word(std::size_t range, const model::PresentPtes& pattern,
+                                       const MappedRange& now) const {
+    for (std::size_t page = 0; page < pages(); ++page) {
+        if (!now.present[page])
+            continue;
+        std::uint64_t word = 0;
+        std::memcpy(&word, address(range, page), sizeof(word));
+        if (word != (pattern[page] ? word_of(page) : 0))
+            return fmt::format("page {} has {:#x}", page, word);
+    }
+    return {};
+}
+
+Actor MthpExperiment::khugepaged_actor() {
+    return {.name = "khugepaged", .kind = Actor::Kind::kernel_thread};
+}
+
+std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made) {
+    std::vector<MappedFolio> folios;
+    for (const model::Collapse& one : made)
+        folios.push_back({one.offset, one.order});
+    return folios;
+}
+
+std::vector<Need> mthp_needs() { return {{"transparent huge pages", missing_huge_pages}}; }
+
+} // namespace faultline

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the scenarios about khugepaged and anonymous memory have in common: ranges that one PMD maps
+// each, whose PTEs are laid out as wished, and khugepaged, awake.
+#ifndef FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
+#define FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
+
+#include "engine/scenario.hpp"
+#include "kernel/extent.hpp"
+#include "kernel/folios.hpp"
+#include "kernel/khugepaged.hpp"
+#include "model/mthp_collapse.hpp"
+
+#include <optional>
+
+namespace faultline {
+
+class MthpExperiment : public Experiment {
+  public:
+    explicit MthpExperiment(std::size_t most_ranges = 1) : most_ranges_(most_ranges) {}
+    ~MthpExperiment() override;
+    Result<void> prepare() override; // khugepaged awake, the addresses reserved
+
+  protected:
+    // New memory at the same addresses: each range has these PTEs, each page of them a word of its
+    // own, and all pages are in the kernel's lists. Nothing may be collapsed before offer().
+    Result<void> lay_out(const std::vector<model::PresentPtes>& patterns);
+    Result<void> offer(std::size_t ranges) const; // MADV_HUGEPAGE
+    [[nodiscard]] Result<MappedRange> look(std::size_t range) const;
+    // "" or what is wrong: of the pages of the pattern their words, all else is 0.
+    [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
+                                         const MappedRange& now) const;
+
+    [[nodiscard]] const Khugepaged& khugepaged() const { return khugepaged_; }
+    [[nodiscard]] char* address(std::size_t range, std::size_t page = 0) const {
+        return base_ + range * geometry_.huge_bytes + page * geometry_.page_bytes;
+    }
+    [[nodiscard]] std::size_t ranges() const { return ranges_; }
+    [[nodiscard]] unsigned pages() const { return static_cast<unsigned>(geometry_.pages()); }
+    [[nodiscard]] std::size_t page_bytes() const { return geometry_.page_bytes; }
+    [[nodiscard]] std::size_t huge_bytes() const { return geometry_.huge_bytes; }
+    static std::uint64_t word_of(std::size_t page) { return 0x6d544850000 + page; }
+    // The actor that has no body.
+    static Actor khugepaged_actor();
+
+  private:
+    Khugepaged khugepaged_;
+    std::optional<FolioReader> folios_;
+    Geometry geometry_{};
+    std::size_t most_ranges_;
+    std::size_t ranges_ = 0;
+    char* reserved_ = nullptr;
+    std::size_t reserved_bytes_ = 0;
+    char* base_ = nullptr;
+};
+
+// What the model says that was made, as the kernel's folios are told.
+std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made);
+
+std::vector<Need> mthp_needs();
+
+} // namespace faultline
+
+#endif // FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP

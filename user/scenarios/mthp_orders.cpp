@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+// mthp-orders: khugepaged makes of a pattern of present PTEs what the model says.
+//
+// Claim (Nico Pache and Lorenzo Stoakes, linux-mm, September 2025, as it was merged for 7.2): the
+// largest enabled order first, by natural alignment, wherever few enough PTEs are none: of the
+// PMD's order max_ptes_none, of a smaller one none, or with the largest limit all but one. Before
+// 7.2 the PMD's order alone is made.
+//
+// Who: khugepaged alone. Each run lays out many ranges of one PMD each, at random and by system,
+// for one set of orders and one limit, has them scanned, and looks at every page.
+//     mthp_collapse()  against nobody
+//
+// A bad outcome: orders=differ. The pattern is then reduced to what still differs, and drawn: a
+// character for some PTEs, the kernel's folios and the model's as digits. Or data=lost.
+#include "scenarios/list.hpp"
+#include "scenarios/mthp_experiment.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace faultline {
+
+namespace {
+
+using model::CollapseRules;
+using model::PresentPtes;
+
+constexpr std::size_t most_patterns = 64; // a run
+constexpr std::chrono::seconds shortening{8};
+
+constexpr unsigned slot_patterns = 0; // that were compared
+
+class MthpOrders final : public MthpExperiment {
+  public:
+    MthpOrders() : MthpExperiment(most_patterns) {}
+
+    std::vector<Actor> actors() override {
+        return {{.name = "looker",
+                 .kind = Actor::Kind::thread,
+                 .cpu = 0,
+                 .body =
+                     [this](ActorContext& me) {
+                         if (const Result<void> done = compare(me); !done)
+                             me.fail(done.error());
+                     }},
+                khugepaged_actor()};
+    }
+
+    // Every set of orders in turn, with one limit after the other.
+    Result<void> begin(Run& run) override {
+        difference_.clear();
+        lost_.clear();
+        rules_.pmd_order = khugepaged().pmd_order();
+        std::vector<unsigned> orders;
+        for (unsigned order = 0; order <= rules_.pmd_order; ++order)
+            if ((khugepaged().all() >> order & 1U) != 0)
+                orders.push_back(order);
+        const std::uint64_t sets = (std::uint64_t{1} << orders.size()) - 1; // but the empty one
+        // A step that has no divisor in common with 2^n - 1 here goes through all of them.
+        const std::uint64_t set = 1 + run.number() * 101 % sets;
+        rules_.enabled = 0;
+        for (std::size_t i = 0; i < orders.size(); ++i)
+            if ((set >> i & 1U) != 0)
+                rules_.enabled |= Orders{1} << orders[i];
+        const std::array limits = {0U, 1U, pages() / 2 - 1, pages() - 1};
+        rules_.max_ptes_none = limits.at(run.rng().below(limits.size()));
+        patterns_.clear();
+        for (std::size_t i = 0; i < ranges(); ++i)
+            patterns_.push_back(draw(run.rng()));
+        return khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
+    }
+
+    Outcome judge(Run& /*run*/) override {
+        Outcome outcome;
+        outcome.add("orders", difference_.empty() ? "as-modelled" : "differ");
+        outcome.require(difference_.empty(), difference_);
+        outcome.add("data", lost_.empty() ? "kept" : "lost");
+        outcome.require(lost_.empty(), lost_);
+        return outcome;
+    }
+
+    std::optional<bool> overlapped(const Run& run) override {
+        return run.slot("looker", slot_patterns) > 0;
+    }
+
+  private:
+    // Of every density, every length and alignment, with holes and islands.
+    [[nodiscard]] PresentPtes draw(Rng& rng) const {
+        PresentPtes present(pages());
+        const auto from = rng.below(pages());
+        const auto to = from + rng.below(pages() - from) + 1;
+        const auto block = std::uint64_t{1} << rng.below(rules_.pmd_order + 1);
+        switch (rng.below(5)) {
+        case 0: { // each by lot
+            const auto density = rng.below(pages() + 1);
+            for (std::size_t page = 0; page < pages(); ++page)
+                present[page] = rng.below(pages()) < density;
+            break;
+        }
+        case 1: // one piece
+            for (std::size_t page = from; page < to; ++page)
+                present[page] = true;
+            break;
+        case 2: // all but one piece
+            for (std::size_t page = 0; page < pages(); ++page)
+                present[page] = page < from || page >= to;
+            break;
+        case 3: { // blocks of one size, all there or not, and some that lack a page
+            for (std::size_t at = 0; at < pages(); at += block)
+                if (rng.below(2) == 0)
+                    std::fill_n(present.begin() + static_cast<std::ptrdiff_t>(at), block, true);
+            for (std::uint64_t holes = rng.below(4); holes > 0; --holes)
+                present[rng.below(pages())] = false;
+            break;
+        }
+        default: // a few
+            for (std::uint64_t few = rng.below(5) + 1; few > 0; --few)
+                present[rng.below(pages())] = true;
+        }
+        return present;
+    }
+
+    // What khugepaged makes of these, one to a range.
+    [[nodiscard]] Result<std::vector<MappedRange>> scan(const std::vector<PresentPtes>& patterns) {
+        if (Result<void> laid = lay_out(patterns); !laid)
+            return laid.error();
+        if (Result<void> offered = offer(patterns.size()); !offered)
+            return offered.error();
+        if (Result<void> scanned = khugepaged().wait_for_scans(2); !scanned)
+            return scanned.error();
+        std::vector<MappedRange> seen;
+        for (std::size_t range = 0; range < patterns.size(); ++range) {
+            Result<MappedRange> now = look(range);
+            if (!now)
+                return now.error();
+            if (lost_.empty())
+                lost_ = wrong_word(range, patterns[range], *now);
+            seen.push_back(std::move(*now));
+        }
+        return seen;
+    }
+
+    [[nodiscard]] bool differs(const PresentPtes& pattern, const MappedRange& seen) const {
+        const std::vector<model::Collapse> made = model::merged_design().choose(pattern, rules_);
+        return !seen.odd.empty() || seen.folios != folios_of(made) ||
+               seen.present != model::after(pattern, made);
+    }
+
+    Result<void> compare(ActorContext& me) {
+        const Result<std::vector<MappedRange>> seen = scan(patterns_);
+        if (!seen)
+            return seen.error();
+        for (std::size_t i = 0; i < patterns_.size(); ++i)
+            if (differs(patterns_[i], (*seen)[i])) {
+                difference_ = describe(patterns_[i], (*seen)[i]);
+                if (Result<void> shortened = shorten(me, patterns_[i]); !shortened)
+                    return shortened;
+                break;
+            }
+        me.report(slot_patterns, static_cast<std::int64_t>(patterns_.size()));
+        return {};
+    }
+
+    // Takes away ever smaller blocks of PTEs for as long as it still differs, as many tries at once
+    // as there are ranges.
+    Result<void> shorten(ActorContext& me, PresentPtes pattern) {
+        const auto end = std::chrono::steady_clock::now() + shortening;
+        for (std::size_t block = pages() / 2; block > 0 && !me.stopping();) {
+            std::vector<PresentPtes> tries;
+            for (std::size_t at = 0; at < pages() && tries.size() < ranges(); at += block) {
+                PresentPtes less = pattern;
+                std::fill_n(less.begin() + static_cast<std::ptrdiff_t>(at), block, false);
+                if (less != pattern)
+                    tries.push_back(std::move(less));
+            }
+            if (tries.empty() || std::chrono::steady_clock::now() > end)
+                break;
+            const Result<std::vector<MappedRange>> seen = scan(tries);
+            if (!seen)
+                return seen.error();
+            bool found = false;
+            for (std::size_t i = 0; i < tries.size() && !found; ++i)
+                if (differs(tries[i], (*seen)[i])) {
+                    pattern = tries[i];
+                    difference_ = describe(pattern, (*seen)[i]);
+                    found = true;
+                }
+            if (!found)
+                block /= 2;
+        }
+        return {};
+    }
+
+    [[nodiscard]] std::string describe(const PresentPtes& pattern, const MappedRange& seen) const {
+        const std::size_t per = std::min<std::size_t>(std::max<std::size_t>(pages() / 64, 1), 4);
+        std::vector<model::Collapse> kernel;
+        for (const MappedFolio& folio : seen.folios)
+            kernel.push_back({folio.page, folio.order});
+        const auto drawn = [&](const std::vector<model::Collapse>& made) {
+            return model::picture(made, pages(), per);
+        };
+        const std::vector<model::Collapse> made = model::merged_design().choose(pattern, rules_);
+        return fmt::format("enabled {:#x}, max_ptes_none {}{}\n"
+                           "        present {}\n        kernel  {}\n        model   {}",
+                           rules_.enabled, rules_.max_ptes_none,
+                           seen.odd.empty() ? "" : ", " + seen.odd, model::picture(pattern, per),
+                           drawn(kernel), drawn(made));
+    }
+
+    CollapseRules rules_;
+    std::vector<PresentPtes> patterns_;
+    std::string difference_; // the looker's until it has ended
+    std::string lost_;
+};
+
+} // namespace
+
+const Scenario& mthp_orders() {
+    static const Scenario scenario = {
+        .name = "mthp-orders",
+        .family = "mthp",
+        .claim = "khugepaged makes the orders that the model says, and no page is lost",
+        .source = "Nico Pache and Lorenzo Stoakes, linux-mm, 11 September 2025",
+        .races = "mthp_collapse() against nobody",
+        .bad = "orders=differ, data=lost",
+        .variants = {{.name = "patterns",
+                      .about = "64 patterns a run (less where huge pages are larger)",
+                      .forced = false,
+                      .runs_divisor = 5}},
+        .controls = {{.name = "scaled-limit",
+                      .about = "max_ptes_none is scaled to the order, as in the seed",
+                      .variant = "patterns",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "khugepaged",
+                                   .function = "collapse_max_ptes_none",
+                                   .replacement = "collapse_scaled_ptes_none"}}},
+                     {.name = "never",
+                      .about = "no range is fit to be collapsed",
+                      .variant = "patterns",
+                      .actions = {{.kind = FL_CONTROL_SKIP,
+                                   .actor = "khugepaged",
+                                   .function = "hugepage_vma_revalidate"}}}},
+        .needs = mthp_needs(),
+        .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
+            return std::make_unique<MthpOrders>();
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline
