@@ -31,6 +31,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_walker(),
         &shmem_eviction(),
         &mthp_orders(),
+        &mthp_creep(),
     };
     return list;
 }

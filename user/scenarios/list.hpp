@@ -37,6 +37,7 @@ const Scenario& hugetlb_notifier();
 const Scenario& hugetlb_walker();
 const Scenario& shmem_eviction();
 const Scenario& mthp_orders();
+const Scenario& mthp_creep();
 
 } // namespace faultline
 

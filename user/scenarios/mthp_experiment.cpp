@@ -54,14 +54,27 @@ Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patt
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return Error::last("mmap");
     for (std::size_t range = 0; range < patterns.size(); ++range)
-        for (std::size_t page = 0; page < pages(); ++page)
-            if (patterns[range][page]) {
-                const std::uint64_t word = word_of(page);
-                std::memcpy(address(range, page), &word, sizeof(word));
-            }
+        populate(range, patterns[range]);
     // At the beginning of a scan it has all CPUs put new pages into the lists: what is not there
     // cannot be isolated.
     return khugepaged_.wait_for_scans(1);
+}
+
+void MthpExperiment::populate(std::size_t range, const model::PresentPtes& pattern) const {
+    const auto from = pattern.begin();
+    for (auto at = std::find(from, pattern.end(), true); at != pattern.end();) {
+        const auto end = std::find(at, pattern.end(), false);
+        const auto page = static_cast<std::size_t>(at - from);
+        const auto count = static_cast<std::size_t>(end - at);
+        // Much faster than a fault for each; what it does not do, the stores will.
+        if (count > 1)
+            (void)::madvise(address(range, page), count * page_bytes(), MADV_POPULATE_WRITE);
+        for (std::size_t i = page; i < page + count; ++i) {
+            const std::uint64_t word = word_of(i);
+            std::memcpy(address(range, i), &word, sizeof(word));
+        }
+        at = std::find(end, pattern.end(), true);
+    }
 }
 
 Result<void> MthpExperiment::offer(std::size_t ranges) const {

@@ -43,6 +43,8 @@ class MthpExperiment : public Experiment {
     static Actor khugepaged_actor();
 
   private:
+    void populate(std::size_t range, const model::PresentPtes& pattern) const;
+
     Khugepaged khugepaged_;
     std::optional<FolioReader> folios_;
     Geometry geometry_{};

@@ -92,9 +92,9 @@ class MthpOrders final : public MthpExperiment {
         const auto from = rng.below(pages());
         const auto to = from + rng.below(pages() - from) + 1;
         const auto block = std::uint64_t{1} << rng.below(rules_.pmd_order + 1);
-        switch (rng.below(5)) {
-        case 0: { // each by lot
-            const auto density = rng.below(pages() + 1);
+        switch (rng.below(6)) {
+        case 0: { // each by lot, sparse ones more often: they are scanned faster
+            const auto density = rng.below(rng.below(pages() + 1) + 1);
             for (std::size_t page = 0; page < pages(); ++page)
                 present[page] = rng.below(pages()) < density;
             break;
@@ -116,7 +116,7 @@ class MthpOrders final : public MthpExperiment {
             break;
         }
         default: // a few
-            for (std::uint64_t few = rng.below(5) + 1; few > 0; --few)
+            for (std::uint64_t few = rng.below(32) + 1; few > 0; --few)
                 present[rng.below(pages())] = true;
         }
         return present;
@@ -128,7 +128,7 @@ class MthpOrders final : public MthpExperiment {
             return laid.error();
         if (Result<void> offered = offer(patterns.size()); !offered)
             return offered.error();
-        if (Result<void> scanned = khugepaged().wait_for_scans(2); !scanned)
+        if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
             return scanned.error();
         std::vector<MappedRange> seen;
         for (std::size_t range = 0; range < patterns.size(); ++range) {
