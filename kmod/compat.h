@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ptrace.h>
+#include <linux/rwsem.h>
 #include <linux/version.h>
 
 #include <asm/pgalloc.h>
@@ -423,6 +424,21 @@ static inline bool fl_call_pending(void)
 	return false;
 }
 #endif
+
+/* "free", "write", or "read:N"; without waiting. */
+static inline void fl_rwsem_name(const struct rw_semaphore *lock, char *name,
+				 size_t len)
+{
+	long count = atomic_long_read(&lock->count);
+
+	/* Bit 0 is the writer's, and readers count from bit 8 on: rwsem.c. */
+	if (count & 1)
+		snprintf(name, len, "write");
+	else if (count >> 8 & INT_MAX)
+		snprintf(name, len, "read:%d", (int)(count >> 8 & INT_MAX));
+	else
+		snprintf(name, len, "free");
+}
 
 /*
  * On ppc64 a module has a table of contents (TOC, r2) of its own, and a call

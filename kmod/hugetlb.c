@@ -64,20 +64,11 @@ static void fl_lock_name(const struct vm_area_struct *vma, char *name,
 			 size_t len)
 {
 	const struct hugetlb_vma_lock *lock = vma->vm_private_data;
-	long count;
 
-	if (!(vma->vm_flags & VM_MAYSHARE) || !lock) {
+	if (!(vma->vm_flags & VM_MAYSHARE) || !lock)
 		snprintf(name, len, "none");
-		return;
-	}
-	count = atomic_long_read(&lock->rw_sema.count);
-	/* Bit 0 is the writer's, and readers count from bit 8 on: rwsem.c. */
-	if (count & 1)
-		snprintf(name, len, "write");
-	else if (count >> 8 & INT_MAX)
-		snprintf(name, len, "read:%d", (int)(count >> 8 & INT_MAX));
 	else
-		snprintf(name, len, "free");
+		fl_rwsem_name(&lock->rw_sema, name, len);
 }
 
 /* 0, -EBUSY, or -ENOENT if no file's hugetlb is mapped there. */

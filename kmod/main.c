@@ -15,6 +15,7 @@
 
 #include "hugetlb.h"
 #include "hvo.h"
+#include "locks.h"
 #include "notifier.h"
 #include "pgtable.h"
 #include "sites.h"
@@ -65,6 +66,7 @@ static void fl_create_files(void)
 	fl_textfile_create(&fl_pgtable_range, pgtable);
 	fl_textfile_create(&fl_pgtable_tables, pgtable);
 	fl_textfile_create(&fl_pgtable_notifier, pgtable);
+	fl_textfile_create(&fl_pgtable_locks, pgtable);
 	hvo = debugfs_create_dir("hvo", fl_debugfs);
 	fl_textfile_create(&fl_hvo_block, hvo);
 	hugetlb = debugfs_create_dir("hugetlb", fl_debugfs);

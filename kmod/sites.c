@@ -128,6 +128,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "try_grab_folio" } },
 	},
 	{
+		.name = "collapse_huge_page/allocate",
+		.about = "the PTEs were scanned, nothing of them is locked",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "alloc_charge_folio", "collapse_huge_page" },
+				{ "alloc_charge_hpage", "collapse_huge_page" } },
+	},
+	{
 		.name = "hugepage_vma_revalidate",
 		.about = "is the VMA still one to collapse in? the lock was dropped",
 		.context = FL_CONTEXT_SLEEP,

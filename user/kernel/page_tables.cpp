@@ -143,6 +143,34 @@ Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_
     return text ? parse_page_table_range(*text) : text.error();
 }
 
+Result<PageLocks> parse_page_locks(std::string_view text) {
+    PageLocks locks;
+    std::istringstream words{std::string(text)};
+    std::array<std::string, 6> names;
+    words >> names[0];
+    const std::array<std::string*, 5> states = {&locks.mmap, &locks.vma, &locks.anon_vma,
+                                                &locks.pmd, &locks.pte};
+    for (std::size_t i = 0; i < states.size(); ++i)
+        words >> names.at(i + 1) >> *states.at(i);
+    std::string more;
+    if (!words || words >> more ||
+        names != std::array<std::string, 6>{"locks", "mmap", "vma", "anon_vma", "pmd", "pte"})
+        return Error::make(EPROTO, "no line \"locks mmap STATE vma STATE ...\"");
+    return locks;
+}
+
+Result<PageLocks> page_locks(const void* address) {
+    std::string path;
+    const Result<Fd> file = open_file("pgtable/locks", path);
+    if (!file)
+        return file.error();
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    if (Result<void> asked = write_all(file->get(), fmt::format("{:x}", at), path); !asked)
+        return asked.error();
+    const Result<std::string> text = contents(file->get(), path);
+    return text ? parse_page_locks(*text) : text.error();
+}
+
 Result<std::vector<Invalidation>> parse_invalidations(std::string_view text) {
     std::vector<Invalidation> all;
     const Result<void> done = each_line(text, [&all](const std::string& line) {

@@ -60,6 +60,19 @@ struct PageTableRange {
 Result<PageTableRange> parse_page_table_range(std::string_view text);
 Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes);
 
+// The locks that an address of this process depends on, as they are now: "free", "write", "read:2",
+// or "none" if there is no such lock. See kmod/locks.h.
+struct PageLocks {
+    std::string mmap;
+    std::string vma;
+    std::string anon_vma;
+    std::string pmd; // no lock: "none", "table", "huge"
+    std::string pte;
+};
+Result<PageLocks> parse_page_locks(std::string_view text);
+// EOPNOTSUPP in kernels without locks of VMAs.
+Result<PageLocks> page_locks(const void* address);
+
 // One call of an MMU notifier, about all of the range that is listened to, or more.
 struct Invalidation {
     bool end = false; // else its start

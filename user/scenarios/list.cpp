@@ -32,6 +32,7 @@ const std::vector<const Scenario*>& all_scenarios() {
         &shmem_eviction(),
         &mthp_orders(),
         &mthp_creep(),
+        &mthp_neighbours(),
     };
     return list;
 }

@@ -38,6 +38,7 @@ const Scenario& hugetlb_walker();
 const Scenario& shmem_eviction();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
+const Scenario& mthp_neighbours();
 
 } // namespace faultline
 

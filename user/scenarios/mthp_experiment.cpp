@@ -42,7 +42,19 @@ Result<void> MthpExperiment::prepare() {
     reserved_ = static_cast<char*>(memory);
     const auto at = reinterpret_cast<std::uintptr_t>(reserved_);
     base_ = reserved_ + (geometry_.huge_bytes - at % geometry_.huge_bytes) % geometry_.huge_bytes;
-    // Memory that has never been touched is not asked about.
+    return introduce();
+}
+
+Result<void> MthpExperiment::open_own() {
+    Result<FolioReader> folios = FolioReader::open();
+    if (!folios)
+        return folios.error();
+    folios_ = std::move(*folios);
+    return introduce();
+}
+
+// Memory that has never been touched is not asked about.
+Result<void> MthpExperiment::introduce() const {
     *address(ranges_) = 1;
     if (::madvise(address(ranges_), geometry_.huge_bytes, MADV_HUGEPAGE) != 0)
         return Error::last("madvise(MADV_HUGEPAGE)");

@@ -115,5 +115,23 @@ TEST(KernelLogTest, KnowsAComplaint) {
     EXPECT_FALSE(complaint_of(""));
 }
 
+TEST(PageLocksTest, ReadsALine) {
+    const Result<PageLocks> locks =
+        parse_page_locks("locks mmap write vma free anon_vma read:2 pmd none pte none\n");
+    ASSERT_TRUE(locks.ok());
+    EXPECT_EQ(locks->mmap, "write");
+    EXPECT_EQ(locks->vma, "free");
+    EXPECT_EQ(locks->anon_vma, "read:2");
+    EXPECT_EQ(locks->pmd, "none");
+    EXPECT_EQ(locks->pte, "none");
+}
+
+TEST(PageLocksTest, RefusesWhatIsBroken) {
+    for (const char* text : {"", "locks", "locks mmap write vma free anon_vma free pmd none pte",
+                             "locks vma free mmap write anon_vma free pmd none pte none",
+                             "locks mmap write vma free anon_vma free pmd none pte none more"})
+        EXPECT_EQ(parse_page_locks(text).error().number, EPROTO) << text;
+}
+
 } // namespace
 } // namespace faultline

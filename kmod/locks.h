@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* locks.h - <debugfs>/faultline/pgtable/locks: who has an address' locks now. */
+#ifndef FAULTLINE_LOCKS_H
+#define FAULTLINE_LOCKS_H
+
+#include "textfile.h"
+
+/*
+ * Each open file looks at one address of its reader's own memory. One command a
+ * write:
+ *
+ *	ADDRESS		hexadecimal
+ *
+ * Reading takes none of the locks, waits for nobody, and gives
+ *
+ *	locks mmap STATE vma STATE anon_vma STATE pmd none|table|huge pte STATE
+ *
+ * STATE is "free", "write", "read:N" for N readers, or "none" if there is no such
+ * lock: the VMA's before 6.4, the anon_vma's where nothing was ever touched, the
+ * page table's where the PMD leads to none. That of the VMA is "write" or "free"
+ * alone: its readers do not stay. A spinlock that is taken is "write".
+ *
+ * Errors: EINVAL (a write that is none of the above), EOPNOTSUPP (a kernel without
+ * CONFIG_PER_VMA_LOCK: VMAs are not freed by RCU there, so none is looked at).
+ */
+extern const struct fl_textfile fl_pgtable_locks;
+
+#endif /* FAULTLINE_LOCKS_H */

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+// mthp-creep: memory does not grow by being scanned again.
+//
+// Claim (Nico Pache, linux-mm, September 2025, about max_ptes_none > HPAGE_PMD_NR/2): "a collapse
+// will introduce at least 2x the number of pages, and on a future scan will satisfy the promotion
+// condition once again", the "creep". As merged, orders below the PMD's are made where no PTE is
+// none, or with the largest limit of anything, at once: no scan makes way for another.
+//
+// Who: khugepaged alone, scan after scan, over ranges in which two pages were touched.
+//     collapse_max_ptes_none()  against nobody
+//
+// A bad outcome: pages=crept: after some scan there are others than after the first.
+#include "scenarios/list.hpp"
+#include "scenarios/mthp_experiment.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr unsigned scans = 12;
+constexpr std::size_t most_ranges = 16;
+
+constexpr unsigned slot_scans = 0; // that there were
+
+// The limit is (pages * halves) / 2 + more.
+struct Row {
+    std::string_view name;
+    std::string_view about;
+    unsigned halves;
+    int more;
+};
+
+constexpr std::array rows = {
+    Row{"none", "no PTE may be none", 0, 0},
+    Row{"one", "one may be", 0, 1},
+    Row{"half-less-one", "half of them but one", 1, -1},
+    Row{"half", "half of them", 1, 0},
+    Row{"all-less-two", "all but two", 2, -2},
+    Row{"all-less-one", "all but one, the largest limit", 2, -1},
+};
+
+class MthpCreep final : public MthpExperiment {
+  public:
+    explicit MthpCreep(const Row& row) : MthpExperiment(most_ranges), row_(row) {}
+
+    std::vector<Actor> actors() override {
+        return {{.name = "looker",
+                 .kind = Actor::Kind::thread,
+                 .cpu = 0,
+                 .body =
+                     [this](ActorContext& me) {
+                         if (const Result<void> done = scan(me); !done)
+                             me.fail(done.error());
+                     }},
+                khugepaged_actor()};
+    }
+
+    // Two pages side by side, anywhere. In every second run the PMD's order is made, too, if there
+    // is another.
+    Result<void> begin(Run& run) override {
+        crept_.clear();
+        rules_.pmd_order = khugepaged().pmd_order();
+        rules_.enabled = khugepaged().all();
+        const Orders pmd = Orders{1} << rules_.pmd_order;
+        if (run.number() % 2 == 1 && rules_.enabled != pmd)
+            rules_.enabled &= ~pmd;
+        rules_.max_ptes_none =
+            static_cast<unsigned>(static_cast<int>(pages() * row_.halves / 2) + row_.more);
+        patterns_.assign(ranges(), model::PresentPtes(pages()));
+        for (model::PresentPtes& pattern : patterns_) {
+            const auto page = run.rng().below(pages() - 1);
+            pattern[page] = pattern[page + 1] = true;
+        }
+        return khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        outcome.add("pages", crept_.empty() ? "as-modelled" : "crept");
+        outcome.require(crept_.empty(), crept_);
+        outcome.require(run.slot("looker", slot_scans) == scans, "not all scans were seen");
+        return outcome;
+    }
+
+    std::optional<bool> overlapped(const Run& run) override {
+        return run.slot("looker", slot_scans) > 0;
+    }
+
+  private:
+    Result<void> scan(ActorContext& me) {
+        if (Result<void> laid = lay_out(patterns_); !laid)
+            return laid;
+        if (Result<void> offered = offer(patterns_.size()); !offered)
+            return offered;
+        for (unsigned scan = 1; scan <= scans && !me.stopping(); ++scan) {
+            if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
+                return scanned;
+            for (std::size_t range = 0; range < patterns_.size(); ++range)
+                if (Result<void> compared = compare(range, scan); !compared)
+                    return compared;
+            me.report(slot_scans, scan);
+        }
+        return {};
+    }
+
+    Result<void> compare(std::size_t range, unsigned scan) {
+        const Result<MappedRange> now = look(range);
+        if (!now)
+            return now.error();
+        const model::PresentPtes& pattern = patterns_[range];
+        const model::PresentPtes expected =
+            model::after(pattern, model::merged_design().choose(pattern, rules_));
+        if (now->present != expected && crept_.empty())
+            crept_ = fmt::format("after scan {} there are {} pages, not {}", scan,
+                                 std::count(now->present.begin(), now->present.end(), true),
+                                 std::count(expected.begin(), expected.end(), true));
+        return {};
+    }
+
+    const Row& row_;
+    model::CollapseRules rules_;
+    std::vector<model::PresentPtes> patterns_;
+    std::string crept_; // the looker's until it has ended
+};
+
+std::vector<Variant> variants() {
+    std::vector<Variant> all;
+    all.reserve(rows.size());
+    for (const Row& row : rows)
+        all.push_back({.name = row.name, .about = row.about, .forced = false, .runs_divisor = 25});
+    return all;
+}
+
+const Row& row_of(const Variant& variant) {
+    return *std::find_if(rows.begin(), rows.end(),
+                         [&](const Row& row) { return row.name == variant.name; });
+}
+
+} // namespace
+
+const Scenario& mthp_creep() {
+    static const Scenario scenario = {
+        .name = "mthp-creep",
+        .family = "mthp",
+        .claim = "scanning again changes nothing, whatever max_ptes_none is",
+        .source = "Nico Pache, linux-mm, September 2025",
+        .races = "collapse_max_ptes_none() against nobody",
+        .bad = "pages=crept",
+        .variants = variants(),
+        .controls = {{.name = "scaled-limit",
+                      .about = "max_ptes_none is scaled to the order, as in the seed",
+                      .variant = "half",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "khugepaged",
+                                   .function = "collapse_max_ptes_none",
+                                   .replacement = "collapse_scaled_ptes_none"}}}},
+        .needs = mthp_needs(),
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<MthpCreep>(row_of(variant));
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline

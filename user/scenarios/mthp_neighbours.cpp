@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+// mthp-neighbours: whoever meets a collapse in the middle waits, or gives way, and loses nothing.
+//
+// Claim (Nico Pache, linux-mm, August 2025): "For non-PMD collapse we must leave the anon VMA write
+// locked until after we collapse the mTHP: in the PMD case all the pages are isolated, but in the
+// non-PMD case this is not true". Meanwhile the PMD is not there, for its neighbours either.
+//
+// Who: khugepaged is held when it has taken the PMD away, or where it allocates the folio and has
+// no page table's lock; the neighbour, a process, says which locks are taken, and does something to
+// other pages of the same PMD, or to its address space.
+//     collapse_huge_page()  against  faults, GUP, madvise(), mprotect(), fork(), userfaultfd, rmap
+//
+// A bad outcome: order=had where the PMD is away, pages=lost, holes=filled (a page that a
+// userfaultfd was to tell of), entries=stuck.
+#include "scenarios/list.hpp"
+#include "scenarios/mthp_experiment.hpp"
+
+#include "kernel/page_tables.hpp"
+#include "kernel/shared_memory.hpp"
+#include "kernel/userfaultfd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+// Where the PMD is away, and one may sleep: GUP-fast is waited for.
+constexpr std::string_view detached =
+    "khugepaged@enter:tlb_remove_table_sync_one -> neighbour@user:act; "
+    "neighbour@user:done -> khugepaged@enter:tlb_remove_table_sync_one";
+constexpr std::string_view allocating =
+    "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
+    "neighbour@user:done -> khugepaged@enter:collapse_huge_page/allocate";
+
+constexpr std::uint64_t new_word = 0x6e6577;
+
+enum Slot : unsigned {
+    slot_errno, // of what was done
+    slot_lost,  // pages without their word, or not there
+    slot_holes, // pages that are there and should not be
+    slot_stuck, // entries that are neither
+};
+
+enum class Act { touch, gup, dontneed, mprotect, fork, merge, compact, munmap, uffd };
+
+struct Row {
+    std::string_view name;
+    std::string_view about;
+    std::string_view schedule;
+    Act act;
+    bool must_exclude;
+};
+
+constexpr std::array rows = {
+    Row{"touch", "a page beside is written to", detached, Act::touch, true},
+    Row{"gup", "a page beside is looked up for a futex", detached, Act::gup, true},
+    Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true},
+    Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true},
+    Row{"fork", "a child is forked, and reads all", detached, Act::fork, true},
+    Row{"merge", "the pages are offered to KSM", detached, Act::merge, true},
+    Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, false},
+    Row{"early-touch", "a page is written to before the folio is there", allocating, Act::touch,
+        false},
+    Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false},
+    Row{"early-mprotect", "a page becomes read-only", allocating, Act::mprotect, false},
+    Row{"early-munmap", "half of the range is unmapped", allocating, Act::munmap, false},
+    Row{"early-fork", "a child is forked, and reads all", allocating, Act::fork, false},
+    Row{"early-uffd", "the range, which has holes, is registered with a userfaultfd", allocating,
+        Act::uffd, false},
+};
+
+class MthpNeighbours final : public MthpExperiment {
+  public:
+    explicit MthpNeighbours(const Row& row) : row_(row) {}
+
+    Result<void> prepare() override {
+        Result<SharedMemory<Text>> locks = SharedMemory<Text>::make();
+        if (!locks)
+            return locks.error();
+        locks_ = std::move(*locks);
+        return MthpExperiment::prepare();
+    }
+
+    std::vector<Actor> actors() override {
+        return {{.name = "neighbour",
+                 .kind = Actor::Kind::process,
+                 .cpu = 0,
+                 .body =
+                     [this](ActorContext& me) {
+                         if (const Result<void> done = live(me); !done)
+                             me.fail(done.error());
+                     },
+                 .may_die = true},
+                khugepaged_actor()};
+    }
+
+    // The smallest order that is made: most of the PMD's pages are then neighbours. With holes,
+    // the largest, which fills them.
+    Result<void> begin(Run& /*run*/) override {
+        locks_->fill('\0');
+        const Orders all = khugepaged().all();
+        const bool holes = row_.act == Act::uffd;
+        const Orders pmd = Orders{1} << khugepaged().pmd_order();
+        pattern_.assign(pages(), true);
+        for (std::size_t page = 1; holes && page < pages(); page += 2)
+            pattern_[page] = false;
+        return khugepaged().allow(holes ? pmd : all & (~all + 1), holes ? pages() - 1 : 0);
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        outcome.add("order", run.overlapped() ? "had" : run.excluded() ? "excluded" : "neither");
+        outcome.require(!row_.must_exclude || !run.overlapped(),
+                        "the neighbour did not wait for the PMD to come back");
+        outcome.add("locks", locks_->data());
+        const std::int64_t number = run.slot("neighbour", slot_errno);
+        outcome.require(number == 0,
+                        number == unreported
+                            ? std::string("the neighbour did not come back")
+                            : fmt::format("the neighbour could not do it: {}",
+                                          ::strerrorname_np(static_cast<int>(number))));
+        judge_count(outcome, run, slot_lost, "pages", "kept", "lost");
+        if (row_.act == Act::uffd)
+            judge_count(outcome, run, slot_holes, "holes", "kept", "filled");
+        judge_count(outcome, run, slot_stuck, "entries", "well", "stuck");
+        return outcome;
+    }
+
+  private:
+    using Text = std::array<char, 80>;
+
+    static void judge_count(Outcome& outcome, const Run& run, Slot slot, const char* what,
+                            const char* good, const char* bad) {
+        const std::int64_t count = run.slot("neighbour", slot);
+        outcome.add(what, count == 0 ? good : count == unreported ? "unknown" : bad);
+        outcome.require(count == 0, fmt::format("{} {} of {}", count, bad, what));
+    }
+
+    Result<void> live(ActorContext& me) {
+        if (Result<void> opened = open_own(); !opened)
+            return opened;
+        if (Result<void> laid = lay_out({pattern_}); !laid)
+            return laid;
+        if (Result<void> offered = offer(1); !offered)
+            return offered;
+        if (!me.at("act"))
+            return {};
+        note_locks();
+        me.report(slot_errno, act() ? 0 : errno);
+        if (!me.at("done"))
+            return {};
+        if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
+            return scanned;
+        return look_around(me);
+    }
+
+    // Without taking any.
+    void note_locks() const {
+        const Result<PageLocks> locks = page_locks(address(0));
+        const std::string text =
+            locks ? fmt::format("mmap:{},vma:{},anon_vma:{},pmd:{},pte:{}", locks->mmap, locks->vma,
+                                locks->anon_vma, locks->pmd, locks->pte)
+                  : "unknown";
+        std::copy_n(text.begin(), std::min(text.size(), locks_->size() - 1), locks_->begin());
+    }
+
+    // False, and errno.
+    bool act() {
+        const std::size_t half = pages() / 2;
+        char* beside = address(0, half);
+        switch (row_.act) {
+        case Act::touch:
+            std::memcpy(beside, &new_word, sizeof(new_word));
+            return true;
+        case Act::gup:
+            return ::syscall(SYS_futex, beside, FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0;
+        case Act::dontneed:
+            return ::madvise(beside, half * page_bytes(), MADV_DONTNEED) == 0;
+        case Act::mprotect:
+            return ::mprotect(beside, page_bytes(), PROT_READ) == 0;
+        case Act::fork:
+            return child_reads();
+        case Act::merge:
+            return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0;
+        case Act::compact:
+            return write_text("/proc/sys/vm/compact_memory", "1").ok();
+        case Act::munmap:
+            return ::munmap(beside, half * page_bytes()) == 0;
+        case Act::uffd:
+            return watch();
+        }
+        return false;
+    }
+
+    bool child_reads() {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            std::size_t wrong = 0;
+            for (std::size_t page = 0; page < pages(); ++page)
+                wrong += word_at(page) == word_of(page) ? 0 : 1;
+            ::_exit(wrong == 0 ? 0 : 1);
+        }
+        int status = 0;
+        const bool well = child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+        errno = well ? 0 : ECHILD;
+        return well;
+    }
+
+    bool watch() {
+        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
+        const Result<void> registered =
+            userfaultfd ? userfaultfd->register_missing(address(0), huge_bytes())
+                        : Result<void>(userfaultfd.error());
+        if (!registered) {
+            errno = registered.error().number;
+            return false;
+        }
+        userfaultfd_ = std::move(*userfaultfd);
+        return true;
+    }
+
+    [[nodiscard]] std::uint64_t word_at(std::size_t page) const {
+        std::uint64_t word = 0;
+        std::memcpy(&word, address(0, page), sizeof(word));
+        return word;
+    }
+
+    // What the page should have; nothing is to be read of what is gone.
+    [[nodiscard]] std::uint64_t wanted(std::size_t page) const {
+        const std::size_t half = pages() / 2;
+        if (row_.act == Act::touch && page == half)
+            return new_word;
+        return row_.act == Act::dontneed && page >= half ? 0 : word_of(page);
+    }
+
+    Result<void> look_around(ActorContext& me) {
+        const std::size_t there = row_.act == Act::munmap ? pages() / 2 : pages();
+        std::int64_t lost = 0;
+        for (std::size_t page = 0; page < there; ++page)
+            if (pattern_[page])
+                lost += word_at(page) == wanted(page) ? 0 : 1;
+        me.report(slot_lost, lost);
+        const Result<MappedRange> now = look(0);
+        if (!now)
+            return now.error();
+        std::int64_t filled = 0;
+        for (std::size_t page = 0; page < there; ++page)
+            filled += now->present[page] && !pattern_[page] ? 1 : 0;
+        me.report(slot_holes, filled);
+        me.report(slot_stuck, std::count(now->swapped.begin(), now->swapped.end(), true));
+        return {};
+    }
+
+    const Row& row_;
+    SharedMemory<Text> locks_;
+    model::PresentPtes pattern_;
+    Userfaultfd userfaultfd_; // the neighbour's
+};
+
+std::vector<Variant> variants() {
+    std::vector<Variant> all;
+    all.reserve(rows.size());
+    for (const Row& row : rows) {
+        Variant variant{.name = row.name,
+                        .about = row.about,
+                        .schedule = row.schedule,
+                        .runs_divisor = 10,
+                        .expects_excluded = row.must_exclude};
+        if (row.act == Act::uffd)
+            variant.needs = {{"userfaultfd(2)", missing_userfaultfd}};
+        all.push_back(variant);
+    }
+    return all;
+}
+
+const Row& row_of(const Variant& variant) {
+    return *std::find_if(rows.begin(), rows.end(),
+                         [&](const Row& row) { return row.name == variant.name; });
+}
+
+} // namespace
+
+const Scenario& mthp_neighbours() {
+    static const Scenario scenario = {
+        .name = "mthp-neighbours",
+        .family = "mthp",
+        .claim = "whoever meets a collapse in the middle waits or gives way, and loses nothing",
+        .source = "Nico Pache, linux-mm, 19 August 2025",
+        .races = "collapse_huge_page() against faults, GUP, madvise(), fork(), userfaultfd, rmap",
+        .bad = "order=had (the PMD is away), pages=lost, holes=filled, entries=stuck",
+        .variants = variants(),
+        .controls = {{.name = "no-vma-lock",
+                      .about = "khugepaged does not lock the VMA: faults do not see it",
+                      .variant = "touch",
+                      .actions = {{.kind = FL_CONTROL_SKIP,
+                                   .actor = "khugepaged",
+                                   .function = "__vma_start_write"}},
+                      .complains = true},
+                     {.name = "blind-to-userfaultfd",
+                      .about = "holes may be filled though a userfaultfd is registered",
+                      .variant = "early-uffd",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "khugepaged",
+                                   .function = "collapse_max_ptes_none",
+                                   .replacement = "collapse_scaled_ptes_none"}}}},
+        .needs = mthp_needs(),
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<MthpNeighbours>(row_of(variant));
+        },
+    };
+    return scenario;
+}
+
+} // namespace faultline
