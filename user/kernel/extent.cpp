@@ -205,9 +205,11 @@ void Extent::populate(const char* page) const {
     (void)::madvise(const_cast<char*>(page), page_bytes(), MADV_POPULATE_READ);
 }
 
-int Extent::collapse(const char* mapping) const {
+int madvise_collapse(const char* start, std::size_t bytes) {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): madvise() takes no const
-    return ::madvise(const_cast<char*>(mapping), bytes(), MADV_COLLAPSE) == 0 ? 0 : errno;
+    return ::madvise(const_cast<char*>(start), bytes, MADV_COLLAPSE) == 0 ? 0 : errno;
 }
+
+int Extent::collapse(const char* mapping) const { return madvise_collapse(mapping, bytes()); }
 
 } // namespace faultline

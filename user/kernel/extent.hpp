@@ -29,6 +29,9 @@ Result<Geometry> geometry();
 // For a scenario's needs: no transparent huge pages on this machine.
 std::optional<std::string> missing_huge_pages();
 
+// madvise(MADV_COLLAPSE) of any memory: 0, or the errno.
+int madvise_collapse(const char* start, std::size_t bytes);
+
 // What a collapse may change and a failed one must not.
 struct Accounting {
     std::uint64_t file_blocks; // st_blocks, 512 bytes each
@@ -80,7 +83,7 @@ class Extent {
 
     // Map one page of a mapping, as a load would; nothing if the file has been truncated.
     void populate(const char* page) const;
-    // madvise(MADV_COLLAPSE) of the extent through a mapping: 0, or the errno.
+    // Of the extent, through a mapping.
     [[nodiscard]] int collapse(const char* mapping) const;
     [[nodiscard]] int collapse() const { return collapse(base_); }
 

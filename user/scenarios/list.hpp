@@ -39,6 +39,7 @@ const Scenario& shmem_eviction();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
 const Scenario& mthp_neighbours();
+const Scenario& mthp_writers();
 
 } // namespace faultline
 
