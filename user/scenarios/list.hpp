@@ -40,6 +40,7 @@ const Scenario& mthp_orders();
 const Scenario& mthp_creep();
 const Scenario& mthp_neighbours();
 const Scenario& mthp_writers();
+const Scenario& mthp_pins();
 
 } // namespace faultline
 

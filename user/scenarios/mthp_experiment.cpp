@@ -33,7 +33,7 @@ Result<void> MthpExperiment::prepare() {
     if (!khugepaged)
         return khugepaged.error();
     khugepaged_ = std::move(*khugepaged);
-    // One more, in which one page is touched: by it khugepaged comes to know this process.
+    // One more, in which one page was touched: by it khugepaged comes to know this process.
     reserved_bytes_ = (ranges_ + 2) * geometry_.huge_bytes;
     void* memory = ::mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -53,11 +53,12 @@ Result<void> MthpExperiment::open_own() {
     return introduce();
 }
 
-// Memory that has never been touched is not asked about.
+// Memory that has never been touched is not asked about; and this is not to be collapsed.
 Result<void> MthpExperiment::introduce() const {
     *address(ranges_) = 1;
-    if (::madvise(address(ranges_), geometry_.huge_bytes, MADV_HUGEPAGE) != 0)
-        return Error::last("madvise(MADV_HUGEPAGE)");
+    if (::madvise(address(ranges_), geometry_.huge_bytes, MADV_HUGEPAGE) != 0 ||
+        ::madvise(address(ranges_), geometry_.huge_bytes, MADV_DONTNEED) != 0)
+        return Error::last("madvise(MADV_HUGEPAGE), MADV_DONTNEED");
     return {};
 }
 

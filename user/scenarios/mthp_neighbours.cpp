@@ -59,25 +59,28 @@ struct Row {
     std::string_view about;
     std::string_view schedule;
     Act act;
-    bool must_exclude;
+    bool excludes;         // somebody will wait
+    bool must_exclude;     // and nobody may not
+    unsigned divisor = 10; // of the runs
 };
 
 constexpr std::array rows = {
-    Row{"touch", "a page beside is written to", detached, Act::touch, true},
-    Row{"gup", "a page beside is looked up for a futex", detached, Act::gup, true},
-    Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true},
-    Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true},
-    Row{"fork", "a child is forked, and reads all", detached, Act::fork, true},
-    Row{"merge", "the pages are offered to KSM", detached, Act::merge, true},
-    Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, false},
+    Row{"touch", "a page beside is written to", detached, Act::touch, true, true},
+    Row{"gup", "a page beside is looked up for a futex", detached, Act::gup, true, true},
+    Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true, true},
+    Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true, true},
+    Row{"fork", "a child is forked, and reads all", detached, Act::fork, true, true},
+    Row{"merge", "the pages are offered to KSM", detached, Act::merge, true, true},
+    Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, true,
+        false, 2},
     Row{"early-touch", "a page is written to before the folio is there", allocating, Act::touch,
-        false},
-    Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false},
-    Row{"early-mprotect", "a page becomes read-only", allocating, Act::mprotect, false},
-    Row{"early-munmap", "half of the range is unmapped", allocating, Act::munmap, false},
-    Row{"early-fork", "a child is forked, and reads all", allocating, Act::fork, false},
+        false, false},
+    Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false, false},
+    Row{"early-mprotect", "a page becomes read-only", allocating, Act::mprotect, false, false},
+    Row{"early-munmap", "half of the range is unmapped", allocating, Act::munmap, false, false},
+    Row{"early-fork", "a child is forked, and reads all", allocating, Act::fork, false, false},
     Row{"early-uffd", "the range, which has holes, is registered with a userfaultfd", allocating,
-        Act::uffd, false},
+        Act::uffd, false, false},
 };
 
 class MthpNeighbours final : public MthpExperiment {
@@ -194,13 +197,21 @@ class MthpNeighbours final : public MthpExperiment {
         case Act::merge:
             return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0;
         case Act::compact:
-            return write_text("/proc/sys/vm/compact_memory", "1").ok();
+            return compact();
         case Act::munmap:
             return ::munmap(beside, half * page_bytes()) == 0;
         case Act::uffd:
             return watch();
         }
         return false;
+    }
+
+    // Which pages it takes is not ours to choose: so, more than once.
+    static bool compact() {
+        for (int i = 0; i < 8; ++i)
+            if (!write_text("/proc/sys/vm/compact_memory", "1"))
+                return false;
+        return true;
     }
 
     bool child_reads() {
@@ -275,8 +286,8 @@ std::vector<Variant> variants() {
         Variant variant{.name = row.name,
                         .about = row.about,
                         .schedule = row.schedule,
-                        .runs_divisor = 10,
-                        .expects_excluded = row.must_exclude};
+                        .runs_divisor = row.divisor,
+                        .expects_excluded = row.excludes};
         if (row.act == Act::uffd)
             variant.needs = {{"userfaultfd(2)", missing_userfaultfd}};
         all.push_back(variant);
@@ -306,6 +317,19 @@ const Scenario& mthp_neighbours() {
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
                                    .function = "__vma_start_write"}},
+                      .complains = true},
+                     {.name = "no-locks",
+                      .about = "khugepaged takes neither mmap_lock nor the anon_vma's",
+                      // A fault would have the kernel oops, where there is a page table again.
+                      .variant = "merge",
+                      .actions = {{.kind = FL_CONTROL_SKIP,
+                                   .actor = "khugepaged",
+                                   .function = "down_write",
+                                   .caller = "collapse_huge_page"},
+                                  {.kind = FL_CONTROL_SKIP,
+                                   .actor = "khugepaged",
+                                   .function = "up_write",
+                                   .caller = "collapse_huge_page"}},
                       .complains = true},
                      {.name = "blind-to-userfaultfd",
                       .about = "holes may be filled though a userfaultfd is registered",

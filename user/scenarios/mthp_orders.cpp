@@ -4,7 +4,7 @@
 // Claim (Nico Pache and Lorenzo Stoakes, linux-mm, September 2025, as it was merged for 7.2): the
 // largest enabled order first, by natural alignment, wherever few enough PTEs are none: of the
 // PMD's order max_ptes_none, of a smaller one none, or with the largest limit all but one. Before
-// 7.2 the PMD's order alone is made.
+// 7.2 the PMD's order alone is made. MADV_COLLAPSE makes no other order in any kernel.
 //
 // Who: khugepaged alone. Each run lays out many ranges of one PMD each, at random and by system,
 // for one set of orders and one limit, has them scanned, and looks at every page.
@@ -34,7 +34,7 @@ constexpr unsigned slot_patterns = 0; // that were compared
 
 class MthpOrders final : public MthpExperiment {
   public:
-    MthpOrders() : MthpExperiment(most_patterns) {}
+    explicit MthpOrders(bool by_madvise) : MthpExperiment(most_patterns), by_madvise_(by_madvise) {}
 
     std::vector<Actor> actors() override {
         return {{.name = "looker",
@@ -122,14 +122,32 @@ class MthpOrders final : public MthpExperiment {
         return present;
     }
 
-    // What khugepaged makes of these, one to a range.
+    // MADV_COLLAPSE makes the PMD's order of whatever there is, and no other.
+    [[nodiscard]] std::vector<model::Collapse> modelled(const PresentPtes& pattern) const {
+        if (!by_madvise_)
+            return model::merged_design().choose(pattern, rules_);
+        const bool any = std::find(pattern.begin(), pattern.end(), true) != pattern.end();
+        return any ? std::vector<model::Collapse>{{0, rules_.pmd_order}}
+                   : std::vector<model::Collapse>();
+    }
+
+    [[nodiscard]] Result<void> collapse(std::size_t ranges) const {
+        if (!by_madvise_) {
+            if (Result<void> offered = offer(ranges); !offered)
+                return offered;
+            return khugepaged().wait_for_scans(1);
+        }
+        for (std::size_t range = 0; range < ranges; ++range)
+            (void)madvise_collapse(address(range), huge_bytes()); // what came of it is looked at
+        return {};
+    }
+
+    // What becomes of these, one to a range.
     [[nodiscard]] Result<std::vector<MappedRange>> scan(const std::vector<PresentPtes>& patterns) {
         if (Result<void> laid = lay_out(patterns); !laid)
             return laid.error();
-        if (Result<void> offered = offer(patterns.size()); !offered)
-            return offered.error();
-        if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
-            return scanned.error();
+        if (Result<void> collapsed = collapse(patterns.size()); !collapsed)
+            return collapsed.error();
         std::vector<MappedRange> seen;
         for (std::size_t range = 0; range < patterns.size(); ++range) {
             Result<MappedRange> now = look(range);
@@ -143,7 +161,7 @@ class MthpOrders final : public MthpExperiment {
     }
 
     [[nodiscard]] bool differs(const PresentPtes& pattern, const MappedRange& seen) const {
-        const std::vector<model::Collapse> made = model::merged_design().choose(pattern, rules_);
+        const std::vector<model::Collapse> made = modelled(pattern);
         return !seen.odd.empty() || seen.folios != folios_of(made) ||
                seen.present != model::after(pattern, made);
     }
@@ -201,7 +219,7 @@ class MthpOrders final : public MthpExperiment {
         const auto drawn = [&](const std::vector<model::Collapse>& made) {
             return model::picture(made, pages(), per);
         };
-        const std::vector<model::Collapse> made = model::merged_design().choose(pattern, rules_);
+        const std::vector<model::Collapse> made = modelled(pattern);
         return fmt::format("enabled {:#x}, max_ptes_none {}{}\n"
                            "        present {}\n        kernel  {}\n        model   {}",
                            rules_.enabled, rules_.max_ptes_none,
@@ -209,6 +227,7 @@ class MthpOrders final : public MthpExperiment {
                            drawn(kernel), drawn(made));
     }
 
+    bool by_madvise_;
     CollapseRules rules_;
     std::vector<PresentPtes> patterns_;
     std::string difference_; // the looker's until it has ended
@@ -228,7 +247,11 @@ const Scenario& mthp_orders() {
         .variants = {{.name = "patterns",
                       .about = "64 patterns a run (less where huge pages are larger)",
                       .forced = false,
-                      .runs_divisor = 5}},
+                      .runs_divisor = 5},
+                     {.name = "madvise",
+                      .about = "the same by MADV_COLLAPSE, which asks for no setting",
+                      .forced = false,
+                      .runs_divisor = 50}},
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "patterns",
@@ -243,8 +266,8 @@ const Scenario& mthp_orders() {
                                    .actor = "khugepaged",
                                    .function = "hugepage_vma_revalidate"}}}},
         .needs = mthp_needs(),
-        .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpOrders>();
+        .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
+            return std::make_unique<MthpOrders>(variant.name == "madvise");
         },
     };
     return scenario;
