@@ -77,7 +77,9 @@ static void fl_pte_lock(struct mm_struct *mm, unsigned long address,
 	/* Not pte_lockptr(): ppc64 does not export pmd_page(). */
 	table = (pte_t *)pmd_page_vaddr(pmd);
 	snprintf(locks->pte, FL_STATE_LEN, "%s",
-		 spin_is_locked(ptep_lockptr(mm, table)) ? "write" : "free");
+		 raw_spin_is_locked(spinlock_check(ptep_lockptr(mm, table))) ?
+			 "write" :
+			 "free");
 }
 
 static int fl_locks_show(struct seq_file *m, void *unused)
@@ -118,7 +120,7 @@ static int fl_locks_command(void *state, char *text)
 	struct fl_locks_at *at = state;
 	unsigned long address;
 
-	if (sscanf(text, "%lx", &address) != 1 || address >= TASK_SIZE)
+	if (kstrtoul(strim(text), 16, &address) || address >= TASK_SIZE)
 		return -EINVAL;
 	WRITE_ONCE(at->address, address);
 	return 0;

@@ -135,6 +135,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "alloc_charge_hpage", "collapse_huge_page" } },
 	},
 	{
+		.name = "collapse_huge_page/detached",
+		.about = "the PMD is away; GUP-fast is waited for",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "tlb_remove_table_sync_one",
+				  "collapse_huge_page" } },
+	},
+	{
 		.name = "hugepage_vma_revalidate",
 		.about = "is the VMA still one to collapse in? the lock was dropped",
 		.context = FL_CONTEXT_SLEEP,

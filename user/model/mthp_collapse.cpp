@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t nodes = 64;
 constexpr std::size_t ptes = 512;
 using Word = std::uint64_t;
-template <std::size_t Bits> using Bitmap = std::array<Word, (Bits + 63) / 64>;
+template <std::size_t bits> using Bitmap = std::array<Word, (bits + 63) / 64>;
 
 struct PmdOnlyControl {
     bool is_khugepaged;

@@ -119,6 +119,7 @@ Actor MthpExperiment::khugepaged_actor() {
 
 std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made) {
     std::vector<MappedFolio> folios;
+    folios.reserve(made.size());
     for (const model::Collapse& one : made)
         folios.push_back({one.offset, one.order});
     return folios;

@@ -37,8 +37,8 @@ namespace {
 
 // Where the PMD is away, and one may sleep: GUP-fast is waited for.
 constexpr std::string_view detached =
-    "khugepaged@enter:tlb_remove_table_sync_one -> neighbour@user:act; "
-    "neighbour@user:done -> khugepaged@enter:tlb_remove_table_sync_one";
+    "khugepaged@enter:collapse_huge_page/detached -> neighbour@user:act; "
+    "neighbour@user:done -> khugepaged@enter:collapse_huge_page/detached";
 constexpr std::string_view allocating =
     "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
     "neighbour@user:done -> khugepaged@enter:collapse_huge_page/allocate";
