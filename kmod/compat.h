@@ -227,6 +227,10 @@ static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 #endif
 }
 
+static inline unsigned long fl_entry_sp(struct ftrace_regs *fregs)
+{
+	return kernel_stack_pointer(ftrace_get_regs(fregs));
+}
 static inline unsigned long *fl_entry_argument(struct ftrace_regs *fregs, int n)
 {
 	struct pt_regs *regs = ftrace_get_regs(fregs);
@@ -273,6 +277,10 @@ static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 	return &arch_ftrace_regs(fregs)->lr;
 }
 
+static inline unsigned long fl_entry_sp(struct ftrace_regs *fregs)
+{
+	return arch_ftrace_regs(fregs)->sp;
+}
 static inline unsigned long *fl_entry_argument(struct ftrace_regs *fregs, int n)
 {
 	return (unsigned long *)&arch_ftrace_regs(fregs)->regs[n];

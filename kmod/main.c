@@ -13,6 +13,7 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "depth.h"
 #include "hugetlb.h"
 #include "hvo.h"
 #include "locks.h"
@@ -62,6 +63,7 @@ static void fl_create_files(void)
 	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
 		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
 				    fl_files[i].fops);
+	fl_textfile_create(&fl_depth, fl_debugfs);
 	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
 	fl_textfile_create(&fl_pgtable_range, pgtable);
 	fl_textfile_create(&fl_pgtable_tables, pgtable);

@@ -324,6 +324,64 @@ TEST(a_share_of_an_address)
 	close(fd);
 }
 
+TEST(locks_of_an_address)
+{
+	static int touched = 1;
+	static const char *const wrong[] = { "", "x", "1000 1" };
+	char text[256] = "", pmd[8], pte[24];
+	size_t i;
+	int fd;
+
+	fd = open(FL_DIR "pgtable/locks", O_RDWR);
+	ASSERT_GE(fd, 0);
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		EXPECT_EQ(-1, write(fd, wrong[i], strlen(wrong[i]) + 1));
+		EXPECT_EQ(EINVAL, errno);
+	}
+	touched++;
+	snprintf(text, sizeof(text), "%lx", (unsigned long)&touched);
+	ASSERT_EQ((ssize_t)strlen(text), write(fd, text, strlen(text)));
+	memset(text, 0, sizeof(text));
+	if (read(fd, text, sizeof(text) - 1) < 0 && errno == EOPNOTSUPP)
+		SKIP(return, "CONFIG_PER_VMA_LOCK");
+	EXPECT_EQ(2, sscanf(text, "locks mmap free vma free anon_vma free pmd %7s pte %23s", pmd, pte))
+		TH_LOG("%s", text);
+	EXPECT_STREQ("table", pmd);
+	EXPECT_STREQ("free", pte);
+	close(fd);
+}
+
+TEST(depth_of_a_stack)
+{
+	static const char *const wrong[] = { "", "0", "-1", "x" };
+	unsigned long bytes = 0, size = 0;
+	char text[256] = "";
+	int fd, pid = 0;
+	size_t i;
+
+	fd = open(FL_DIR "depth", O_RDWR);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, read(fd, text, sizeof(text))) TH_LOG("nothing was asked");
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		EXPECT_EQ(-1, write(fd, wrong[i], strlen(wrong[i]) + 1));
+		EXPECT_EQ(EINVAL, errno);
+	}
+	EXPECT_EQ(-1, write(fd, "99999999", 8));
+	EXPECT_EQ(ESRCH, errno);
+	snprintf(text, sizeof(text), "%d", getpid());
+	ASSERT_EQ((ssize_t)strlen(text), write(fd, text, strlen(text)));
+	EXPECT_EQ(-1, write(fd, text, strlen(text)));
+	EXPECT_EQ(EBUSY, errno);
+	memset(text, 0, sizeof(text));
+	ASSERT_GT(pread(fd, text, sizeof(text) - 1, 0), 0);
+	EXPECT_EQ(3, sscanf(text, "depth pid %d bytes %lu of %lu in ", &pid, &bytes, &size))
+		TH_LOG("%s", text);
+	EXPECT_EQ(getpid(), pid);
+	EXPECT_LT(0, bytes);
+	EXPECT_GT(size, bytes);
+	close(fd);
+}
+
 TEST(not_for_other_users)
 {
 	char path[64];

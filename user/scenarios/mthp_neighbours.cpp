@@ -52,7 +52,7 @@ enum Slot : unsigned {
     slot_stuck, // entries that are neither
 };
 
-enum class Act { touch, gup, dontneed, mprotect, fork, merge, compact, munmap, uffd };
+enum class Act { touch, gup, pageout, dontneed, mprotect, fork, merge, compact, munmap, uffd };
 
 struct Row {
     std::string_view name;
@@ -67,6 +67,7 @@ struct Row {
 constexpr std::array rows = {
     Row{"touch", "a page beside is written to", detached, Act::touch, true, true},
     Row{"gup", "a page beside is looked up for a futex", detached, Act::gup, true, true},
+    Row{"pageout", "pages beside are to be swapped out", detached, Act::pageout, true, true},
     Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true, true},
     Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true, true},
     Row{"fork", "a child is forked, and reads all", detached, Act::fork, true, true},
@@ -188,6 +189,8 @@ class MthpNeighbours final : public MthpExperiment {
             return true;
         case Act::gup:
             return ::syscall(SYS_futex, beside, FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0;
+        case Act::pageout:
+            return ::madvise(beside, half * page_bytes(), MADV_PAGEOUT) == 0;
         case Act::dontneed:
             return ::madvise(beside, half * page_bytes(), MADV_DONTNEED) == 0;
         case Act::mprotect:

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* depth.h - <debugfs>/faultline/depth: how deep a task's kernel stack gets. */
+#ifndef FAULTLINE_DEPTH_H
+#define FAULTLINE_DEPTH_H
+
+#include "textfile.h"
+
+/*
+ * Each open file measures one task, from the write on and until it is closed. One
+ * command a write:
+ *
+ *	PID		as the writer sees its number
+ *
+ * Reading gives
+ *
+ *	depth pid PID bytes N of N in FUNCTION from FUNCTION
+ *
+ * the deepest that the task was at the entry of any function that can be traced,
+ * and the size of the stack. What is deeper inside of such a function, or in one
+ * that cannot be traced, is not seen; nor are interrupts, which have a stack of
+ * their own, nor the scheduler, if the task goes to sleep by itself. All functions
+ * are slower meanwhile, for all tasks.
+ *
+ * Errors: EINVAL (a write that is none of the above), ESRCH (no such task), EBUSY
+ * (this file measures already).
+ */
+extern const struct fl_textfile fl_depth;
+
+#endif /* FAULTLINE_DEPTH_H */
