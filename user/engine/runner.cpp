@@ -3,6 +3,7 @@
 
 #include "engine/crew.hpp"
 #include "engine/stop.hpp"
+#include "kernel/cpu.hpp"
 #include "kernel/kernel_log.hpp"
 
 #include <algorithm>
@@ -68,8 +69,10 @@ class VariantRunner {
             finish();
         }
         tear_down();
-        if (complains)
+        if (complains) {
+            visit_cpus(); // or the kernel complains about an actor's mm later
             note_in_kernel_log("complaints planted by a control end");
+        }
         return std::move(report_);
     }
 

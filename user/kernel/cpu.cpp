@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/cpu.hpp"
 
+#include <chrono>
 #include <sched.h>
+#include <thread>
 
 namespace faultline {
 
@@ -30,6 +32,15 @@ Result<void> pin_to_cpu(unsigned index) {
     if (::sched_setaffinity(0, sizeof(set), &set) != 0)
         return Error::last("pin to CPU " + std::to_string(cpu));
     return {};
+}
+
+void visit_cpus() {
+    // Not the caller, which may go on where it was.
+    std::thread([] {
+        for (unsigned index = 0; index < online_cpus().size(); ++index)
+            if (pin_to_cpu(index))
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }).join();
 }
 
 } // namespace faultline

@@ -15,6 +15,10 @@ const std::vector<int>& online_cpus();
 // Pins the calling thread to the `index`-th of them, modulo their number.
 Result<void> pin_to_cpu(unsigned index);
 
+// Runs on each of them for a moment. An idle CPU keeps the mm of who ran there last, which the
+// kernel looks at when it is freed: afterwards it has been.
+void visit_cpus();
+
 } // namespace faultline
 
 #endif // FAULTLINE_KERNEL_CPU_HPP

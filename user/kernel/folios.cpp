@@ -73,6 +73,17 @@ Result<std::vector<std::uint64_t>> FolioReader::words(const Fd& file, std::uint6
     return read;
 }
 
+Result<std::uint64_t> FolioReader::frame_of(const void* page) const {
+    const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const Result<std::vector<std::uint64_t>> entry =
+        words(pagemap_, reinterpret_cast<std::uintptr_t>(page) / page_bytes, 1);
+    if (!entry)
+        return entry.error();
+    if ((entry->front() & is_present) == 0)
+        return Error::make(ENOENT, "no page is there");
+    return entry->front() & frame;
+}
+
 Result<MappedRange> FolioReader::read(const void* start, std::size_t pages) const {
     const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     const std::uint64_t first = reinterpret_cast<std::uintptr_t>(start) / page_bytes;

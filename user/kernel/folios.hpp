@@ -34,6 +34,8 @@ MappedRange mapped_range(const std::vector<std::uint64_t>& entries,
 class FolioReader {
   public:
     static Result<FolioReader> open();
+    // The page frame of a page that is present; ENOENT.
+    [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const;
     [[nodiscard]] Result<MappedRange> read(const void* start, std::size_t pages) const;
 
   private:

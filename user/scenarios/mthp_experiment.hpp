@@ -26,6 +26,9 @@ class MthpExperiment : public Experiment {
     Result<void> lay_out(const std::vector<model::PresentPtes>& patterns);
     Result<void> offer(std::size_t ranges) const; // MADV_HUGEPAGE
     [[nodiscard]] Result<MappedRange> look(std::size_t range) const;
+    [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const {
+        return folios_->frame_of(page);
+    }
     // "" or what is wrong: of the pages of the pattern their words, all else is 0.
     [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
                                          const MappedRange& now) const;

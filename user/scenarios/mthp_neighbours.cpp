@@ -15,6 +15,7 @@
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
+#include "kernel/hvo.hpp"
 #include "kernel/page_tables.hpp"
 #include "kernel/shared_memory.hpp"
 #include "kernel/userfaultfd.hpp"
@@ -26,6 +27,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <linux/futex.h>
+#include <optional>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -43,6 +45,7 @@ constexpr std::string_view allocating =
     "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
     "neighbour@user:done -> khugepaged@enter:collapse_huge_page/allocate";
 
+constexpr const char* soft_offline_file = "/sys/devices/system/memory/soft_offline_page";
 constexpr std::uint64_t new_word = 0x6e6577;
 
 enum Slot : unsigned {
@@ -52,7 +55,19 @@ enum Slot : unsigned {
     slot_stuck, // entries that are neither
 };
 
-enum class Act { touch, gup, pageout, dontneed, mprotect, fork, merge, compact, munmap, uffd };
+enum class Act {
+    touch,
+    gup,
+    pageout,
+    dontneed,
+    mprotect,
+    fork,
+    merge,
+    compact,
+    soft_offline,
+    munmap,
+    uffd
+};
 
 struct Row {
     std::string_view name;
@@ -74,6 +89,8 @@ constexpr std::array rows = {
     Row{"merge", "the pages are offered to KSM", detached, Act::merge, true, true},
     Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, true,
         false, 2},
+    Row{"soft-offline", "a page beside is taken out of use, which moves it", detached,
+        Act::soft_offline, true, true},
     Row{"early-touch", "a page is written to before the folio is there", allocating, Act::touch,
         false, false},
     Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false, false},
@@ -109,17 +126,19 @@ class MthpNeighbours final : public MthpExperiment {
                 khugepaged_actor()};
     }
 
-    // The smallest order that is made: most of the PMD's pages are then neighbours. With holes,
-    // the largest, which fills them.
+    // Of the smallest order that is made there is one folio to be had, and all around it are
+    // neighbours. Holes are for the largest, which fills them.
     Result<void> begin(Run& /*run*/) override {
         locks_->fill('\0');
         const Orders all = khugepaged().all();
-        const bool holes = row_.act == Act::uffd;
+        const Orders smallest = all & (~all + 1); // as many pages as its bit is worth
         const Orders pmd = Orders{1} << khugepaged().pmd_order();
-        pattern_.assign(pages(), true);
-        for (std::size_t page = 1; holes && page < pages(); page += 2)
-            pattern_[page] = false;
-        return khugepaged().allow(holes ? pmd : all & (~all + 1), holes ? pages() - 1 : 0);
+        const bool holes = row_.act == Act::uffd;
+        const std::size_t apart = holes ? 2 : smallest == pmd ? 1 : std::size_t{2} * smallest;
+        pattern_.assign(pages(), false);
+        for (std::size_t page = 0; page < pages(); ++page)
+            pattern_[page] = page % apart == 0 || (!holes && page < smallest);
+        return khugepaged().allow(holes ? pmd : smallest, holes ? pages() - 1 : 0);
     }
 
     Outcome judge(Run& run) override {
@@ -156,6 +175,8 @@ class MthpNeighbours final : public MthpExperiment {
             return opened;
         if (Result<void> laid = lay_out({pattern_}); !laid)
             return laid;
+        if (Result<void> found = find_page_frame(); !found)
+            return found;
         if (Result<void> offered = offer(1); !offered)
             return offered;
         if (!me.at("act"))
@@ -166,7 +187,24 @@ class MthpNeighbours final : public MthpExperiment {
             return {};
         if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
             return scanned;
-        return look_around(me);
+        if (Result<void> looked = look_around(me); !looked)
+            return looked;
+        return block_ ? block_->order("unpoison") : Result<void>();
+    }
+
+    // While the PMD is away, nobody can tell. The page is given back at the end.
+    Result<void> find_page_frame() {
+        if (row_.act != Act::soft_offline)
+            return {};
+        const Result<std::uint64_t> frame = frame_of(address(0, pages() / 2));
+        if (!frame)
+            return frame.error();
+        frame_ = *frame;
+        Result<HvoBlock> block = HvoBlock::open();
+        if (!block)
+            return block.error();
+        block_ = std::move(*block);
+        return block_->order(fmt::format("pfn {:x}", frame_));
     }
 
     // Without taking any.
@@ -201,6 +239,8 @@ class MthpNeighbours final : public MthpExperiment {
             return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0;
         case Act::compact:
             return compact();
+        case Act::soft_offline:
+            return write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())).ok();
         case Act::munmap:
             return ::munmap(beside, half * page_bytes()) == 0;
         case Act::uffd:
@@ -222,7 +262,7 @@ class MthpNeighbours final : public MthpExperiment {
         if (child == 0) {
             std::size_t wrong = 0;
             for (std::size_t page = 0; page < pages(); ++page)
-                wrong += word_at(page) == word_of(page) ? 0 : 1;
+                wrong += pattern_[page] && word_at(page) != word_of(page) ? 1 : 0;
             ::_exit(wrong == 0 ? 0 : 1);
         }
         int status = 0;
@@ -279,8 +319,16 @@ class MthpNeighbours final : public MthpExperiment {
     const Row& row_;
     SharedMemory<Text> locks_;
     model::PresentPtes pattern_;
-    Userfaultfd userfaultfd_; // the neighbour's
+    Userfaultfd userfaultfd_; // the neighbour's, as the next two
+    std::uint64_t frame_ = 0;
+    std::optional<HvoBlock> block_; // that has the page frame
 };
+
+std::optional<std::string> missing_soft_offline() {
+    return ::access(soft_offline_file, W_OK) == 0
+               ? std::nullopt
+               : std::optional<std::string>(Error::last("write", soft_offline_file).to_string());
+}
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
@@ -291,6 +339,8 @@ std::vector<Variant> variants() {
                         .schedule = row.schedule,
                         .runs_divisor = row.divisor,
                         .expects_excluded = row.excludes};
+        if (row.act == Act::soft_offline)
+            variant.needs = {{"soft offlining", missing_soft_offline}};
         if (row.act == Act::uffd)
             variant.needs = {{"userfaultfd(2)", missing_userfaultfd}};
         all.push_back(variant);

@@ -15,10 +15,13 @@
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
+#include "kernel/page_tables.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace faultline {
 
@@ -67,8 +70,10 @@ class MthpOrders final : public MthpExperiment {
         const std::array limits = {0U, 1U, pages() / 2 - 1, pages() - 1};
         rules_.max_ptes_none = limits.at(run.rng().below(limits.size()));
         patterns_.clear();
+        // By lot and by system in turn: a piece at every place, of every length.
         for (std::size_t i = 0; i < ranges(); ++i)
-            patterns_.push_back(draw(run.rng()));
+            patterns_.push_back(run.number() % 2 == 0 ? draw(run.rng())
+                                                      : piece(run.number() / 2 * ranges() + i));
         return khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
     }
 
@@ -86,6 +91,14 @@ class MthpOrders final : public MthpExperiment {
     }
 
   private:
+    [[nodiscard]] PresentPtes piece(std::size_t number) const {
+        PresentPtes present(pages());
+        const std::size_t from = number % pages();
+        const std::size_t length = 1 + number * 37 % (pages() - from);
+        std::fill_n(present.begin() + static_cast<std::ptrdiff_t>(from), length, true);
+        return present;
+    }
+
     // Of every density, every length and alignment, with holes and islands.
     [[nodiscard]] PresentPtes draw(Rng& rng) const {
         PresentPtes present(pages());
@@ -177,7 +190,25 @@ class MthpOrders final : public MthpExperiment {
                     return shortened;
                 break;
             }
+        if (Result<void> asked = ask_module(*seen); !asked)
+            return asked;
         me.report(slot_patterns, static_cast<std::int64_t>(patterns_.size()));
+        return {};
+    }
+
+    // It walks the page tables: what /proc tells to be huge is a PMD there, and nothing else is.
+    Result<void> ask_module(const std::vector<MappedRange>& seen) {
+        const MappedFolio whole{0, rules_.pmd_order};
+        const auto huge = std::count_if(seen.begin(), seen.end(), [&](const MappedRange& range) {
+            return !range.folios.empty() && range.folios.front() == whole;
+        });
+        const Result<PageTableRange> told =
+            page_table_range(::getpid(), address(0), seen.size() * huge_bytes());
+        if (!told)
+            return told.error();
+        // What was shortened has been laid out anew.
+        if (difference_.empty() && told->huge != huge)
+            difference_ = fmt::format("{} huge PMDs, and {} huge pages", told->huge, huge);
         return {};
     }
 
