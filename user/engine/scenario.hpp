@@ -10,6 +10,7 @@
 #include "faultline_abi.h"
 #include "kernel/result.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -173,6 +174,12 @@ struct Variant {
     bool by_name_only = false; // a bad outcome ruins the machine: run only if asked for by name,
                                // and no further than to the first
 };
+
+// Of a scenario's own table, which has a row for each variant: that of its name.
+template <typename Rows> const auto& row_of(const Rows& rows, const Variant& variant) {
+    return *std::find_if(rows.begin(), rows.end(),
+                         [&variant](const auto& row) { return row.name == variant.name; });
+}
 
 // One variant, living for many runs. Destroyed after disarming.
 class Experiment {

@@ -20,7 +20,6 @@
 
 #include "kernel/shared_memory.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -264,11 +263,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& hugetlb_exclusion() {
@@ -293,7 +287,7 @@ const Scenario& hugetlb_exclusion() {
                       .complains = true}},
         .needs = {{"huge pages", missing_hugetlb}, {"PMD sharing", missing_pmd_sharing}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<HugetlbExclusion>(row_of(variant));
+            return std::make_unique<HugetlbExclusion>(row_of(rows, variant));
         },
     };
     return scenario;

@@ -16,7 +16,6 @@
 #include "scenarios/hugetlb_experiment.hpp"
 #include "scenarios/list.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -176,11 +175,6 @@ class HugetlbTruncate final : public HugetlbExperiment {
     const Row& row_;
 };
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 std::vector<Variant> variants(std::string_view schedule) {
     std::vector<Variant> all;
     for (const Row& row : rows)
@@ -202,7 +196,7 @@ Scenario about(std::string_view schedule) {
             .variants = variants(schedule),
             .needs = {{"huge pages", missing_hugetlb}},
             .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-                return std::make_unique<HugetlbTruncate>(row_of(variant));
+                return std::make_unique<HugetlbTruncate>(row_of(rows, variant));
             }};
 }
 

@@ -18,7 +18,6 @@
 
 #include "kernel/shared_memory.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <fcntl.h>
@@ -179,11 +178,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& hugetlb_walker() {
@@ -203,7 +197,7 @@ const Scenario& hugetlb_walker() {
                                    .function = "smp_call_function_many_cond"}}}},
         .needs = {{"huge pages", missing_hugetlb}, {"PMD sharing", missing_pmd_sharing}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<HugetlbWalker>(row_of(variant));
+            return std::make_unique<HugetlbWalker>(row_of(rows, variant));
         },
     };
     return scenario;

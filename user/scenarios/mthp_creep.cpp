@@ -135,11 +135,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& mthp_creep() {
@@ -160,7 +155,7 @@ const Scenario& mthp_creep() {
                                    .replacement = "collapse_scaled_ptes_none"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpCreep>(row_of(variant));
+            return std::make_unique<MthpCreep>(row_of(rows, variant));
         },
     };
     return scenario;

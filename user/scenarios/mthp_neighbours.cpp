@@ -348,11 +348,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& mthp_neighbours() {
@@ -393,7 +388,7 @@ const Scenario& mthp_neighbours() {
                                    .replacement = "collapse_scaled_ptes_none"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpNeighbours>(row_of(variant));
+            return std::make_unique<MthpNeighbours>(row_of(rows, variant));
         },
     };
     return scenario;

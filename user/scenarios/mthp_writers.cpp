@@ -13,7 +13,6 @@
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -211,11 +210,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& mthp_writers() {
@@ -236,7 +230,7 @@ const Scenario& mthp_writers() {
                                    .function = "flush_tlb_mm_range"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpWriters>(row_of(variant));
+            return std::make_unique<MthpWriters>(row_of(rows, variant));
         },
     };
     return scenario;

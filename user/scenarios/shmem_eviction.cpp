@@ -247,11 +247,6 @@ std::vector<Variant> variants() {
     return all;
 }
 
-const Row& row_of(const Variant& variant) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [&](const Row& row) { return row.name == variant.name; });
-}
-
 } // namespace
 
 const Scenario& shmem_eviction() {
@@ -282,7 +277,7 @@ const Scenario& shmem_eviction() {
                       .by_name_only = true}},
         .needs = {{"a RAM disk to swap to", missing_ram_disk}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<ShmemEviction>(row_of(variant));
+            return std::make_unique<ShmemEviction>(row_of(rows, variant));
         },
     };
     return scenario;
