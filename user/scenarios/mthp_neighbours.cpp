@@ -324,10 +324,17 @@ class MthpNeighbours final : public MthpExperiment {
     std::optional<HvoBlock> block_; // that has the page frame
 };
 
+// And the way back, which the module knows where it has hvo/block.
 std::optional<std::string> missing_soft_offline() {
-    return ::access(soft_offline_file, W_OK) == 0
-               ? std::nullopt
-               : std::optional<std::string>(Error::last("write", soft_offline_file).to_string());
+    if (::access(soft_offline_file, W_OK) != 0)
+        return Error::last("write", soft_offline_file).to_string();
+    const Result<HvoBlock> block = HvoBlock::open();
+    if (!block)
+        return block.error().to_string();
+    const Result<void> none = block->order("unpoison"); // EINVAL: of which block?
+    if (!none && none.error().number == EOPNOTSUPP)
+        return none.error().to_string();
+    return std::nullopt;
 }
 
 std::vector<Variant> variants() {
