@@ -91,6 +91,13 @@ template <> class [[nodiscard]] Result<void> {
     std::optional<Error> error_;
 };
 
+// For who answers as system calls do: true, or false and errno.
+inline bool as_errno(const Result<void>& result) {
+    if (!result)
+        errno = result.error().number;
+    return result.ok();
+}
+
 } // namespace faultline
 
 #endif // FAULTLINE_KERNEL_RESULT_HPP

@@ -77,6 +77,9 @@ Result<SwapArea> SwapArea::make() {
     if (::pwrite(device->get(), page.data(), page.size(), 0) != static_cast<ssize_t>(page.size()) ||
         ::fsync(device->get()) != 0)
         return Error::last("write", disk);
+    // Before anybody can swap to it, and once.
+    if (Result<void> promised = promise({Undo::Kind::swapoff, disk}); !promised)
+        return promised.error();
     return SwapArea(disk);
 }
 
@@ -89,8 +92,6 @@ SwapArea::~SwapArea() {
 }
 
 Result<void> SwapArea::on() {
-    if (Result<void> promised = promise({Undo::Kind::swapoff, path_}); !promised)
-        return promised;
     if (::swapon(path_.c_str(), SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK) != 0 && errno != EBUSY)
         return Error::last("swapon", path_);
     return {};

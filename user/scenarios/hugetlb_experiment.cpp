@@ -50,10 +50,8 @@ bool HugetlbExperiment::watch(char* start, std::size_t bytes) {
     const Result<void> registered = userfaultfd
                                         ? userfaultfd->register_for_write_protect(start, bytes)
                                         : Result<void>(userfaultfd.error());
-    if (!registered) {
-        errno = registered.error().number;
+    if (!as_errno(registered))
         return false;
-    }
     userfaultfd_ = std::move(*userfaultfd);
     return true;
 }
@@ -64,12 +62,7 @@ std::string HugetlbExperiment::error_name(std::int64_t number) {
     return number == 0 ? "ok" : ::strerrorname_np(static_cast<int>(number));
 }
 
-bool HugetlbExperiment::unmap() {
-    const Result<void> done = file_->unmap();
-    if (!done)
-        errno = done.error().number;
-    return done.ok();
-}
+bool HugetlbExperiment::unmap() { return as_errno(file_->unmap()); }
 
 void HugetlbExperiment::judge_pool(Outcome& outcome, std::int64_t reserved) const {
     const Result<HugetlbPool> now = hugetlb_pool();

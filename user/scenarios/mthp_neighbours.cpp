@@ -240,7 +240,8 @@ class MthpNeighbours final : public MthpExperiment {
         case Act::compact:
             return compact();
         case Act::soft_offline:
-            return write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())).ok();
+            return as_errno(
+                write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())));
         case Act::munmap:
             return ::munmap(beside, half * page_bytes()) == 0;
         case Act::uffd:
@@ -252,7 +253,7 @@ class MthpNeighbours final : public MthpExperiment {
     // Which pages it takes is not ours to choose: so, more than once.
     static bool compact() {
         for (int i = 0; i < 8; ++i)
-            if (!write_text("/proc/sys/vm/compact_memory", "1"))
+            if (!as_errno(write_text("/proc/sys/vm/compact_memory", "1")))
                 return false;
         return true;
     }
@@ -276,10 +277,8 @@ class MthpNeighbours final : public MthpExperiment {
         const Result<void> registered =
             userfaultfd ? userfaultfd->register_missing(address(0), huge_bytes())
                         : Result<void>(userfaultfd.error());
-        if (!registered) {
-            errno = registered.error().number;
+        if (!as_errno(registered))
             return false;
-        }
         userfaultfd_ = std::move(*userfaultfd);
         return true;
     }

@@ -90,6 +90,7 @@ class MthpWriters final : public MthpExperiment {
     // All pages are there and have the value 0 where writers write.
     Result<void> begin(Run& /*run*/) override {
         over_ = false;
+        at_work_ = 0;
         published_ = 0;
         if (Result<void> laid = lay_out({model::PresentPtes(pages(), true)}); !laid)
             return laid;
@@ -118,7 +119,10 @@ class MthpWriters final : public MthpExperiment {
     }
 
     std::optional<bool> overlapped(const Run& run) override {
-        return run.slot("splitter", slot_collapses) > 0;
+        const auto worked = [&run](const char* actor) { return run.slot(actor, slot_added) > 0; };
+        return run.slot("splitter", slot_collapses) > 0 &&
+               (row_.kind == Kind::reader ? worked("reader")
+                                          : worked("writer-0") && worked("writer-1"));
     }
 
   private:
@@ -129,6 +133,9 @@ class MthpWriters final : public MthpExperiment {
     [[nodiscard]] std::size_t last() const { return pages() - 1; }
 
     Result<void> split(ActorContext& me) {
+        // Nobody is met who has not begun.
+        while (at_work_ < (row_.kind == Kind::reader ? 1U : 2U) && !me.stopping())
+            ::usleep(100);
         std::int64_t collapses = 0;
         for (unsigned round = 0; round < rounds && !me.stopping(); ++round) {
             if (Result<void> collapsed = collapse(); !collapsed)
@@ -177,6 +184,7 @@ class MthpWriters final : public MthpExperiment {
     void read(ActorContext& me) {
         std::int64_t stale = 0;
         std::int64_t seen = 0;
+        ++at_work_;
         while (!over_ && !me.stopping()) {
             const std::uint64_t wanted = published_;
             stale += word(0).load() < wanted ? 1 : 0;
@@ -188,6 +196,7 @@ class MthpWriters final : public MthpExperiment {
 
     void write(ActorContext& me) {
         std::int64_t added = 0;
+        ++at_work_;
         while (!over_ && !me.stopping())
             for (std::size_t page = 0; page < last(); page += words_apart) {
                 word(page).fetch_add(1);
@@ -199,6 +208,7 @@ class MthpWriters final : public MthpExperiment {
     const Row& row_;
     Fd memory_;
     std::atomic<bool> over_{false};
+    std::atomic<unsigned> at_work_{0}; // writers, or the reader, that have begun
     std::atomic<std::uint64_t> published_{0};
 };
 

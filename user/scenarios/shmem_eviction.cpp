@@ -125,7 +125,10 @@ class ShmemEviction final : public Experiment {
             return on;
         // The list that the swapper goes through has the last file that was swapped out first.
         const Result<std::int64_t> swapped = swap_out(other_);
-        return swapped ? Result<void>() : swapped.error();
+        if (!swapped)
+            return swapped.error();
+        other_swapped_ = *swapped > 0;
+        return {};
     }
 
     Outcome judge(Run& run) override {
@@ -148,7 +151,7 @@ class ShmemEviction final : public Experiment {
     }
 
     std::optional<bool> overlapped(const Run& run) override {
-        return run.slot("evictor", slot_swapped) > 0;
+        return other_swapped_ && run.slot("evictor", slot_swapped) > 0;
     }
 
   private:
@@ -233,6 +236,7 @@ class ShmemEviction final : public Experiment {
     Setting oops_;
     SwapArea area_;
     Fd other_; // a file that stays
+    bool other_swapped_ = false;
 };
 
 std::vector<Variant> variants() {
