@@ -63,6 +63,54 @@ void fl_pgtable_page_show(struct seq_file *m, struct page *page)
 		   marked || active ? "" : "-");
 }
 
+/* PTEs in a row that map pages in a row of one large folio. */
+struct fl_folio_run {
+	struct folio *folio; /* NULL: none */
+	unsigned long pfn; /* of its first PTE */
+	unsigned int page, pages;
+};
+
+/*
+ * Nothing keeps the folio: it may become another meanwhile, and then so is what
+ * is told of it. Its struct page stays.
+ */
+static struct folio *fl_large_folio(pte_t pte)
+{
+	struct folio *folio;
+
+	if (!pte_present(pte) || pte_special(pte) || !pfn_valid(pte_pfn(pte)))
+		return NULL;
+	folio = page_folio(pfn_to_page(pte_pfn(pte)));
+	return folio_test_large(folio) ? folio : NULL;
+}
+
+static void fl_folios_show(struct seq_file *m, unsigned long table)
+{
+	const pte_t *ptes = (const pte_t *)table;
+	struct fl_folio_run run = {};
+	const char *before = "";
+	unsigned int i;
+
+	for (i = 0; i <= PTRS_PER_PTE; i++) {
+		pte_t pte = i < PTRS_PER_PTE ? READ_ONCE(ptes[i]) : __pte(0);
+		struct folio *folio = fl_large_folio(pte);
+
+		if (folio && folio == run.folio &&
+		    pte_pfn(pte) == run.pfn + run.pages) {
+			run.pages++;
+			continue;
+		}
+		if (run.folio) {
+			seq_printf(m, "%s%u+%u/%u", before, run.page, run.pages,
+				   folio_order(run.folio));
+			before = ",";
+		}
+		run = (struct fl_folio_run){ folio, pte_pfn(pte), i, 1 };
+	}
+	if (!*before)
+		seq_puts(m, "-");
+}
+
 /*
  * Since 6.6 a PTE table can go without mmap_lock, an RCU grace period after it
  * was unlinked: look at its page inside a section.
@@ -82,6 +130,8 @@ static void fl_pmd_show(struct seq_file *m, struct mm_struct *mm,
 		seq_printf(m, "table pfn %#lx offset %lu ", page_to_pfn(page),
 			   table & ~PAGE_MASK);
 		fl_pgtable_page_show(m, page);
+		seq_puts(m, " folios ");
+		fl_folios_show(m, table);
 		seq_puts(m, "\n");
 	} else {
 		pmdp = fl_pmd_of(mm, address);

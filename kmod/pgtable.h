@@ -13,12 +13,13 @@
  * read through the same descriptor: a line for each PMD of the mapped part of
  * the range,
  *
- *	ADDRESS none | huge | table pfn PFN offset BYTES refs N tables N flags WORDS
+ *	ADDRESS none | huge | table pfn PFN offset BYTES refs N tables N flags WORDS folios LIST
  *
  * "refs" is the page's reference count; "tables" is how many page tables of
  * the page are in use or were never handed out, where pages are shared (ppc64),
  * else 1; "flags" are those of "table" (it is marked as a page table) and
- * "active" that are set, or "-". After 4096 lines there is a last one, "more",
+ * "active" that are set, or "-"; LIST has a "PTE+COUNT/ORDER" for each row of PTEs
+ * that map a large folio or a part of it, in order, with commas, or is "-". After 4096 lines there is a last one, "more",
  * if something was left out. The last line of all is "mm pgtables_bytes N", what
  * the kernel counts for all page tables of the mm. Written wrongly: EINVAL; no such task: ESRCH.
  */

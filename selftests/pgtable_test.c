@@ -162,6 +162,29 @@ TEST_F(range, a_huge_page_is_called_so)
 	EXPECT_STREQ("huge", row.kind);
 }
 
+/* A huge page of whose PMD a table was made, and a hole in it. */
+TEST_F(range, folios_are_told_with_the_part_that_is_mapped)
+{
+	size_t pages = self->pmd / getpagesize();
+	char expected[64], line[256], *folios;
+	ssize_t got;
+
+	madvise(self->memory, self->pmd, MADV_HUGEPAGE);
+	self->memory[0] = 1;
+	if (madvise(self->memory, self->pmd, 25 /* MADV_COLLAPSE */))
+		SKIP(return, "no huge page to be had: MADV_COLLAPSE says %s", strerror(errno));
+	ASSERT_EQ(0, munmap(self->memory + 4 * getpagesize(), getpagesize()));
+	ASSERT_EQ(0, ask(self->file, getpid(), self->memory, getpagesize()));
+	got = pread(self->file, line, sizeof(line) - 1, 0);
+	ASSERT_LT(0, got);
+	line[got] = 0;
+	folios = strstr(line, " folios ");
+	ASSERT_NE(NULL, folios);
+	snprintf(expected, sizeof(expected), " folios 0+4/%d,5+%zu/%d\n", __builtin_ctzl(pages),
+		 pages - 5, __builtin_ctzl(pages));
+	EXPECT_EQ(0, strncmp(expected, folios, strlen(expected)));
+}
+
 TEST_F(range, wrong_input_is_refused)
 {
 	struct row row;
