@@ -209,6 +209,27 @@ static unsigned int collapse_scaled_ptes_none(void *cc,
 	       (HPAGE_PMD_ORDER - order);
 }
 
+/* For pmdp_collapse_flush: the PMD goes, and nobody's TLB is told. */
+#ifdef CONFIG_S390 /* it is pmdp_xchg_direct() there */
+static pmd_t collapse_unflushed(struct mm_struct *mm, unsigned long address,
+				pmd_t *pmdp, pmd_t new)
+{
+	pmd_t old = READ_ONCE(*pmdp);
+
+	set_pmd(pmdp, new);
+	return old;
+}
+#else
+static pmd_t collapse_unflushed(struct vm_area_struct *vma,
+				unsigned long address, pmd_t *pmdp)
+{
+	pmd_t old = READ_ONCE(*pmdp);
+
+	pmd_clear(pmdp);
+	return old;
+}
+#endif
+
 #endif
 
 /* --- for shmem_unuse_inode(inode, type), by swapoff --- */
@@ -337,6 +358,11 @@ static const struct fl_replacement {
 		.address = collapse_scaled_ptes_none,
 		.needs = (void **)&fl_sym.khugepaged_max_ptes_none,
 		.about = "for collapse_max_ptes_none: in proportion to the order",
+	},
+	{
+		.name = "collapse_unflushed",
+		.address = collapse_unflushed,
+		.about = "for pmdp_collapse_flush: no TLB is flushed",
 	},
 #endif
 #ifdef CONFIG_SHMEM
