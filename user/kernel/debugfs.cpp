@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/debugfs.hpp"
 
-#include "kernel/fd.hpp"
-
+#include <array>
 #include <sstream>
 #include <sys/mount.h>
 
@@ -51,6 +50,45 @@ Result<std::string> faultline_file(std::string_view name) {
     if (!root)
         return root.error();
     return *root + "/faultline/" + std::string(name);
+}
+
+Result<ModuleFile> ModuleFile::open(std::string_view name) {
+    Result<std::string> path = faultline_file(name);
+    if (!path)
+        return path.error();
+    Result<Fd> file = Fd::open(*path, O_RDWR);
+    if (!file)
+        return file.error();
+    return ModuleFile(std::move(*file), std::move(*path));
+}
+
+Result<void> ModuleFile::order(const std::string& command) const {
+    if (::write(file_.get(), command.data(), command.size()) !=
+        static_cast<ssize_t>(command.size()))
+        return Error::last("\"" + command + "\" to", path_);
+    return {};
+}
+
+Result<std::string> ModuleFile::text() const {
+    std::string text;
+    std::array<char, 4096> part{};
+    for (;;) {
+        const ssize_t got =
+            ::pread(file_.get(), part.data(), part.size(), static_cast<off_t>(text.size()));
+        if (got < 0)
+            return Error::last("read", path_);
+        if (got == 0)
+            return text;
+        text.append(part.data(), static_cast<std::size_t>(got));
+    }
+}
+
+Result<std::string> ask_module(std::string_view name, const std::string& command) {
+    const Result<ModuleFile> file = ModuleFile::open(name);
+    if (!file)
+        return file.error();
+    const Result<void> ordered = file->order(command);
+    return ordered ? file->text() : ordered.error();
 }
 
 std::optional<std::string> missing_capability(std::string_view name) {

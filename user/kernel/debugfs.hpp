@@ -4,6 +4,7 @@
 #ifndef FAULTLINE_KERNEL_DEBUGFS_HPP
 #define FAULTLINE_KERNEL_DEBUGFS_HPP
 
+#include "kernel/fd.hpp"
 #include "kernel/result.hpp"
 
 #include <optional>
@@ -17,6 +18,23 @@ Result<std::string> tracefs_root(); // "/sys/kernel/tracing"
 
 // A file of the module: "<debugfs>/faultline/NAME". Does not say that it exists.
 Result<std::string> faultline_file(std::string_view name);
+
+// An open file of the module's that takes commands and tells what came of them.
+class ModuleFile {
+  public:
+    static Result<ModuleFile> open(std::string_view name); // "pgtable/range"
+    // One write: a command must not be torn, and each is tried once.
+    [[nodiscard]] Result<void> order(const std::string& command) const;
+    [[nodiscard]] Result<std::string> text() const; // all of it, from the beginning
+    [[nodiscard]] int get() const { return file_.get(); }
+
+  private:
+    ModuleFile(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+    Fd file_;
+    std::string path_;
+};
+// Ordered and read, once.
+Result<std::string> ask_module(std::string_view name, const std::string& command);
 
 // For a scenario's needs: why the loaded module cannot do something in this kernel, in its own
 // words; nullopt if it can. The names are those of <debugfs>/faultline/capabilities.

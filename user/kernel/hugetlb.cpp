@@ -75,22 +75,9 @@ Result<HugetlbShare> parse_hugetlb_share(std::string_view text) {
 }
 
 Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address) {
-    const Result<std::string> path = faultline_file("hugetlb/share");
-    if (!path)
-        return path.error();
-    const Result<Fd> file = Fd::open(*path, O_RDWR);
-    if (!file)
-        return file.error();
-    const std::string command =
-        fmt::format("{} {:x}", pid, reinterpret_cast<std::uintptr_t>(address));
-    if (::write(file->get(), command.data(), command.size()) !=
-        static_cast<ssize_t>(command.size()))
-        return Error::last("\"" + command + "\" to", *path);
-    std::array<char, 16384> text{};
-    const ssize_t got = ::pread(file->get(), text.data(), text.size(), 0);
-    if (got < 0)
-        return Error::last("read", *path);
-    return parse_hugetlb_share({text.data(), static_cast<std::size_t>(got)});
+    const Result<std::string> text = ask_module(
+        "hugetlb/share", fmt::format("{} {:x}", pid, reinterpret_cast<std::uintptr_t>(address)));
+    return text ? parse_hugetlb_share(*text) : text.error();
 }
 
 std::size_t hugetlb_bytes() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/hvo.hpp"
 
-#include "kernel/debugfs.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -136,32 +134,21 @@ Result<HvoLayout> parse_hvo_layout(std::string_view text) {
 }
 
 Result<HvoBlock> HvoBlock::open() {
-    Result<std::string> path = faultline_file("hvo/block");
-    if (!path)
-        return path.error();
-    Result<Fd> file = Fd::open(*path, O_RDWR);
+    Result<ModuleFile> file = ModuleFile::open("hvo/block");
     if (!file)
         return file.error();
-    return HvoBlock(std::move(*file), std::move(*path));
+    return HvoBlock(std::move(*file));
 }
 
-Result<void> HvoBlock::order(const std::string& command) const {
-    if (::write(file_.get(), command.data(), command.size()) !=
-        static_cast<ssize_t>(command.size()))
-        return Error::last("\"" + command + "\" to", path_);
-    return {};
-}
+Result<void> HvoBlock::order(const std::string& command) const { return file_.order(command); }
 
 Result<void> HvoBlock::find(const void* page) const {
     return order(fmt::format("page {:x}", reinterpret_cast<std::uintptr_t>(page)));
 }
 
 Result<HvoLayout> HvoBlock::layout() const {
-    std::array<char, 16384> text{};
-    const ssize_t got = ::pread(file_.get(), text.data(), text.size(), 0);
-    if (got < 0)
-        return Error::last("read", path_);
-    return parse_hvo_layout({text.data(), static_cast<std::size_t>(got)});
+    const Result<std::string> text = file_.text();
+    return text ? parse_hvo_layout(*text) : text.error();
 }
 
 Result<HugePages> HugePages::take(unsigned pages) {

@@ -4,7 +4,7 @@
 #ifndef FAULTLINE_KERNEL_HVO_HPP
 #define FAULTLINE_KERNEL_HVO_HPP
 
-#include "kernel/fd.hpp"
+#include "kernel/debugfs.hpp"
 #include "kernel/result.hpp"
 
 #include <cstddef>
@@ -79,9 +79,8 @@ class HvoBlock {
     [[nodiscard]] Result<HvoLayout> layout() const;
 
   private:
-    HvoBlock(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-    Fd file_;
-    std::string path_;
+    explicit HvoBlock(ModuleFile file) : file_(std::move(file)) {}
+    ModuleFile file_;
 };
 
 // Huge pages in use: made (the pool grows to their number), mapped and touched. Unmapped at the

@@ -6,6 +6,7 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <fmt/format.h>
 #include <functional>
 #include <sstream>
@@ -13,21 +14,6 @@
 namespace faultline {
 
 namespace {
-
-// What a read gives from the beginning of the file on.
-Result<std::string> contents(int file, const std::string& path) {
-    std::string text;
-    std::array<char, 4096> part{};
-    for (;;) {
-        const ssize_t got =
-            ::pread(file, part.data(), part.size(), static_cast<off_t>(text.size()));
-        if (got < 0)
-            return Error::last("read", path);
-        if (got == 0)
-            return text;
-        text.append(part.data(), static_cast<std::size_t>(got));
-    }
-}
 
 // Each line through `take`, which says whether it could make sense of it.
 Result<void> each_line(std::string_view text,
@@ -37,14 +23,6 @@ Result<void> each_line(std::string_view text,
         if (!take(line))
             return Error::make(EPROTO, "not understood: " + line);
     return {};
-}
-
-Result<Fd> open_file(const std::string& name, std::string& path) {
-    Result<std::string> found = faultline_file(name);
-    if (!found)
-        return found.error();
-    path = std::move(*found);
-    return Fd::open(path, O_RDWR);
 }
 
 } // namespace
@@ -75,27 +53,20 @@ Result<std::vector<PageTable>> parse_page_tables(std::string_view text) {
 }
 
 Result<PageTables> PageTables::open() {
-    std::string path;
-    Result<Fd> file = open_file("pgtable/tables", path);
+    Result<ModuleFile> file = ModuleFile::open("pgtable/tables");
     if (!file)
         return file.error();
-    return PageTables(std::move(*file), std::move(path));
+    return PageTables(std::move(*file));
 }
 
-Result<void> PageTables::order(const std::string& command) const {
-    // One write: a command must not be torn, and each is tried once.
-    if (::write(file_.get(), command.data(), command.size()) !=
-        static_cast<ssize_t>(command.size()))
-        return Error::last("\"" + command + "\" to", path_);
-    return {};
-}
+Result<void> PageTables::order(const std::string& command) const { return file_.order(command); }
 
 Result<void> PageTables::watch(const void* address) const {
     return order(fmt::format("watch {:x}", reinterpret_cast<std::uintptr_t>(address)));
 }
 
 Result<std::vector<PageTable>> PageTables::tables() const {
-    const Result<std::string> text = contents(file_.get(), path_);
+    const Result<std::string> text = file_.text();
     return text ? parse_page_tables(*text) : text.error();
 }
 
@@ -103,6 +74,31 @@ Result<std::vector<PageTable>> PageTables::settled() const {
     const Result<void> barrier = order("barrier");
     return barrier ? tables() : barrier.error();
 }
+
+namespace {
+
+// "16+16/4,32+8/3", or "-" if there is none.
+std::optional<std::vector<TableFolio>> parse_table_folios(const std::string& text) {
+    std::vector<TableFolio> folios;
+    if (text == "-")
+        return folios;
+    std::size_t at = 0;
+    for (;;) {
+        TableFolio folio;
+        int length = 0;
+        if (std::sscanf(text.c_str() + at, "%u+%u/%u%n", &folio.page, &folio.pages, &folio.order,
+                        &length) != 3)
+            return std::nullopt;
+        folios.push_back(folio);
+        at += static_cast<std::size_t>(length);
+        if (at == text.size())
+            return folios;
+        if (text[at++] != ',')
+            return std::nullopt;
+    }
+}
+
+} // namespace
 
 Result<PageTableRange> parse_page_table_range(std::string_view text) {
     PageTableRange range;
@@ -120,7 +116,16 @@ Result<PageTableRange> parse_page_table_range(std::string_view text) {
         const std::string_view word = kind.data();
         range.tables += word == "table" ? 1 : 0;
         range.huge += word == "huge" ? 1 : 0;
-        return word == "table" || word == "huge" || word == "none";
+        range.folios.emplace_back();
+        if (word != "table")
+            return word == "huge" || word == "none";
+        const std::size_t last = line.rfind(" folios ");
+        std::optional<std::vector<TableFolio>> folios;
+        if (last != std::string::npos)
+            folios = parse_table_folios(line.substr(last + std::strlen(" folios ")));
+        if (folios)
+            range.folios.back() = std::move(*folios);
+        return folios.has_value();
     });
     if (!done)
         return done.error();
@@ -130,16 +135,9 @@ Result<PageTableRange> parse_page_table_range(std::string_view text) {
 }
 
 Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes) {
-    std::string path;
-    const Result<Fd> file = open_file("pgtable/range", path);
-    if (!file)
-        return file.error();
     const auto from = reinterpret_cast<std::uintptr_t>(start);
-    const Result<void> asked =
-        write_all(file->get(), fmt::format("{} {:x} {:x}", pid, from, from + bytes), path);
-    if (!asked)
-        return asked.error();
-    const Result<std::string> text = contents(file->get(), path);
+    const Result<std::string> text =
+        ask_module("pgtable/range", fmt::format("{} {:x} {:x}", pid, from, from + bytes));
     return text ? parse_page_table_range(*text) : text.error();
 }
 
@@ -160,14 +158,8 @@ Result<PageLocks> parse_page_locks(std::string_view text) {
 }
 
 Result<PageLocks> page_locks(const void* address) {
-    std::string path;
-    const Result<Fd> file = open_file("pgtable/locks", path);
-    if (!file)
-        return file.error();
-    const auto at = reinterpret_cast<std::uintptr_t>(address);
-    if (Result<void> asked = write_all(file->get(), fmt::format("{:x}", at), path); !asked)
-        return asked.error();
-    const Result<std::string> text = contents(file->get(), path);
+    const Result<std::string> text =
+        ask_module("pgtable/locks", fmt::format("{:x}", reinterpret_cast<std::uintptr_t>(address)));
     return text ? parse_page_locks(*text) : text.error();
 }
 
@@ -192,20 +184,19 @@ Result<std::vector<Invalidation>> parse_invalidations(std::string_view text) {
 }
 
 Result<MmuListener> MmuListener::open() {
-    std::string path;
-    Result<Fd> file = open_file("pgtable/notifier", path);
+    Result<ModuleFile> file = ModuleFile::open("pgtable/notifier");
     if (!file)
         return file.error();
-    return MmuListener(std::move(*file), std::move(path));
+    return MmuListener(std::move(*file));
 }
 
 Result<void> MmuListener::listen(const void* start, std::size_t bytes) const {
     const auto from = reinterpret_cast<std::uintptr_t>(start);
-    return write_all(file_.get(), fmt::format("{:x} {:x}", from, from + bytes), path_);
+    return file_.order(fmt::format("{:x} {:x}", from, from + bytes));
 }
 
 Result<std::vector<Invalidation>> MmuListener::invalidations() const {
-    const Result<std::string> text = contents(file_.get(), path_);
+    const Result<std::string> text = file_.text();
     return text ? parse_invalidations(*text) : text.error();
 }
 

@@ -4,7 +4,7 @@
 #ifndef FAULTLINE_KERNEL_PAGE_TABLES_HPP
 #define FAULTLINE_KERNEL_PAGE_TABLES_HPP
 
-#include "kernel/fd.hpp"
+#include "kernel/debugfs.hpp"
 #include "kernel/result.hpp"
 
 #include <cstddef>
@@ -47,14 +47,23 @@ class PageTables {
     [[nodiscard]] int file() const { return file_.get(); } // for ActorContext::at_reading()
 
   private:
-    PageTables(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-    Fd file_;
-    std::string path_;
+    explicit PageTables(ModuleFile file) : file_(std::move(file)) {}
+    ModuleFile file_;
+};
+
+// PTEs in a row that map pages in a row of a large folio.
+struct TableFolio {
+    unsigned page = 0; // the first, in its table
+    unsigned pages = 0;
+    unsigned order = 0; // of the folio
+    friend bool operator==(const TableFolio&, const TableFolio&) = default;
 };
 
 struct PageTableRange {
-    unsigned tables = 0;             // PTE tables in the range
-    unsigned huge = 0;               // PMDs that map a huge page
+    unsigned tables = 0; // PTE tables in the range
+    unsigned huge = 0;   // PMDs that map a huge page
+    // By PMD of the range that is mapped. Nothing of one that has no PTE table.
+    std::vector<std::vector<TableFolio>> folios;
     std::int64_t pgtables_bytes = 0; // of the whole mm, as the kernel counts
 };
 Result<PageTableRange> parse_page_table_range(std::string_view text);
@@ -90,9 +99,8 @@ class MmuListener {
     [[nodiscard]] Result<std::vector<Invalidation>> invalidations() const;
 
   private:
-    MmuListener(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-    Fd file_;
-    std::string path_;
+    explicit MmuListener(ModuleFile file) : file_(std::move(file)) {}
+    ModuleFile file_;
 };
 
 // For a scenario's needs, by the module's own file of capabilities.

@@ -61,16 +61,19 @@ TEST(PageTablesTest, RefusesWhatIsBroken) {
 
 // Of x86-64, 6.12.95.
 constexpr const char* range =
-    "0x7f0000000000 table pfn 0x1a2 offset 0 refs 1 tables 1 flags table\n"
+    "0x7f0000000000 table pfn 0x1a2 offset 0 refs 1 tables 1 flags table folios 16+16/4,32+3/9\n"
     "0x7f0000200000 huge\n"
     "0x7f0000400000 none\n"
+    "0x7f0000600000 table pfn 0x1a3 offset 0 refs 1 tables 1 flags - folios -\n"
     "mm pgtables_bytes 45056\n";
 
 TEST(PageTableRangeTest, CountsTablesAndHugePages) {
     const auto counted = parse_page_table_range(range);
     ASSERT_TRUE(counted.ok()) << counted.error().to_string();
-    EXPECT_EQ(counted->tables, 1U);
+    EXPECT_EQ(counted->tables, 2U);
     EXPECT_EQ(counted->huge, 1U);
+    const std::vector<std::vector<TableFolio>> folios = {{{16, 16, 4}, {32, 3, 9}}, {}, {}, {}};
+    EXPECT_EQ(counted->folios, folios);
     EXPECT_EQ(counted->pgtables_bytes, 45056);
 }
 
@@ -81,6 +84,12 @@ TEST(PageTableRangeTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_page_table_range("0x7f0000000000 more\n" + good).ok());
     EXPECT_FALSE(parse_page_table_range("more\n" + good).ok()) << "something was left out";
     EXPECT_FALSE(parse_page_table_range(good + "0x7f0000600000 none\n").ok());
+    const std::string table = "0x7f0000000000 table pfn 0x1a2 offset 0 refs 1 tables 1 flags table";
+    const std::string end = "\nmm pgtables_bytes 45056\n";
+    EXPECT_TRUE(parse_page_table_range(table + " folios 16+16/4" + end).ok());
+    EXPECT_FALSE(parse_page_table_range(table + end).ok()) << "no folios";
+    for (const char* bad : {"", "16", "16+16", "16+16/", "16+16/4,", ",16+16/4", "16+16/4 1", "x"})
+        EXPECT_FALSE(parse_page_table_range(table + " folios " + bad + end).ok()) << bad;
 }
 
 TEST(InvalidationsTest, ReadsStartAndEnd) {
