@@ -95,6 +95,8 @@ void ProgressLine::show(const Progress& progress) {
     fmt::print(stderr, "\r\033[K{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario,
                progress.variant, progress.done, progress.runs,
                progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
+    if (!progress.measures.empty())
+        fmt::print(stderr, ", {}", to_string(progress.measures));
     std::fflush(stderr);
 }
 

@@ -181,9 +181,11 @@ class VariantRunner {
             }
             if (!run_once(number))
                 return;
+            report_.seconds = seconds_since(start);
+            report_.measures = experiment_->measured(report_.seconds);
             if (options_.progress)
-                options_.progress(
-                    {scenario_.name, variant_.name, number, runs, seconds_since(start)});
+                options_.progress({scenario_.name, variant_.name, number, runs, report_.seconds,
+                                   report_.measures});
             const bool ruins =
                 variant_.by_name_only || (control_ != nullptr && control_->by_name_only);
             if ((options_.stop_at_forbidden || ruins) && report_.counts.forbidden > 0)

@@ -27,6 +27,7 @@ struct Progress {
     unsigned done;
     unsigned runs;
     double seconds;
+    std::vector<Measure> measures;
 };
 
 struct Options {
@@ -81,6 +82,7 @@ struct VariantReport {
     std::string blocked;                     // who slept where, of the first excluded run
     std::vector<std::uint64_t> control_hits; // of each action, over all runs
     double seconds = 0;
+    std::vector<Measure> measures;
     std::vector<std::string> actors;
     std::vector<Edge> edges;
     std::vector<std::string> sites; // texts by index, for the examples' timelines

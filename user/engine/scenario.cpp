@@ -4,6 +4,8 @@
 #include "kernel/session.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
 
 namespace faultline {
 
@@ -31,6 +33,18 @@ std::string to_string(const Outcome& outcome) {
         text.append(key).append("=").append(value);
     }
     return text.empty() ? "nothing" : text;
+}
+
+std::string to_string(const std::vector<Measure>& measures) {
+    std::string text;
+    for (const Measure& measure : measures) {
+        const bool whole = measure.value >= 100 || measure.value == std::floor(measure.value);
+        text += fmt::format("{}{:.{}f} {}", text.empty() ? "" : ", ", measure.value, whole ? 0 : 1,
+                            measure.what);
+        if (!measure.note.empty())
+            text += " (" + measure.note + ")";
+    }
+    return text;
 }
 
 Result<fl_end> ActorContext::at(std::string_view user_site) {

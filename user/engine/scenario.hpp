@@ -54,6 +54,14 @@ struct Outcome {
 };
 std::string to_string(const Outcome& outcome); // "collapse=EBUSY event=yes"
 
+// A number that was found out beside the verdict: {122, "patterns/s"}.
+struct Measure {
+    double value = 0;
+    std::string what;
+    std::string note = {}; // "of 16384, in rmqueue()"
+};
+std::string to_string(const std::vector<Measure>& measures); // "2560 patterns, 122 patterns/s"
+
 inline constexpr unsigned slots_per_actor = 16;
 // A slot that nobody reported. Check for it: an actor that did not get that far reports nothing.
 inline constexpr std::int64_t unreported = std::numeric_limits<std::int64_t>::min();
@@ -87,6 +95,10 @@ class ActorContext {
 
     // Our own machinery failed (a syscall that the experiment needs): the verdict becomes ERROR.
     void fail(const Error& error);
+    void check(const Result<void>& result) {
+        if (!result)
+            fail(result.error());
+    }
 
     [[nodiscard]] unsigned run() const { return run_; } // from 1
     Rng& rng() { return rng_; }                         // its own for each actor and run
@@ -201,6 +213,8 @@ class Experiment {
     // take away: the order held or was excluded, but the situation did not arise. nullopt: as the
     // module says.
     virtual std::optional<bool> overlapped(const Run& /*run*/) { return std::nullopt; }
+    // In all runs so far, which took that long. Asked after each, for who looks on.
+    [[nodiscard]] virtual std::vector<Measure> measured(double /*seconds*/) const { return {}; }
     // Asked after prepare(): what ControlAction::value is added to if value_is_address.
     [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }
 };

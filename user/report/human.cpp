@@ -83,6 +83,10 @@ std::string human_scenario(const Judged& judged) {
         text +=
             "    PASSES ALTHOUGH this kernel is known to have the bug: " + judged.known_bug + "\n";
     for (const VariantReport& variant : report.variants)
+        if (!variant.measures.empty())
+            text +=
+                fmt::format("    measured {}: {}\n", variant.variant, to_string(variant.measures));
+    for (const VariantReport& variant : report.variants)
         if (variant.verdict == Verdict::skip)
             text += fmt::format("    skipped {}: {}\n", variant.variant, variant.why);
     return text + replays(report.variants);
@@ -98,6 +102,8 @@ std::string human_variant(const VariantReport& report) {
         text += "    why: " + report.why + "\n";
     if (!report.blocked.empty())
         text += "    excluded: " + report.blocked + "\n";
+    if (!report.measures.empty())
+        text += "    measured: " + to_string(report.measures) + "\n";
     for (const auto& [words, tally] : report.histogram)
         text += fmt::format("    {:>8}  {}  {}{}\n", tally.count,
                             tally.count == report.counts.runs ? "Always   " : "Sometimes", words,

@@ -72,6 +72,11 @@ std::string json_variant(const VariantReport& report, const std::string& known_b
     json["replay"] = forbidden != nullptr ? Json(forbidden->example.schedule) : Json(nullptr);
     json["known_bug"] = or_null(known_bug);
     json["blocked"] = or_null(report.blocked);
+    json["measures"] = Json::array();
+    for (const Measure& measure : report.measures)
+        json["measures"].push_back({{"value", rounded(measure.value)},
+                                    {"what", measure.what},
+                                    {"note", or_null(measure.note)}});
     if (report.control) {
         json["caught"] = report.verdict == Verdict::fail;
         json["control_hits"] = report.control_hits;

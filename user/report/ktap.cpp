@@ -29,6 +29,8 @@ std::string diagnostics(const VariantReport& report) {
                             tally.allowed ? "" : " (forbidden)");
     if (!report.blocked.empty())
         text += fmt::format("  # excluded: {}\n", plain(report.blocked));
+    if (!report.measures.empty())
+        text += fmt::format("  # measured: {}\n", plain(to_string(report.measures)));
     const Tally* forbidden = report.forbidden();
     if (forbidden != nullptr)
         text += fmt::format("  # replay: {}\n", replay_line(report, forbidden->example));

@@ -140,8 +140,30 @@ TEST(Json, Variant) {
         R"("forbidden":["collapse=0 event=no"],"why":"a hole was filled without an event",)"
         R"("schedule":"collapse-register/inside: a@enter:f -> b@user:x",)"
         R"("replay":"collapse-register/inside seed=9: a@enter:f -> b@user:x",)"
-        R"("known_bug":"fixed by 1234","blocked":null})"
+        R"("known_bug":"fixed by 1234","blocked":null,"measures":[]})"
         "\n");
+}
+
+VariantReport measuring() {
+    VariantReport report = passing();
+    report.measures = {{122.4, "patterns/s"}, {1600, "bytes", "of 16384, in f"}};
+    return report;
+}
+
+TEST(Json, MeasuresAreNumbers) {
+    EXPECT_THAT(json_variant(measuring(), ""),
+                HasSubstr(R"("measures":[{"value":122.4,"what":"patterns/s","note":null},)"
+                          R"({"value":1600.0,"what":"bytes","note":"of 16384, in f"}])"));
+}
+
+TEST(Measures, AreReadAsASentence) {
+    EXPECT_EQ(to_string(std::vector<Measure>{}), "");
+    EXPECT_EQ(to_string({{2.54, "patterns/s"}, {3, "folios"}}), "2.5 patterns/s, 3 folios");
+    EXPECT_THAT(ktap_scenario(1, judged(Verdict::pass, {measuring()})),
+                HasSubstr("  # measured: 122 patterns/s, 1600 bytes (of 16384, in f)\n"));
+    EXPECT_THAT(human_scenario(judged(Verdict::pass, {measuring()})),
+                HasSubstr("\n    measured inside: 122 patterns/s, 1600 bytes"));
+    EXPECT_THAT(human_variant(measuring()), HasSubstr("\n    measured: 122 patterns/s"));
 }
 
 TEST(Json, ControlSaysIfItWasCaught) {

@@ -23,6 +23,7 @@ struct Plan {
                                  {"right", Actor::Kind::thread, 1, [](ActorContext&) {}}};
     std::function<Outcome(OneRun&)> judge = [](OneRun&) { return Outcome{}.add("ok", "yes"); };
     std::optional<bool> overlapped;
+    std::vector<Measure> measures;
     Result<void> prepared;
     Result<void> begun;
 };
@@ -38,6 +39,10 @@ class PlannedExperiment final : public Experiment {
     }
     Outcome judge(OneRun& run) override { return plan_.judge(run); }
     std::optional<bool> overlapped(const OneRun& /*run*/) override { return plan_.overlapped; }
+    [[nodiscard]] std::vector<Measure> measured(double seconds) const override {
+        EXPECT_GT(seconds, 0);
+        return plan_.measures;
+    }
     [[nodiscard]] std::uint64_t corrupt_base() const override { return 0x1000; }
 
   private:
@@ -125,6 +130,35 @@ TEST_F(RunnerTest, AVariantThatRuinsTheMachineEndsWithItsFirstForbiddenRun) {
     EXPECT_EQ(run().counts.runs, 10U);
     scenario.variants.front().by_name_only = true;
     EXPECT_EQ(run().counts.runs, 3U);
+}
+
+TEST_F(RunnerTest, RemediesAndWhatRuinsTheMachineAreTriedOnlyByName) {
+    forbid_under_control();
+    add_control("plain");
+    add_control("remedy");
+    add_control("ruinous");
+    scenario.controls[1].remedy = true;
+    scenario.controls[2].by_name_only = true;
+    const ScenarioReport all = run_all();
+    EXPECT_EQ(all.verdict, Verdict::pass);
+    ASSERT_EQ(all.controls.size(), 1U);
+    EXPECT_EQ(all.controls.front().control, "plain");
+    const ScenarioReport named = run_all({.variant = {}, .control = "ruinous"});
+    ASSERT_EQ(named.variants.size(), 1U);
+    EXPECT_EQ(named.verdict, Verdict::fail);
+    EXPECT_EQ(named.variants.front().counts.runs, 1U) << "no further than to the first";
+}
+
+TEST_F(RunnerTest, MeasuresAreOfAllRunsAndShownMeanwhile) {
+    plan.measures = {{7, "folios"}};
+    unsigned shown = 0;
+    options.progress = [&shown](const Progress& now) {
+        shown += now.measures.size() == 1 && now.measures.front().what == "folios" ? 1 : 0;
+    };
+    const VariantReport report = run();
+    ASSERT_EQ(report.measures.size(), 1U);
+    EXPECT_EQ(report.measures.front().value, 7);
+    EXPECT_EQ(shown, 10U);
 }
 
 TEST_F(RunnerTest, SaysWhetherTheAwaitedActorSleptOrWaitedForACpu) {
