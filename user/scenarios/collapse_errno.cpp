@@ -144,13 +144,6 @@ constexpr std::array rows = {
         {{{"6.1", "EINVAL", "-"}, {"6.12", "EINVAL", "-"}, {"", "ok", "-"}}}},
 };
 
-const Row& row_of(std::string_view name) {
-    for (const Row& row : rows)
-        if (row.name == name)
-            return row;
-    return rows.front();
-}
-
 const Answer& answer_of(const Row& row) {
     for (const Answer& answer : row.answers)
         if (answer.series.empty() || in_series(running_release(), answer.series))
@@ -160,7 +153,7 @@ const Answer& answer_of(const Row& row) {
 
 class CollapseErrno final : public CollapseExperiment {
   public:
-    explicit CollapseErrno(std::string_view row) : CollapseExperiment(2), row_(row_of(row)) {}
+    explicit CollapseErrno(const Row& row) : CollapseExperiment(2), row_(row) {}
 
     Result<void> prepare() override {
         if (Result<void> prepared = CollapseExperiment::prepare(); !prepared)
@@ -398,7 +391,7 @@ const Scenario& collapse_errno() {
         .controls = controls(),
         .needs = collapse_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<CollapseErrno>(variant.name);
+            return std::make_unique<CollapseErrno>(row_of(rows, variant));
         },
     };
     return scenario;

@@ -35,10 +35,7 @@ class HugetlbMremap final : public HugetlbExperiment {
         return {{.name = "mover",
                  .kind = Actor::Kind::process,
                  .cpu = 0,
-                 .body = [this](ActorContext& me) {
-                     if (const Result<void> done = move(me); !done)
-                         me.fail(done.error());
-                 }}};
+                 .body = [this](ActorContext& me) { me.check(move(me)); }}};
     }
 
     Result<void> begin(Run& /*run*/) override { return file().fresh(); }

@@ -45,9 +45,7 @@ class HugetlbMremapShareable final : public HugetlbExperiment {
                  .kind = Actor::Kind::process,
                  .cpu = 0,
                  .body = [this](ActorContext& me) {
-                     const Result<void> done = whole_ ? watch_a_move(me) : report(me, move());
-                     if (!done)
-                         me.fail(done.error());
+                     me.check(whole_ ? watch_a_move(me) : report(me, move()));
                  }}};
     }
 

@@ -73,8 +73,7 @@ class HugetlbSharing final : public HugetlbExperiment {
                                    .body = [this](ActorContext& me) {
                                        const Result<void> done = play(me);
                                        board_->over = true;
-                                       if (!done)
-                                           me.fail(done.error());
+                                       me.check(done);
                                    }}};
         for (unsigned process = 0; process < processes; ++process)
             all.push_back({.name = names.at(process),

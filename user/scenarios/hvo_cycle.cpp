@@ -121,10 +121,7 @@ class HvoCycle final : public HvoExperiment {
             all.push_back({.name = "offliner",
                            .kind = Actor::Kind::thread,
                            .cpu = 0,
-                           .body = [this](ActorContext& me) {
-                               if (const Result<void> done = offline(me); !done)
-                                   me.fail(done.error());
-                           }});
+                           .body = [this](ActorContext& me) { me.check(offline(me)); }});
         return all;
     }
 
@@ -137,8 +134,7 @@ class HvoCycle final : public HvoExperiment {
                          const Result<void> done =
                              variant_ == "demote" ? take_and_demote(me) : take(me);
                          over_ = true;
-                         if (!done)
-                             me.fail(done.error());
+                         me.check(done);
                      }},
                 {.name = "other",
                  .kind = Actor::Kind::thread,

@@ -51,10 +51,7 @@ class HvoLayoutCheck final : public HvoExperiment {
         return {{.name = "taker",
                  .kind = Actor::Kind::thread,
                  .cpu = 0,
-                 .body = [this](ActorContext& me) {
-                     if (const Result<void> done = take(me); !done)
-                         me.fail(done.error());
-                 }}};
+                 .body = [this](ActorContext& me) { me.check(take(me)); }}};
     }
 
     Result<void> begin(Run& /*run*/) override { return pool(0); }

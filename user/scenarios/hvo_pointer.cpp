@@ -51,8 +51,7 @@ class HvoPointer final : public HvoExperiment {
                      [this](ActorContext& me) {
                          if (!me.at("looked-up") || !me.at("go-on"))
                              return;
-                         if (const Result<void> done = try_all(me); !done)
-                             me.fail(done.error());
+                         me.check(try_all(me));
                      }},
                 {.name = "taker",
                  .kind = Actor::Kind::thread,

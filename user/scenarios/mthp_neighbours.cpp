@@ -16,8 +16,10 @@
 #include "scenarios/mthp_experiment.hpp"
 
 #include "kernel/hvo.hpp"
+#include "kernel/ksm.hpp"
 #include "kernel/page_tables.hpp"
 #include "kernel/shared_memory.hpp"
+#include "kernel/swap.hpp"
 #include "kernel/userfaultfd.hpp"
 
 #include <algorithm>
@@ -45,6 +47,14 @@ constexpr std::string_view allocating =
     "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
     "neighbour@user:done -> khugepaged@enter:collapse_huge_page/allocate";
 
+// The neighbour has ksmd run, which is to wait, or to merge a page.
+constexpr std::string_view detached_ksmd =
+    "khugepaged@enter:collapse_huge_page/detached -> neighbour@user:act; "
+    "ksmd@return:try_to_merge_one_page -> khugepaged@enter:collapse_huge_page/detached";
+constexpr std::string_view allocating_ksmd =
+    "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
+    "ksmd@return:try_to_merge_one_page -> khugepaged@enter:collapse_huge_page/allocate";
+
 constexpr const char* soft_offline_file = "/sys/devices/system/memory/soft_offline_page";
 constexpr std::uint64_t new_word = 0x6e6577;
 
@@ -53,6 +63,7 @@ enum Slot : unsigned {
     slot_lost,  // pages without their word, or not there
     slot_holes, // pages that are there and should not be
     slot_stuck, // entries that are neither
+    slot_out,   // pages that were swapped out
 };
 
 enum class Act {
@@ -63,6 +74,7 @@ enum class Act {
     mprotect,
     fork,
     merge,
+    ksm,
     compact,
     soft_offline,
     munmap,
@@ -86,7 +98,10 @@ constexpr std::array rows = {
     Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true, true},
     Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true, true},
     Row{"fork", "a child is forked, and reads all", detached, Act::fork, true, true},
+    Row{"munmap", "half of the range is unmapped", detached, Act::munmap, true, true},
+    Row{"uffd", "the range is registered with a userfaultfd", detached, Act::uffd, true, true},
     Row{"merge", "the pages are offered to KSM", detached, Act::merge, true, true},
+    Row{"ksm", "ksmd looks for pages to merge", detached_ksmd, Act::ksm, true, true},
     Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, true,
         false, 2},
     Row{"soft-offline", "a page beside is taken out of use, which moves it", detached,
@@ -94,8 +109,11 @@ constexpr std::array rows = {
     Row{"early-touch", "a page is written to before the folio is there", allocating, Act::touch,
         false, false},
     Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false, false},
+    Row{"early-pageout", "all pages are swapped out, to a RAM disk", allocating, Act::pageout,
+        false, false},
     Row{"early-mprotect", "a page becomes read-only", allocating, Act::mprotect, false, false},
     Row{"early-munmap", "half of the range is unmapped", allocating, Act::munmap, false, false},
+    Row{"early-ksm", "ksmd merges a page", allocating_ksmd, Act::ksm, false, false},
     Row{"early-fork", "a child is forked, and reads all", allocating, Act::fork, false, false},
     Row{"early-uffd", "the range, which has holes, is registered with a userfaultfd", allocating,
         Act::uffd, false, false},
@@ -110,20 +128,25 @@ class MthpNeighbours final : public MthpExperiment {
         if (!locks)
             return locks.error();
         locks_ = std::move(*locks);
+        if (row_.act == Act::ksm)
+            if (Result<void> asleep = have_ksm(); !asleep)
+                return asleep;
+        if (row_.act == Act::pageout && !row_.excludes)
+            if (Result<void> swap = have_swap(); !swap)
+                return swap;
         return MthpExperiment::prepare();
     }
 
     std::vector<Actor> actors() override {
-        return {{.name = "neighbour",
-                 .kind = Actor::Kind::process,
-                 .cpu = 0,
-                 .body =
-                     [this](ActorContext& me) {
-                         if (const Result<void> done = live(me); !done)
-                             me.fail(done.error());
-                     },
-                 .may_die = true},
-                khugepaged_actor()};
+        std::vector<Actor> actors = {{.name = "neighbour",
+                                      .kind = Actor::Kind::process,
+                                      .cpu = 0,
+                                      .body = [this](ActorContext& me) { me.check(live(me)); },
+                                      .may_die = true},
+                                     khugepaged_actor()};
+        if (row_.act == Act::ksm)
+            actors.push_back({.name = "ksmd", .kind = Actor::Kind::kernel_thread});
+        return actors;
     }
 
     // Of the smallest order that is made there is one folio to be had, and all around it are
@@ -133,11 +156,14 @@ class MthpNeighbours final : public MthpExperiment {
         const Orders all = khugepaged().all();
         const Orders smallest = all & (~all + 1); // as many pages as its bit is worth
         const Orders pmd = Orders{1} << khugepaged().pmd_order();
-        const bool holes = row_.act == Act::uffd;
+        const bool holes = has_holes();
         const std::size_t apart = holes ? 2 : smallest == pmd ? 1 : std::size_t{2} * smallest;
         pattern_.assign(pages(), false);
         for (std::size_t page = 0; page < pages(); ++page)
             pattern_[page] = page % apart == 0 || (!holes && page < smallest);
+        if (row_.act == Act::ksm)
+            if (Result<void> rests = Ksm::run(false); !rests)
+                return rests;
         return khugepaged().allow(holes ? pmd : smallest, holes ? pages() - 1 : 0);
     }
 
@@ -154,14 +180,37 @@ class MthpNeighbours final : public MthpExperiment {
                             : fmt::format("the neighbour could not do it: {}",
                                           ::strerrorname_np(static_cast<int>(number))));
         judge_count(outcome, run, slot_lost, "pages", "kept", "lost");
-        if (row_.act == Act::uffd)
+        if (has_holes())
             judge_count(outcome, run, slot_holes, "holes", "kept", "filled");
         judge_count(outcome, run, slot_stuck, "entries", "well", "stuck");
         return outcome;
     }
 
+    std::optional<bool> overlapped(const Run& run) override {
+        return swap_ ? std::optional(run.slot("neighbour", slot_out) > 0) : std::nullopt;
+    }
+
   private:
     using Text = std::array<char, 80>;
+
+    Result<void> have_ksm() {
+        Result<Ksm> ksm = Ksm::asleep();
+        if (!ksm)
+            return ksm.error();
+        ksm_ = std::move(*ksm);
+        return {};
+    }
+
+    Result<void> have_swap() {
+        Result<SwapArea> area = SwapArea::make();
+        if (!area)
+            return area.error();
+        swap_ = std::move(*area);
+        return swap_->on();
+    }
+
+    // Not where the registration comes too late for them.
+    [[nodiscard]] bool has_holes() const { return row_.act == Act::uffd && !row_.excludes; }
 
     static void judge_count(Outcome& outcome, const Run& run, Slot slot, const char* what,
                             const char* good, const char* bad) {
@@ -177,12 +226,18 @@ class MthpNeighbours final : public MthpExperiment {
             return laid;
         if (Result<void> found = find_page_frame(); !found)
             return found;
+        if (row_.act == Act::ksm)
+            if (Result<void> equal = make_equal(); !equal)
+                return equal;
         if (Result<void> offered = offer(1); !offered)
             return offered;
         if (!me.at("act"))
             return {};
         note_locks();
         me.report(slot_errno, act() ? 0 : errno);
+        if (swap_)
+            if (Result<void> out = count_swapped(me, slot_out); !out)
+                return out;
         if (!me.at("done"))
             return {};
         if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
@@ -207,6 +262,16 @@ class MthpNeighbours final : public MthpExperiment {
         return block_->order(fmt::format("pfn {:x}", frame_));
     }
 
+    // Pages that can be merged: what they had is in all of them now.
+    Result<void> make_equal() {
+        for (std::size_t page = 0; page < pages(); ++page)
+            if (pattern_[page])
+                std::memcpy(address(0, page), &new_word, sizeof(new_word));
+        if (::madvise(address(0), huge_bytes(), MADV_MERGEABLE) != 0)
+            return Error::last("madvise(MADV_MERGEABLE)");
+        return {};
+    }
+
     // Without taking any.
     void note_locks() const {
         const Result<PageLocks> locks = page_locks(address(0));
@@ -228,7 +293,7 @@ class MthpNeighbours final : public MthpExperiment {
         case Act::gup:
             return ::syscall(SYS_futex, beside, FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0;
         case Act::pageout:
-            return ::madvise(beside, half * page_bytes(), MADV_PAGEOUT) == 0;
+            return ::madvise(address(0), huge_bytes(), MADV_PAGEOUT) == 0;
         case Act::dontneed:
             return ::madvise(beside, half * page_bytes(), MADV_DONTNEED) == 0;
         case Act::mprotect:
@@ -237,6 +302,8 @@ class MthpNeighbours final : public MthpExperiment {
             return child_reads();
         case Act::merge:
             return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0;
+        case Act::ksm:
+            return as_errno(Ksm::run(true));
         case Act::compact:
             return compact();
         case Act::soft_offline:
@@ -292,7 +359,7 @@ class MthpNeighbours final : public MthpExperiment {
     // What the page should have; nothing is to be read of what is gone.
     [[nodiscard]] std::uint64_t wanted(std::size_t page) const {
         const std::size_t half = pages() / 2;
-        if (row_.act == Act::touch && page == half)
+        if (row_.act == Act::ksm || (row_.act == Act::touch && page == half))
             return new_word;
         return row_.act == Act::dontneed && page >= half ? 0 : word_of(page);
     }
@@ -311,13 +378,23 @@ class MthpNeighbours final : public MthpExperiment {
         for (std::size_t page = 0; page < there; ++page)
             filled += now->present[page] && !pattern_[page] ? 1 : 0;
         me.report(slot_holes, filled);
-        me.report(slot_stuck, std::count(now->swapped.begin(), now->swapped.end(), true));
+        return count_swapped(me, slot_stuck);
+    }
+
+    // Migration entries are among them.
+    Result<void> count_swapped(ActorContext& me, Slot slot) const {
+        const Result<MappedRange> now = look(0);
+        if (!now)
+            return now.error();
+        me.report(slot, std::count(now->swapped.begin(), now->swapped.end(), true));
         return {};
     }
 
     const Row& row_;
     SharedMemory<Text> locks_;
     model::PresentPtes pattern_;
+    std::optional<Ksm> ksm_;
+    std::optional<SwapArea> swap_;
     Userfaultfd userfaultfd_; // the neighbour's, as the next two
     std::uint64_t frame_ = 0;
     std::optional<HvoBlock> block_; // that has the page frame
@@ -345,6 +422,10 @@ std::vector<Variant> variants() {
                         .schedule = row.schedule,
                         .runs_divisor = row.divisor,
                         .expects_excluded = row.excludes};
+        if (row.act == Act::ksm)
+            variant.needs = {{"KSM", missing_ksm}};
+        if (row.act == Act::pageout && !row.excludes)
+            variant.needs = {{"a RAM disk to swap to", missing_ram_disk}};
         if (row.act == Act::soft_offline)
             variant.needs = {{"soft offlining", missing_soft_offline}};
         if (row.act == Act::uffd)

@@ -10,15 +10,22 @@
 // for one set of orders and one limit, has them scanned, and looks at every page.
 //     mthp_collapse()  against nobody
 //
+// The stack, which is "a super finite resource" (the same e-mail), is measured meanwhile by one
+// variant: at the entry of every function that khugepaged calls.
+//
 // A bad outcome: orders=differ. The pattern is then reduced to what still differs, and drawn: a
-// character for some PTEs, the kernel's folios and the model's as digits. Or data=lost.
+// character for some PTEs, the kernel's folios and the model's as digits. Or data=lost, or
+// stack=deep: more than half of it.
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
+#include "kernel/kernel_thread.hpp"
 #include "kernel/page_tables.hpp"
+#include "kernel/stack_depth.hpp"
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -32,22 +39,20 @@ using model::PresentPtes;
 
 constexpr std::size_t most_patterns = 64; // a run
 constexpr std::chrono::seconds shortening{8};
+constexpr unsigned most_tries = 10; // of one MADV_COLLAPSE
 
 constexpr unsigned slot_patterns = 0; // that were compared
 
 class MthpOrders final : public MthpExperiment {
   public:
-    explicit MthpOrders(bool by_madvise) : MthpExperiment(most_patterns), by_madvise_(by_madvise) {}
+    MthpOrders(bool by_madvise, bool measures_stack)
+        : MthpExperiment(most_patterns), by_madvise_(by_madvise), measures_stack_(measures_stack) {}
 
     std::vector<Actor> actors() override {
         return {{.name = "looker",
                  .kind = Actor::Kind::thread,
                  .cpu = 0,
-                 .body =
-                     [this](ActorContext& me) {
-                         if (const Result<void> done = compare(me); !done)
-                             me.fail(done.error());
-                     }},
+                 .body = [this](ActorContext& me) { me.check(compare(me)); }},
                 khugepaged_actor()};
     }
 
@@ -74,16 +79,34 @@ class MthpOrders final : public MthpExperiment {
         for (std::size_t i = 0; i < ranges(); ++i)
             patterns_.push_back(run.number() % 2 == 0 ? draw(run.rng())
                                                       : piece(run.number() / 2 * ranges() + i));
-        return khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
+        if (Result<void> allowed = khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
+            !allowed)
+            return allowed;
+        return measures_stack_ ? watch_stack() : Result<void>();
     }
 
-    Outcome judge(Run& /*run*/) override {
+    Outcome judge(Run& run) override {
+        compared_ +=
+            static_cast<std::size_t>(std::max<std::int64_t>(run.slot("looker", slot_patterns), 0));
         Outcome outcome;
         outcome.add("orders", difference_.empty() ? "as-modelled" : "differ");
         outcome.require(difference_.empty(), difference_);
         outcome.add("data", lost_.empty() ? "kept" : "lost");
         outcome.require(lost_.empty(), lost_);
+        if (measures_stack_)
+            judge_stack(outcome);
         return outcome;
+    }
+
+    [[nodiscard]] std::vector<Measure> measured(double seconds) const override {
+        const auto compared = static_cast<double>(compared_);
+        std::vector<Measure> measures = {{compared, "patterns"},
+                                         {compared / seconds, "patterns/s"}};
+        if (deepest_.bytes > 0)
+            measures.push_back({static_cast<double>(deepest_.bytes), "bytes of khugepaged's stack",
+                                fmt::format("of {}, in {}() from {}()", deepest_.of,
+                                            deepest_.function, deepest_.caller)});
+        return measures;
     }
 
     std::optional<bool> overlapped(const Run& run) override {
@@ -135,6 +158,33 @@ class MthpOrders final : public MthpExperiment {
         return present;
     }
 
+    // It may be another thread than in the last run.
+    Result<void> watch_stack() {
+        const Result<pid_t> pid = kernel_thread("khugepaged");
+        if (!pid)
+            return pid.error();
+        if (stack_ && watched_ == *pid)
+            return {};
+        Result<StackDepth> stack = StackDepth::of(*pid);
+        if (!stack)
+            return stack.error();
+        stack_ = std::move(*stack);
+        watched_ = *pid;
+        return {};
+    }
+
+    void judge_stack(Outcome& outcome) {
+        const Result<Depth> now = stack_->deepest();
+        const bool seen = now && now->bytes > 0;
+        if (seen && now->bytes > deepest_.bytes)
+            deepest_ = *now;
+        const bool deep = deepest_.bytes > deepest_.of / 2;
+        outcome.add("stack", !seen ? "unseen" : deep ? "deep" : "half-free");
+        outcome.require(seen, now ? "khugepaged was not seen to call a function"
+                                  : now.error().to_string());
+        outcome.require(!deep, "more than half of khugepaged's stack was in use");
+    }
+
     // MADV_COLLAPSE makes the PMD's order of whatever there is, and no other.
     [[nodiscard]] std::vector<model::Collapse> modelled(const PresentPtes& pattern) const {
         if (!by_madvise_)
@@ -151,8 +201,19 @@ class MthpOrders final : public MthpExperiment {
             return khugepaged().wait_for_scans(1);
         }
         for (std::size_t range = 0; range < ranges; ++range)
-            (void)madvise_collapse(address(range), huge_bytes()); // what came of it is looked at
+            if (Result<void> asked = ask_for(range); !asked)
+                return asked;
         return {};
+    }
+
+    // What came of it is looked at. EAGAIN means to ask again: a page was just not in the lists.
+    // khugepaged comes again by itself.
+    [[nodiscard]] Result<void> ask_for(std::size_t range) const {
+        int number = EAGAIN;
+        for (unsigned tries = 0; number == EAGAIN && tries < most_tries; ++tries)
+            number = madvise_collapse(address(range), huge_bytes());
+        return number == ENOMEM ? Result<void>(Error::make(number, "madvise(MADV_COLLAPSE)"))
+                                : Result<void>();
     }
 
     // What becomes of these, one to a range.
@@ -196,17 +257,25 @@ class MthpOrders final : public MthpExperiment {
         return {};
     }
 
-    // It walks the page tables: what /proc tells to be huge is a PMD there, and nothing else is.
+    // It walks the page tables: the same folios are there as in /proc.
     Result<void> ask_module(const std::vector<MappedRange>& seen) {
-        const MappedFolio whole{0, rules_.pmd_order};
-        const auto huge = std::count_if(seen.begin(), seen.end(), [&](const MappedRange& range) {
-            return !range.folios.empty() && range.folios.front() == whole;
-        });
+        if (!difference_.empty()) // what was shortened has been laid out anew
+            return {};
         const Result<PageTableRange> told =
             page_table_range(::getpid(), address(0), seen.size() * huge_bytes());
         if (!told)
             return told.error();
-        // What was shortened has been laid out anew.
+        unsigned huge = 0;
+        for (std::size_t range = 0; range < seen.size(); ++range) {
+            std::vector<TableFolio> folios;
+            for (const MappedFolio& folio : seen[range].folios)
+                if (folio.order < rules_.pmd_order)
+                    folios.push_back({folio.page, 1U << folio.order, folio.order});
+                else
+                    ++huge; // it has no table
+            if (range >= told->folios.size() || told->folios[range] != folios)
+                difference_ = fmt::format("the module and /proc differ about range {}", range);
+        }
         if (difference_.empty() && told->huge != huge)
             difference_ = fmt::format("{} huge PMDs, and {} huge pages", told->huge, huge);
         return {};
@@ -259,6 +328,11 @@ class MthpOrders final : public MthpExperiment {
     }
 
     bool by_madvise_;
+    bool measures_stack_;
+    std::optional<StackDepth> stack_; // of the thread
+    pid_t watched_ = 0;
+    Depth deepest_;
+    std::size_t compared_ = 0; // patterns, in all runs
     CollapseRules rules_;
     std::vector<PresentPtes> patterns_;
     std::string difference_; // the looker's until it has ended
@@ -274,7 +348,7 @@ const Scenario& mthp_orders() {
         .claim = "khugepaged makes the orders that the model says, and no page is lost",
         .source = "Nico Pache and Lorenzo Stoakes, linux-mm, 11 September 2025",
         .races = "mthp_collapse() against nobody",
-        .bad = "orders=differ, data=lost",
+        .bad = "orders=differ, data=lost, stack=deep",
         .variants = {{.name = "patterns",
                       .about = "64 patterns a run (less where huge pages are larger)",
                       .forced = false,
@@ -282,7 +356,11 @@ const Scenario& mthp_orders() {
                      {.name = "madvise",
                       .about = "the same by MADV_COLLAPSE, which asks for no setting",
                       .forced = false,
-                      .runs_divisor = 50}},
+                      .runs_divisor = 50},
+                     {.name = "stack",
+                      .about = "patterns, and how deep khugepaged's kernel stack gets",
+                      .forced = false,
+                      .runs_divisor = 25}},
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "patterns",
@@ -298,7 +376,7 @@ const Scenario& mthp_orders() {
                                    .function = "hugepage_vma_revalidate"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpOrders>(variant.name == "madvise");
+            return std::make_unique<MthpOrders>(variant.name == "madvise", variant.name == "stack");
         },
     };
     return scenario;

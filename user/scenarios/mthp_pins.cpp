@@ -37,10 +37,7 @@ class MthpPins final : public MthpExperiment {
         return {{.name = "collapser",
                  .kind = Actor::Kind::thread,
                  .cpu = 0,
-                 .body = [this](ActorContext& me) {
-                     if (const Result<void> done = collapse(me); !done)
-                         me.fail(done.error());
-                 }}};
+                 .body = [this](ActorContext& me) { me.check(collapse(me)); }}};
     }
 
     Result<void> begin(Run& run) override {

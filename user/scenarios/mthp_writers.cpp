@@ -68,8 +68,7 @@ class MthpWriters final : public MthpExperiment {
                                        [this](ActorContext& me) {
                                            const Result<void> done = split(me);
                                            over_ = true;
-                                           if (!done)
-                                               me.fail(done.error());
+                                           me.check(done);
                                        }},
                                   khugepaged_actor()};
         if (row_.kind == Kind::reader) {
@@ -235,9 +234,10 @@ const Scenario& mthp_writers() {
         .controls = {{.name = "no-tlb-flush",
                       .about = "khugepaged flushes no TLB when it takes the PMD away",
                       .variant = "reader",
-                      .actions = {{.kind = FL_CONTROL_SKIP,
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
-                                   .function = "flush_tlb_mm_range"}}}},
+                                   .function = "pmdp_collapse_flush",
+                                   .replacement = "collapse_unflushed"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpWriters>(row_of(rows, variant));

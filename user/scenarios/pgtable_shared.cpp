@@ -101,14 +101,9 @@ std::int64_t now_ns() {
     return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
-const Row& row_of(std::string_view name) {
-    return *std::find_if(rows.begin(), rows.end(),
-                         [name](const Row& row) { return row.name == name; });
-}
-
 class PgtableShared final : public Experiment {
   public:
-    explicit PgtableShared(std::string_view variant) : row_(row_of(variant)) {}
+    explicit PgtableShared(const Row& row) : row_(row) {}
 
     Result<void> prepare() override {
         Result<PageTables> tables = PageTables::open();
@@ -265,7 +260,7 @@ const Scenario& pgtable_shared() {
                      replacing("leak", "pte_free_defer() does nothing", "pte_free_never")},
         .needs = pgtable_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<PgtableShared>(variant.name);
+            return std::make_unique<PgtableShared>(row_of(rows, variant));
         },
     };
     return scenario;
