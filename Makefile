@@ -31,6 +31,10 @@ user: ## the driver, build/user/faultline
 	cmake -S user -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
 	+cmake --build $(BUILD)
 
+.PHONY: list
+list: ## the scenarios by family, with what each claims; needs no VM
+	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
+
 .PHONY: run
 run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names' RUNS=N; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
@@ -91,5 +95,5 @@ distclean: clean ## also runs/ and the cache with its kernels
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo; $(VM) --help | sed -n '/^exit status/,$$p'

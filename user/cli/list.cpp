@@ -19,7 +19,7 @@ std::string full_schedule(const Scenario& scenario, const Variant& variant) {
 }
 
 void list_short(const Scenario& scenario) {
-    fmt::print("{:<20} {} variants, {} controls  {}\n", scenario.name, scenario.variants.size(),
+    fmt::print("  {:<24} {} variants, {} controls  {}\n", scenario.name, scenario.variants.size(),
                scenario.controls.size(), scenario.claim);
 }
 
@@ -46,6 +46,7 @@ void list_json(const Scenario& scenario) {
     Json json;
     json["kind"] = "scenario";
     json["name"] = scenario.name;
+    json["family"] = scenario.family;
     json["claim"] = scenario.claim;
     json["source"] = scenario.source;
     json["races"] = scenario.races;
@@ -58,6 +59,7 @@ void list_json(const Scenario& scenario) {
         json["variants"].push_back(Json{{"name", variant.name},
                                         {"about", variant.about},
                                         {"forced", variant.forced},
+                                        {"by_name_only", variant.by_name_only},
                                         {"schedule", full_schedule(scenario, variant)}});
     json["controls"] = Json::array();
     for (const Control& control : scenario.controls)
@@ -78,6 +80,7 @@ void list_controls(const Scenario& scenario) {
 } // namespace
 
 int list_command(const Arguments& arguments) {
+    std::string_view family;
     for (const Scenario* scenario : all_scenarios()) {
         if (arguments.list_json)
             list_json(*scenario);
@@ -85,8 +88,12 @@ int list_command(const Arguments& arguments) {
             list_controls(*scenario);
         else if (arguments.verbose)
             list_verbose(*scenario);
-        else
+        else {
+            if (scenario->family != family)
+                fmt::print("{}\n", scenario->family);
             list_short(*scenario);
+        }
+        family = scenario->family;
     }
     return status_good;
 }
