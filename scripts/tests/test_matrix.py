@@ -97,6 +97,23 @@ class MatrixTest(unittest.TestCase):
         self.assertIn("- ppc64le/6.1: 64K pages only", text)
         self.assertLess(max(map(len, text.splitlines())), 120)
 
+    def test_measures_stand_together_by_variant(self) -> None:
+        def variant(value: float, control: str | None = None) -> dict[str, object]:
+            return {"kind": "variant", "scenario": "a", "variant": "stack", "control": control,
+                    "measures": [{"value": 7.25, "what": "folios", "note": None},
+                                 {"value": value, "what": "bytes", "note": "in <f>"}]}
+
+        results = [self.result("x86_64", "6.12", Ending.GOOD, variant(1600), variant(1, "blind")),
+                   self.result("arm64", "7.2", Ending.GOOD, variant(2207.7))]
+        self.assertEqual(
+            reports.measures_text(results),
+            "measured\n"
+            "a/stack  x86_64/6.12  7.2 folios\na/stack  arm64/7.2  7.2 folios\n"
+            "a/stack  x86_64/6.12  1600 bytes (in <f>)\na/stack  arm64/7.2  2208 bytes (in <f>)\n")
+        self.assertIn("<td>2208</td><td>bytes</td><td>in &lt;f&gt;</td>", page(results))
+        self.assertEqual(reports.measures_text(self.sample()), "")
+        self.assertNotIn("Measured", page(self.sample()))
+
     def test_an_incomplete_driver_is_seen_in_the_table(self) -> None:
         cut = self.result("x86_64", "6.12", Ending.FAILED, text=driver_text(scenario("a", "PASS"))[:-20])
         self.assertEqual(reports.word(cut, "machine"), "ERROR")

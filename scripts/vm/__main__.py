@@ -147,7 +147,7 @@ def command_matrix(arguments: argparse.Namespace) -> Ending:
     folder = runs.new_folder("matrix")
     results = matrix.run(chosen, plan, folder)
     reports.write_all(results, folder)
-    print("\n" + reports.table(results))
+    print("\n" + (folder / "table.txt").read_text())
     total = sum((result.report.counts for result in results if result.report), start=Counts())
     print(f"  {folder.relative_to(build.TOP)}: index.html, ktap, junit.xml, kcidb.json")
     ending = matrix.ending_of(results)

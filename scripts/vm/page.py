@@ -5,7 +5,7 @@ import html
 from pathlib import Path
 
 from .matrix import CellResult
-from .reports import Entry, entries, row_names, word
+from .reports import Entry, entries, measures, row_names, word
 from .tables import ENDING_TEXT
 
 LOG_LINES = 4000  # of a kernel log; the whole one is in the run folder
@@ -50,6 +50,15 @@ def _table(results: list[CellResult]) -> str:
         for row in row_names(results)
     )
     return f"<table>{_head(results)}<tbody>\n{rows}</tbody></table>"
+
+
+def _measures(results: list[CellResult]) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(one.variant)}</td><td>{_text(one.cell)}</td><td>{one.number}</td><td>{_text(one.what)}</td>"
+        f"<td>{_text(one.note)}</td></tr>\n"
+        for one in measures(results)
+    )
+    return f"<h2>Measured</h2>\n<table>{rows}</table>" if rows else ""
 
 
 def _numbers(entry: Entry) -> str:
@@ -114,5 +123,5 @@ def page(results: list[CellResult]) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Faultline matrix</title><style>{STYLE}</style>\n"
         f"<h1>Faultline matrix</h1>\n<p>A field leads to its cell's evidence. - means that there is no such kernel, "
-        f". that the cell did not come to this row.</p>\n{_table(results)}\n{cells}\n</html>\n"
+        f". that the cell did not come to this row.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
     )

@@ -104,6 +104,44 @@ def table(results: list[CellResult]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A number that a variant found out in one cell."""
+
+    cell: str
+    variant: str  # with its scenario
+    value: float
+    what: str
+    note: str
+
+    @property
+    def number(self) -> str:
+        """As the driver prints it."""
+        return f"{self.value:.0f}" if self.value >= 100 or self.value.is_integer() else f"{self.value:.1f}"
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.what}" + (f" ({self.note})" if self.note else "")
+
+
+def measures(results: list[CellResult]) -> list[Measure]:
+    """Of all cells, cell by cell for each variant, so that they can be compared. Not of controls."""
+    found = [
+        Measure(result.cell.name, f"{record['scenario']}/{record['variant']}", float(one["value"]), str(one["what"]),
+                str(one.get("note") or ""))
+        for result in results if result.report
+        for record in result.report.driver.records if record.get("kind") == "variant" and not record.get("control")
+        for one in record.get("measures") or ()  # type: ignore[attr-defined]
+    ]
+    order = list(dict.fromkeys((one.variant, one.what) for one in found))
+    return sorted(found, key=lambda one: order.index((one.variant, one.what)))
+
+
+def measures_text(results: list[CellResult]) -> str:
+    """A line each; "" if nothing was measured."""
+    lines = [f"{one.variant}  {one.cell}  {one}" for one in measures(results)]
+    return "".join(f"{line}\n" for line in ["measured", *lines]) if lines else ""
+
+
 def _plain(text: str) -> str:
     return text.replace("\n", " ").replace("#", "")
 
@@ -248,7 +286,7 @@ def validate(data: dict[str, object]) -> None:
 def write_all(results: list[CellResult], folder: Path) -> None:
     from .page import page
 
-    (folder / "table.txt").write_text(table(results))
+    (folder / "table.txt").write_text("\n".join(filter(None, [table(results), measures_text(results)])))
     (folder / "ktap").write_text(ktap(results))
     (folder / "junit.xml").write_text(junit(results))
     data = kcidb(results, folder.name)
