@@ -203,6 +203,19 @@ class MachineTest(unittest.TestCase):
     def test_hang(self) -> None:
         self.assertEqual(self.boot("exec sleep 60", quiet=0.5), Ending.HANG)
 
+    def test_progress_is_a_sign_of_life(self) -> None:
+        loop = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i/10 runs >> DIR/progress; sleep 0.2; done; echo end > DIR/status"
+        self.assertEqual(self.boot(loop, quiet=1), Ending.GOOD)
+
+    def test_the_last_whole_line_says_how_far_it_is(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            file = Path(name) / "progress"
+            self.assertEqual(qemu.last_line(file), "")
+            for text, line in (("", ""), ("1/9 ru", ""), ("1/9 runs\n", "1/9 runs"), ("1/9 runs\r\n2/9", "1/9 runs"),
+                               ("x\n" * 5000 + "3/9 runs\n", "3/9 runs")):
+                file.write_text(text)
+                self.assertEqual(qemu.last_line(file), line)
+
     def test_timeout(self) -> None:
         self.assertEqual(self.boot("while :; do echo alive; sleep 0.1; done", total=1), Ending.TIMEOUT)
 

@@ -26,7 +26,7 @@ from .tables import (
     arch_packages,
 )
 
-CHANNELS = "--json /dev/faultline/json --ktap /dev/faultline/ktap"
+CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress"))
 
 
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:

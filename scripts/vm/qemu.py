@@ -2,8 +2,8 @@
 """Boot a virtual machine, copy its terminal, and say how it ended.
 
 Side channels are ports of a virtio-serial device, each a file in the run folder: tty (also QEMU's
-stdout, shown as it comes), json, ktap, selftests, status. The serial console carries the kernel's
-log and nothing else.
+stdout, shown as it comes), json, ktap, progress, selftests, status. The serial console carries the
+kernel's log and nothing else.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,12 @@ from .emulator import Emulator
 from .results import parse_status
 from .tables import Arch, Ending
 
-CHANNELS = ("json", "ktap", "selftests", "status")
+CHANNELS = ("json", "ktap", "progress", "selftests", "status")
 PORTS = len(CHANNELS) + 1  # and tty
 PR_SET_PDEATHSIG = 1
 PROBE_SECONDS = 15
 STOP_SECONDS = 20
+LINE_BYTES = 4096  # more than a line of progress has
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,54 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _copy(stream: "subprocess.Popen[bytes]", file: Path, show: bool, pulse: list[float]) -> None:
+class Screen:
+    """What the machine says, as it comes; on a terminal, a last line says how far it is."""
+
+    def __init__(self, show: bool) -> None:
+        self.show = show
+        self.live = show and sys.stdout.isatty()
+        self._line = ""
+        self._lock = threading.Lock()  # the machine's words come in a thread of their own
+
+    def put(self, data: bytes) -> None:
+        if not self.show:
+            return
+        with self._lock:
+            self._draw("")
+            sys.stdout.buffer.write(data.replace(b"\r\n", b"\n"))
+            sys.stdout.buffer.flush()
+
+    def progress(self, line: str) -> None:
+        if self.live:
+            with self._lock:
+                self._draw(line)
+
+    def _draw(self, line: str) -> None:
+        if line == self._line:
+            return
+        self._line = line
+        sys.stdout.write("\r\033[K" + line[: shutil.get_terminal_size().columns - 1])
+        sys.stdout.flush()
+
+
+def last_line(file: Path) -> str:
+    """The last that is whole; "" if none is, or no file."""
+    if not file.exists():
+        return ""
+    with open(file, "rb") as stream:
+        stream.seek(max(0, file.stat().st_size - LINE_BYTES))
+        text = stream.read().decode(errors="replace")
+    return text[: text.rfind("\n") + 1].rstrip("\n").rpartition("\n")[2].rstrip("\r")
+
+
+def _copy(stream: "subprocess.Popen[bytes]", file: Path, screen: Screen, pulse: list[float]) -> None:
     assert stream.stdout
     with open(file, "wb") as copy:
         while data := os.read(stream.stdout.fileno(), 65536):
             pulse[0] = time.monotonic()
             copy.write(data)
             copy.flush()
-            if show:
-                sys.stdout.buffer.write(data.replace(b"\r\n", b"\n"))
-                sys.stdout.buffer.flush()
+            screen.put(data)
 
 
 def _sizes(folder: Path) -> tuple[int, ...]:
@@ -130,18 +170,30 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Ending:
     """Run a machine to its end. GOOD means only that its script came to its end."""
     (folder / "qemu-command").write_text(shlex.join(options) + "\n")
+    screen = Screen(show)
+    told = ""
+
+    def tick_and_tell() -> None:
+        nonlocal told
+        tick()
+        line = last_line(folder / "progress") if screen.live else ""
+        if line != told:
+            told = line
+            screen.progress(line)
+
     pulse = [time.monotonic()]
     with open(folder / "qemu.log", "wb") as errors, subprocess.Popen(
         options, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         preexec_fn=_die_with_parent,
     ) as machine:
-        reader = threading.Thread(target=_copy, args=(machine, folder / "output.txt", show, pulse))
+        reader = threading.Thread(target=_copy, args=(machine, folder / "output.txt", screen, pulse))
         reader.start()
         try:
-            ending = _watch(machine, folder, bounds, pulse, tick)
+            ending = _watch(machine, folder, bounds, pulse, tick_and_tell)
         finally:
             machine.kill()
             reader.join()
+            screen.progress("")
     log = (folder / "console.log").read_text(errors="replace") if (folder / "console.log").exists() else ""
     if panicked(log):
         return Ending.PANIC

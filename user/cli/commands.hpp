@@ -25,6 +25,7 @@ struct Arguments {
     double timeout = 30;
     std::string json;
     std::string ktap;
+    std::string progress;
     std::string html;
     std::string module;
     bool verbose = false;

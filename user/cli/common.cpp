@@ -4,6 +4,7 @@
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
 #include "kernel/guardian.hpp"
+#include "report/human.hpp"
 #include "scenarios/list.hpp"
 
 #include <fmt/format.h>
@@ -84,19 +85,27 @@ void Sink::put(std::string_view text) {
     fmt::print(stderr, "faultline: {}\n", written.error().to_string());
 }
 
-ProgressLine::ProgressLine() : terminal_(::isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine(Sink file)
+    : file_(std::move(file)), terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+Result<ProgressLine> ProgressLine::open(const std::string& path) {
+    Result<Sink> file = Sink::open(path);
+    if (!file)
+        return file.error();
+    return ProgressLine(std::move(*file));
+}
 
 void ProgressLine::show(const Progress& progress) {
     const auto now = std::chrono::steady_clock::now();
-    if (!terminal_ || now - last_ < std::chrono::milliseconds(200))
+    if (now - written_at_ >= std::chrono::seconds(1)) {
+        written_at_ = now;
+        file_.put(human_progress(progress) + "\n");
+    }
+    if (!terminal_ || now - shown_at_ < std::chrono::milliseconds(200))
         return;
-    last_ = now;
+    shown_at_ = now;
     shown_ = true;
-    fmt::print(stderr, "\r\033[K{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario,
-               progress.variant, progress.done, progress.runs,
-               progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
-    if (!progress.measures.empty())
-        fmt::print(stderr, ", {}", to_string(progress.measures));
+    fmt::print(stderr, "\r\033[K{}", human_progress(progress));
     std::fflush(stderr);
 }
 

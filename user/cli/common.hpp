@@ -35,17 +35,22 @@ class Sink {
     bool failed_ = false;
 };
 
-// The line that says how far a long variant is. Only on a terminal.
+// How far a long variant is: a line that is written over on a terminal, and a line a second in a
+// file, by which a machine is seen to be alive from outside.
 class ProgressLine {
   public:
-    ProgressLine();
+    static Result<ProgressLine> open(const std::string& path); // "" = on a terminal alone
     void show(const Progress& progress);
     void clear();
 
   private:
+    explicit ProgressLine(Sink file);
+
+    Sink file_;
     bool terminal_;
     bool shown_ = false;
-    std::chrono::steady_clock::time_point last_{};
+    std::chrono::steady_clock::time_point shown_at_{};
+    std::chrono::steady_clock::time_point written_at_{};
 };
 
 struct Chosen {

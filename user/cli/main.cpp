@@ -57,6 +57,10 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
     command
         .add_option("--html", arguments.html, "write a page with a picture of one run a variant")
         ->type_name("FILE");
+    command
+        .add_option("--progress", arguments.progress,
+                    "write how far it is, a line a second at most")
+        ->type_name("FILE");
 }
 
 // A subcommand and what it does.

@@ -116,11 +116,13 @@ int run_command(const Arguments& arguments) {
     Result<Output> output = Output::open(arguments);
     if (!output)
         return cannot(output.error().to_string());
-    ProgressLine progress;
-    Options options = options_of(arguments, progress);
+    Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
+    if (!progress)
+        return cannot(progress.error().to_string());
+    Options options = options_of(arguments, *progress);
     if (!arguments.control.empty() && !arguments.runs)
         options.runs = control_runs;
-    return run_all(*all, options, *output, progress);
+    return run_all(*all, options, *output, *progress);
 }
 
 int replay_command(const Arguments& arguments) {
@@ -140,14 +142,16 @@ int replay_command(const Arguments& arguments) {
     Result<Output> output = Output::open(chosen);
     if (!output)
         return cannot(output.error().to_string());
-    ProgressLine progress;
-    Options options = options_of(arguments, progress);
+    Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
+    if (!progress)
+        return cannot(progress.error().to_string());
+    Options options = options_of(arguments, *progress);
     options.runs = arguments.runs.value_or(1);
     options.seed = schedule->seed.value_or(arguments.seed);
     options.same_seed = schedule->seed.has_value();
     options.edges = std::move(schedule->edges);
     options.give_up = false;
-    return run_all(*all, options, *output, progress);
+    return run_all(*all, options, *output, *progress);
 }
 
 } // namespace faultline

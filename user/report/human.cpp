@@ -118,6 +118,16 @@ std::string human_variant(const VariantReport& report) {
     return text + timeline_text(shown->example, report.sites, "    ");
 }
 
+std::string human_progress(const Progress& progress) {
+    std::string text =
+        fmt::format("{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario, progress.variant,
+                    progress.done, progress.runs,
+                    progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
+    if (!progress.measures.empty())
+        text += ", " + to_string(progress.measures);
+    return text;
+}
+
 std::string human_summary(const Summary& summary) {
     return fmt::format("{} known, {} missed, {} errors\n{} passed, {} failed, {} skipped\n",
                        summary.known, summary.missed, summary.errors, summary.passed,

@@ -156,6 +156,12 @@ TEST(Json, MeasuresAreNumbers) {
                           R"({"value":1600.0,"what":"bytes","note":"of 16384, in f"}])"));
 }
 
+TEST(Progress, SaysHowFarAndHowFast) {
+    EXPECT_EQ(human_progress({"mthp-orders", "patterns", 12, 333, 6, {{768, "patterns"}}}),
+              "mthp-orders/patterns  12/333 runs, 2 runs/s, 768 patterns");
+    EXPECT_EQ(human_progress({"a", "b", 0, 9, 0, {}}), "a/b  0/9 runs, 0 runs/s");
+}
+
 TEST(Measures, AreReadAsASentence) {
     EXPECT_EQ(to_string(std::vector<Measure>{}), "");
     EXPECT_EQ(to_string({{2.54, "patterns/s"}, {3, "folios"}}), "2.5 patterns/s, 3 folios");
