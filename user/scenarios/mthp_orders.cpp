@@ -28,6 +28,7 @@
 #include <cerrno>
 #include <chrono>
 #include <fmt/format.h>
+#include <set>
 #include <unistd.h>
 
 namespace faultline {
@@ -65,9 +66,10 @@ class MthpOrders final : public MthpExperiment {
         for (unsigned order = 0; order <= rules_.pmd_order; ++order)
             if ((khugepaged().all() >> order & 1U) != 0)
                 orders.push_back(order);
-        const std::uint64_t sets = (std::uint64_t{1} << orders.size()) - 1; // but the empty one
+        all_sets_ = (std::uint64_t{1} << orders.size()) - 1; // but the empty one
         // A step that has no divisor in common with 2^n - 1 here goes through all of them.
-        const std::uint64_t set = 1 + run.number() * 101 % sets;
+        const std::uint64_t set = 1 + run.number() * 101 % all_sets_;
+        sets_.insert(set);
         rules_.enabled = 0;
         for (std::size_t i = 0; i < orders.size(); ++i)
             if ((set >> i & 1U) != 0)
@@ -100,8 +102,10 @@ class MthpOrders final : public MthpExperiment {
 
     [[nodiscard]] std::vector<Measure> measured(double seconds) const override {
         const auto compared = static_cast<double>(compared_);
-        std::vector<Measure> measures = {{compared, "patterns"},
-                                         {compared / seconds, "patterns/s"}};
+        std::vector<Measure> measures = {
+            {compared, "patterns"},
+            {static_cast<double>(sets_.size()), "sets of orders", fmt::format("of {}", all_sets_)},
+            {compared / seconds, "patterns/s"}};
         if (deepest_.bytes > 0)
             measures.push_back({static_cast<double>(deepest_.bytes), "bytes of khugepaged's stack",
                                 fmt::format("of {}, in {}() from {}()", deepest_.of,
@@ -334,6 +338,8 @@ class MthpOrders final : public MthpExperiment {
     Depth deepest_;
     std::size_t compared_ = 0; // patterns, in all runs
     CollapseRules rules_;
+    std::uint64_t all_sets_ = 0;   // of orders to enable
+    std::set<std::uint64_t> sets_; // that were
     std::vector<PresentPtes> patterns_;
     std::string difference_; // the looker's until it has ended
     std::string lost_;
@@ -352,7 +358,7 @@ const Scenario& mthp_orders() {
         .variants = {{.name = "patterns",
                       .about = "64 patterns a run (less where huge pages are larger)",
                       .forced = false,
-                      .runs_divisor = 5},
+                      .runs_divisor = 3}, // make run: 333, more than there are sets of orders
                      {.name = "madvise",
                       .about = "the same by MADV_COLLAPSE, which asks for no setting",
                       .forced = false,
