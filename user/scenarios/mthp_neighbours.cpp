@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fmt/format.h>
@@ -57,6 +58,7 @@ constexpr std::string_view allocating_ksmd =
 
 constexpr const char* soft_offline_file = "/sys/devices/system/memory/soft_offline_page";
 constexpr std::uint64_t new_word = 0x6e6577;
+constexpr std::chrono::seconds stuck_bound{2};
 
 enum Slot : unsigned {
     slot_errno, // of what was done
@@ -378,15 +380,23 @@ class MthpNeighbours final : public MthpExperiment {
         for (std::size_t page = 0; page < there; ++page)
             filled += now->present[page] && !pattern_[page] ? 1 : 0;
         me.report(slot_holes, filled);
-        return count_swapped(me, slot_stuck);
+        // ksmd and compaction go on: what they have in hand is stuck only if it stays so.
+        const auto end = std::chrono::steady_clock::now() + stuck_bound;
+        do {
+            if (Result<void> counted = count_swapped(me, slot_stuck); !counted)
+                return counted;
+            ::usleep(1000);
+        } while (entries_ > 0 && std::chrono::steady_clock::now() < end);
+        return {};
     }
 
     // Migration entries are among them.
-    Result<void> count_swapped(ActorContext& me, Slot slot) const {
+    Result<void> count_swapped(ActorContext& me, Slot slot) {
         const Result<MappedRange> now = look(0);
         if (!now)
             return now.error();
-        me.report(slot, std::count(now->swapped.begin(), now->swapped.end(), true));
+        entries_ = std::count(now->swapped.begin(), now->swapped.end(), true);
+        me.report(slot, entries_);
         return {};
     }
 
@@ -395,7 +405,8 @@ class MthpNeighbours final : public MthpExperiment {
     model::PresentPtes pattern_;
     std::optional<Ksm> ksm_;
     std::optional<SwapArea> swap_;
-    Userfaultfd userfaultfd_; // the neighbour's, as the next two
+    Userfaultfd userfaultfd_;  // the neighbour's, as all that follow
+    std::int64_t entries_ = 0; // that were no present pages, the last time
     std::uint64_t frame_ = 0;
     std::optional<HvoBlock> block_; // that has the page frame
 };
