@@ -209,10 +209,15 @@ static unsigned int collapse_scaled_ptes_none(void *cc,
 	       (HPAGE_PMD_ORDER - order);
 }
 
-/* For pmdp_collapse_flush: the PMD goes, and nobody's TLB is told. */
-#ifdef CONFIG_S390 /* it is pmdp_xchg_direct() there */
-static pmd_t collapse_unflushed(struct mm_struct *mm, unsigned long address,
-				pmd_t *pmdp, pmd_t new)
+/*
+ * For pmdp_collapse_flush: the PMD goes, and nobody's TLB is told. On s390 that is
+ * pmdp_xchg_direct(), and each PTE is flushed later, when its page was copied:
+ * nobody has a page that was freed, but what is written meanwhile is lost.
+ */
+#ifdef CONFIG_S390
+static pmd_t collapse_xchg_unflushed(struct mm_struct *mm,
+				     unsigned long address, pmd_t *pmdp,
+				     pmd_t new)
 {
 	pmd_t old = READ_ONCE(*pmdp);
 
@@ -359,11 +364,19 @@ static const struct fl_replacement {
 		.needs = (void **)&fl_sym.khugepaged_max_ptes_none,
 		.about = "for collapse_max_ptes_none: in proportion to the order",
 	},
+#ifdef CONFIG_S390
+	{
+		.name = "collapse_xchg_unflushed",
+		.address = collapse_xchg_unflushed,
+		.about = "for pmdp_collapse_flush: no TLB is flushed until the PTEs go",
+	},
+#else
 	{
 		.name = "collapse_unflushed",
 		.address = collapse_unflushed,
 		.about = "for pmdp_collapse_flush: no TLB is flushed",
 	},
+#endif
 #endif
 #ifdef CONFIG_SHMEM
 	{

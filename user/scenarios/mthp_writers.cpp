@@ -230,14 +230,21 @@ const Scenario& mthp_writers() {
         .races = "pmdp_collapse_flush() against stores and loads",
         .bad = "sum=wrong, reader=stale",
         .variants = variants(),
-        // Nobody writes by a stale TLB: the pages are somebody else's by then.
+        // Nobody writes by a stale TLB where the pages are somebody else's by then.
         .controls = {{.name = "no-tlb-flush",
                       .about = "khugepaged flushes no TLB when it takes the PMD away",
                       .variant = "reader",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "pmdp_collapse_flush",
-                                   .replacement = "collapse_unflushed"}}}},
+                                   .replacement = "collapse_unflushed"}}},
+                     {.name = "late-tlb-flush",
+                      .about = "the same on s390x, where each PTE is flushed after its page's copy",
+                      .variant = "khugepaged",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "khugepaged",
+                                   .function = "pmdp_collapse_flush",
+                                   .replacement = "collapse_xchg_unflushed"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpWriters>(row_of(rows, variant));
