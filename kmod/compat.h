@@ -177,9 +177,13 @@ static inline pgtable_t fl_table_at(unsigned long address)
  *	fl_entry_set_value()	what it returns, if it is not run
  *	fl_entry_argument()	its first or second argument, to read and to write
  *
- * arm64 has no pt_regs at function entries since 26299b3f6ba2 (v6.3); all
- * others have them if asked with SAVE_REGS. struct ftrace_regs became opaque
- * with e4cf33ca4812 (v6.13).
+ * arm64 has no pt_regs at function entries since 26299b3f6ba2 (v6.3). x86-64
+ * and s390 have them all if asked with SAVE_REGS. ppc64 would, too, but must not
+ * be asked: ftrace_regs_caller() gives back r13 as well, the CPU's paca, and a
+ * task that was preempted in there and goes on at another CPU has the wrong one
+ * (docs/findings/ppc64-ftrace-paca.md). Unasked it has the registers of a call,
+ * which is all that is needed (40b035efe288, v5.17). struct ftrace_regs became
+ * opaque with e4cf33ca4812 (v6.13).
  */
 #ifndef arch_ftrace_regs
 #define arch_ftrace_regs(fregs) (fregs)
@@ -187,31 +191,49 @@ static inline pgtable_t fl_table_at(unsigned long address)
 
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
 
+#ifdef CONFIG_PPC64
+
+#define FL_OPS_FLAGS 0
+
+static inline struct pt_regs *fl_entry_regs(struct ftrace_regs *fregs)
+{
+	return &arch_ftrace_regs(fregs)->regs;
+}
+
+#else
+
 #define FL_OPS_FLAGS FTRACE_OPS_FL_SAVE_REGS
+
+static inline struct pt_regs *fl_entry_regs(struct ftrace_regs *fregs)
+{
+	return ftrace_get_regs(fregs);
+}
+
+#endif
 
 static inline bool fl_entry_usable(struct ftrace_regs *fregs)
 {
-	return ftrace_get_regs(fregs) != NULL;
+	return fl_entry_regs(fregs) != NULL;
 }
 
 static inline unsigned long fl_entry_ip(struct ftrace_regs *fregs)
 {
-	return instruction_pointer(ftrace_get_regs(fregs));
+	return instruction_pointer(fl_entry_regs(fregs));
 }
 
 static inline void fl_entry_set_ip(struct ftrace_regs *fregs, unsigned long ip)
 {
-	instruction_pointer_set(ftrace_get_regs(fregs), ip);
+	instruction_pointer_set(fl_entry_regs(fregs), ip);
 }
 
 static inline void fl_entry_set_value(struct ftrace_regs *fregs, u64 value)
 {
-	regs_set_return_value(ftrace_get_regs(fregs), value);
+	regs_set_return_value(fl_entry_regs(fregs), value);
 }
 
 static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 {
-	struct pt_regs *regs = ftrace_get_regs(fregs);
+	struct pt_regs *regs = fl_entry_regs(fregs);
 
 #if defined(CONFIG_X86_64)
 	/* On top of the stack; see ftrace_regs_caller. */
@@ -229,11 +251,11 @@ static inline unsigned long *fl_entry_caller_slot(struct ftrace_regs *fregs)
 
 static inline unsigned long fl_entry_sp(struct ftrace_regs *fregs)
 {
-	return kernel_stack_pointer(ftrace_get_regs(fregs));
+	return kernel_stack_pointer(fl_entry_regs(fregs));
 }
 static inline unsigned long *fl_entry_argument(struct ftrace_regs *fregs, int n)
 {
-	struct pt_regs *regs = ftrace_get_regs(fregs);
+	struct pt_regs *regs = fl_entry_regs(fregs);
 
 #if defined(CONFIG_X86_64)
 	return n ? &regs->si : &regs->di;
