@@ -119,10 +119,9 @@ std::string human_variant(const VariantReport& report) {
 }
 
 std::string human_progress(const Progress& progress) {
-    std::string text =
-        fmt::format("{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario, progress.variant,
-                    progress.done, progress.runs,
-                    progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
+    std::string text = fmt::format("{}/{}  {}/{} runs, {:.0f} runs/s", progress.scenario,
+                                   progress.variant, progress.done, progress.runs,
+                                   progress.seconds > 0 ? progress.done / progress.seconds : 0.0);
     if (!progress.measures.empty())
         text += ", " + to_string(progress.measures);
     return text;
