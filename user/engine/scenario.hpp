@@ -149,6 +149,9 @@ class Run {
     [[nodiscard]] bool overlapped() const { return result_.overlapped != 0; }
     // A hold ended because the awaited actor slept on a lock.
     [[nodiscard]] bool excluded() const { return result_.excluded != 0; }
+    [[nodiscard]] std::string order() const { // in a word
+        return overlapped() ? "had" : excluded() ? "excluded" : "neither";
+    }
 
     // For begin(): sites FUNCTION/page-ref are about this page frame, in this run.
     void aim(std::uint64_t pfn) { aim_ = pfn; }

@@ -143,7 +143,7 @@ class HugetlbExclusion final : public HugetlbExperiment {
     Outcome judge(Run& run) override {
         Outcome outcome;
         const std::int64_t fault = run.slot("faulter", slot_errno);
-        outcome.add("order", run.overlapped() ? "had" : run.excluded() ? "excluded" : "neither");
+        outcome.add("order", run.order());
         outcome.add("fault", error_name(fault));
         outcome.require(!row_.must_exclude || !run.overlapped(),
                         "the table was unshared while the faulter was about to lock it");

@@ -117,7 +117,7 @@ class HugetlbWalker final : public HugetlbExperiment {
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        outcome.add("order", run.overlapped() ? "had" : run.excluded() ? "excluded" : "neither");
+        outcome.add("order", run.order());
         outcome.require(!run.overlapped(), "the table was unshared while GUP-fast was in it");
         const std::int64_t looked = run.slot("walker", slot_errno);
         // What is unmapped by then is not there for the second look, which takes locks.

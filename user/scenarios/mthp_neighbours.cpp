@@ -171,7 +171,7 @@ class MthpNeighbours final : public MthpExperiment {
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        outcome.add("order", run.overlapped() ? "had" : run.excluded() ? "excluded" : "neither");
+        outcome.add("order", run.order());
         outcome.require(!row_.must_exclude || !run.overlapped(),
                         "the neighbour did not wait for the PMD to come back");
         outcome.add("locks", locks_->data());
@@ -231,6 +231,8 @@ class MthpNeighbours final : public MthpExperiment {
         if (row_.act == Act::ksm)
             if (Result<void> equal = make_equal(); !equal)
                 return equal;
+        if (Result<void> rehearsed = rehearse(me); !rehearsed)
+            return rehearsed;
         if (Result<void> offered = offer(1); !offered)
             return offered;
         if (!me.at("act"))
@@ -247,6 +249,22 @@ class MthpNeighbours final : public MthpExperiment {
         if (Result<void> looked = look_around(me); !looked)
             return looked;
         return block_ ? block_->order("unpoison") : Result<void>();
+    }
+
+    // What is done then is done once before, so that no page of our own is missing: its fault would
+    // wait, too.
+    Result<void> rehearse(ActorContext& me) {
+        note_locks();
+        me.report(slot_errno, unreported);
+        if (row_.act == Act::ksm)
+            return Ksm::run(false);
+        if (row_.act != Act::uffd)
+            return {};
+        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
+        if (!userfaultfd)
+            return userfaultfd.error();
+        userfaultfd_ = std::move(*userfaultfd);
+        return {};
     }
 
     // While the PMD is away, nobody can tell. The page is given back at the end.
@@ -314,7 +332,7 @@ class MthpNeighbours final : public MthpExperiment {
         case Act::munmap:
             return ::munmap(beside, half * page_bytes()) == 0;
         case Act::uffd:
-            return watch();
+            return as_errno(userfaultfd_.register_missing(address(0), huge_bytes()));
         }
         return false;
     }
@@ -339,17 +357,6 @@ class MthpNeighbours final : public MthpExperiment {
         const bool well = child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
         errno = well ? 0 : ECHILD;
         return well;
-    }
-
-    bool watch() {
-        Result<Userfaultfd> userfaultfd = Userfaultfd::open();
-        const Result<void> registered =
-            userfaultfd ? userfaultfd->register_missing(address(0), huge_bytes())
-                        : Result<void>(userfaultfd.error());
-        if (!as_errno(registered))
-            return false;
-        userfaultfd_ = std::move(*userfaultfd);
-        return true;
     }
 
     [[nodiscard]] std::uint64_t word_at(std::size_t page) const {

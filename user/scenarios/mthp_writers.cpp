@@ -244,7 +244,11 @@ const Scenario& mthp_writers() {
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "pmdp_collapse_flush",
-                                   .replacement = "collapse_xchg_unflushed"}}}},
+                                   .replacement = "collapse_xchg_unflushed"},
+                                  // An interrupt has the CPU load its address space anew.
+                                  {.kind = FL_CONTROL_SKIP,
+                                   .actor = "khugepaged",
+                                   .function = "tlb_remove_table_sync_one"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpWriters>(row_of(rows, variant));

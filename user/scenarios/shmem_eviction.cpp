@@ -131,7 +131,7 @@ class ShmemEviction final : public Experiment {
     Outcome judge(Run& run) override {
         Outcome outcome;
         const std::int64_t off = run.slot("swapper", slot_errno);
-        outcome.add("order", run.overlapped() ? "had" : run.excluded() ? "excluded" : "neither");
+        outcome.add("order", run.order());
         outcome.add("swapoff", off == unreported ? "not-reported"
                                : off == 0        ? "ok"
                                                  : ::strerrorname_np(static_cast<int>(off)));
