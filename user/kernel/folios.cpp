@@ -3,7 +3,10 @@
 
 #include <bit>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <fmt/format.h>
+#include <sstream>
 #include <unistd.h>
 
 namespace faultline {
@@ -82,6 +85,36 @@ Result<std::uint64_t> FolioReader::frame_of(const void* page) const {
     if ((entry->front() & is_present) == 0)
         return Error::make(ENOENT, "no page is there");
     return entry->front() & frame;
+}
+
+Result<std::uint64_t> parse_resident(std::string_view smaps, std::uint64_t from, std::uint64_t to) {
+    std::uint64_t sum = 0;
+    bool counts = false;
+    bool awaited = false; // a mapping has a line Rss
+    std::istringstream lines{std::string(smaps)};
+    for (std::string line; std::getline(lines, line);) {
+        std::uint64_t start = 0;
+        std::uint64_t kilobytes = 0;
+        if (std::sscanf(line.c_str(), "%" SCNx64 "-%*x %*4s ", &start) == 1 &&
+            line.find('-') < line.find(' ')) {
+            if (awaited)
+                break;
+            counts = start >= from && start < to;
+            awaited = true;
+        } else if (std::sscanf(line.c_str(), "Rss: %" SCNu64 " kB", &kilobytes) == 1) {
+            sum += counts ? kilobytes << 10 : 0;
+            awaited = false;
+        }
+    }
+    if (awaited)
+        return Error::make(EPROTO, "a mapping without Rss", "/proc/self/smaps");
+    return sum;
+}
+
+Result<std::uint64_t> resident_bytes(const void* start, std::size_t bytes) {
+    const Result<std::string> smaps = read_text("/proc/self/smaps");
+    const auto from = reinterpret_cast<std::uintptr_t>(start);
+    return smaps ? parse_resident(*smaps, from, from + bytes) : smaps.error();
 }
 
 Result<MappedRange> FolioReader::read(const void* start, std::size_t pages) const {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace faultline {
@@ -30,6 +31,10 @@ struct MappedRange {
 // From entries of pagemap and, by page of the range, flags (0 where nothing is present).
 MappedRange mapped_range(const std::vector<std::uint64_t>& entries,
                          const std::vector<std::uint64_t>& flags);
+
+// The Rss that /proc/self/smaps has for the mappings that begin in this range.
+Result<std::uint64_t> resident_bytes(const void* start, std::size_t bytes);
+Result<std::uint64_t> parse_resident(std::string_view smaps, std::uint64_t from, std::uint64_t to);
 
 class FolioReader {
   public:

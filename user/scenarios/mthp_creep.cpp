@@ -107,9 +107,12 @@ class MthpCreep final : public MthpExperiment {
         for (unsigned scan = 1; scan <= scans && !me.stopping(); ++scan) {
             if (Result<void> scanned = khugepaged().wait_for_scans(1); !scanned)
                 return scanned;
+            resident_ = 0;
             for (std::size_t range = 0; range < patterns_.size(); ++range)
                 if (Result<void> compared = compare(range, scan); !compared)
                     return compared;
+            if (Result<void> compared = compare_rss(scan); !compared)
+                return compared;
             me.report(slot_scans, scan);
         }
         return {};
@@ -122,20 +125,40 @@ class MthpCreep final : public MthpExperiment {
         const model::PresentPtes& pattern = patterns_[range];
         const model::PresentPtes expected =
             model::after(pattern, model::merged_design().choose(pattern, rules_));
-        if (now->present != expected && crept_.empty()) {
-            in_scan_ = scan;
-            crept_ = fmt::format("after scan {} there are {} pages, not {}", scan,
-                                 std::count(now->present.begin(), now->present.end(), true),
-                                 std::count(expected.begin(), expected.end(), true));
-        }
+        const auto pages = std::count(expected.begin(), expected.end(), true);
+        resident_ += static_cast<std::uint64_t>(pages) * page_bytes();
+        if (now->present != expected)
+            note(scan,
+                 fmt::format("there are {} pages, not {}",
+                             std::count(now->present.begin(), now->present.end(), true), pages));
         return {};
+    }
+
+    // As the kernel counts it itself.
+    Result<void> compare_rss(unsigned scan) {
+        const Result<std::uint64_t> rss =
+            resident_bytes(address(0), patterns_.size() * huge_bytes());
+        if (!rss)
+            return rss.error();
+        if (*rss != resident_)
+            note(scan, fmt::format("Rss is {} bytes, not {}", *rss, resident_));
+        return {};
+    }
+
+    // The first is what counts.
+    void note(unsigned scan, const std::string& what) {
+        if (!crept_.empty())
+            return;
+        in_scan_ = scan;
+        crept_ = fmt::format("after scan {} {}", scan, what);
     }
 
     const Row& row_;
     model::CollapseRules rules_;
     std::vector<model::PresentPtes> patterns_;
-    std::string crept_;    // the looker's until it has ended
-    unsigned in_scan_ = 0; // that was seen
+    std::uint64_t resident_ = 0; // bytes that there should be
+    std::string crept_;          // the looker's until it has ended
+    unsigned in_scan_ = 0;       // that was seen
 };
 
 std::vector<Variant> variants() {

@@ -43,5 +43,27 @@ TEST(FoliosTest, SaysWhatIsNotMappedWhole) {
     EXPECT_EQ(shifted.odd, "2 pages of a folio from page 1 on");
 }
 
+// Of x86-64, 6.12.95, shortened.
+constexpr const char* smaps =
+    "55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]\n"
+    "Size:                132 kB\nRss:                  40 kB\nPss:                  40 kB\n"
+    "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \n"
+    "Size:               2048 kB\nRss:                2048 kB\nVmFlags: rd wr mr mw me ac hg\n"
+    "7f0000200000-7f0000600000 rw-p 00000000 00:00 0 \n"
+    "Size:               4096 kB\nRss:                   8 kB\nAnonHugePages:         0 kB\n";
+
+TEST(ResidentTest, AddsUpTheMappingsOfARange) {
+    EXPECT_EQ(parse_resident(smaps, 0x7f0000000000, 0x7f0000600000).value_or(0), 2056U << 10);
+    EXPECT_EQ(parse_resident(smaps, 0x7f0000200000, 0x7f0000600000).value_or(0), 8U << 10);
+    EXPECT_EQ(parse_resident(smaps, 0x1000, 0x2000).value_or(1), 0U);
+}
+
+TEST(ResidentTest, RefusesWhatIsCut) {
+    const std::string good = smaps;
+    EXPECT_FALSE(parse_resident(good.substr(0, good.rfind("Rss:")), 0, 1).ok());
+    EXPECT_FALSE(
+        parse_resident("7f0000000000-7f0000200000 rw-p 00000000 00:00 0\n" + good, 0, 1).ok());
+}
+
 } // namespace
 } // namespace faultline
