@@ -106,6 +106,8 @@ class MthpOrders final : public MthpExperiment {
             {compared, "patterns"},
             {static_cast<double>(sets_.size()), "sets of orders", fmt::format("of {}", all_sets_)},
             {compared / seconds, "patterns/s"}};
+        if (by_madvise_)
+            measures.push_back({static_cast<double>(again_), "times asked again", "EAGAIN"});
         if (deepest_.bytes > 0)
             measures.push_back({static_cast<double>(deepest_.bytes), "bytes of khugepaged's stack",
                                 fmt::format("of {}, in {}() from {}()", deepest_.of,
@@ -198,7 +200,7 @@ class MthpOrders final : public MthpExperiment {
                    : std::vector<model::Collapse>();
     }
 
-    [[nodiscard]] Result<void> collapse(std::size_t ranges) const {
+    [[nodiscard]] Result<void> collapse(std::size_t ranges) {
         if (!by_madvise_) {
             if (Result<void> offered = offer(ranges); !offered)
                 return offered;
@@ -212,10 +214,12 @@ class MthpOrders final : public MthpExperiment {
 
     // What came of it is looked at. EAGAIN means to ask again: a page was just not in the lists.
     // khugepaged comes again by itself.
-    [[nodiscard]] Result<void> ask_for(std::size_t range) const {
+    [[nodiscard]] Result<void> ask_for(std::size_t range) {
         int number = EAGAIN;
-        for (unsigned tries = 0; number == EAGAIN && tries < most_tries; ++tries)
+        for (unsigned tries = 0; number == EAGAIN && tries < most_tries; ++tries) {
             number = madvise_collapse(address(range), huge_bytes());
+            again_ += tries > 0 ? 1 : 0;
+        }
         return number == ENOMEM ? Result<void>(Error::make(number, "madvise(MADV_COLLAPSE)"))
                                 : Result<void>();
     }
@@ -337,6 +341,7 @@ class MthpOrders final : public MthpExperiment {
     pid_t watched_ = 0;
     Depth deepest_;
     std::size_t compared_ = 0; // patterns, in all runs
+    unsigned again_ = 0;       // MADV_COLLAPSE, the same
     CollapseRules rules_;
     std::uint64_t all_sets_ = 0;   // of orders to enable
     std::set<std::uint64_t> sets_; // that were
