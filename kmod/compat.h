@@ -55,6 +55,22 @@ static inline int fl_page_tables_of(struct page *page)
 }
 
 /*
+ * The lock of a PTE table, by the table's address. Not pte_lockptr(): ppc64 does not
+ * export pmd_page(). ptep_lockptr() is there since 5f75cfbd6bb0 (v6.11), and
+ * ptlock_ptr() takes a struct ptdesc since 1865484af6b2 (v6.6).
+ */
+static inline spinlock_t *fl_table_lock(struct mm_struct *mm, pte_t *table)
+{
+#if KERNEL_VERSION(6, 11, 0) <= LINUX_VERSION_CODE
+	return ptep_lockptr(mm, table);
+#elif KERNEL_VERSION(6, 6, 0) <= LINUX_VERSION_CODE
+	return ptlock_ptr(virt_to_ptdesc(table));
+#else
+	return ptlock_ptr(virt_to_page(table));
+#endif
+}
+
+/*
  * Is this struct page an alias of the head of its huge page, in a page of vmemmap
  * that is mapped read-only? page_ref_add_unless() asks so from bd225530a4c7
  * ("mm/hugetlb_vmemmap: fix race with speculative PFN walkers", v6.11) on, until

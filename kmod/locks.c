@@ -19,8 +19,6 @@ struct fl_locks_at {
 	unsigned long address;
 };
 
-#ifdef CONFIG_PER_VMA_LOCK
-
 struct fl_locks {
 	char mmap[FL_STATE_LEN];
 	char vma[FL_STATE_LEN];
@@ -28,6 +26,8 @@ struct fl_locks {
 	char pte[FL_STATE_LEN];
 	const char *pmd;
 };
+
+#ifdef CONFIG_PER_VMA_LOCK
 
 /* VMAs and anon_vmas are freed by RCU; the caller is in a section. */
 static void fl_vma_locks(struct mm_struct *mm, unsigned long address,
@@ -46,6 +46,17 @@ static void fl_vma_locks(struct mm_struct *mm, unsigned long address,
 		fl_rwsem_name(&READ_ONCE(anon_vma->root)->rwsem,
 			      locks->anon_vma, FL_STATE_LEN);
 }
+
+#else
+
+/* A VMA may be looked at under mmap_lock alone. */
+static void fl_vma_locks(struct mm_struct *mm, unsigned long address,
+			 struct fl_locks *locks)
+{
+	snprintf(locks->anon_vma, FL_STATE_LEN, "unknown");
+}
+
+#endif
 
 /* Interrupts are off, which keeps page tables as it does for GUP-fast. */
 static void fl_pte_lock(struct mm_struct *mm, unsigned long address,
@@ -74,10 +85,9 @@ static void fl_pte_lock(struct mm_struct *mm, unsigned long address,
 		return;
 	}
 	locks->pmd = "table";
-	/* Not pte_lockptr(): ppc64 does not export pmd_page(). */
 	table = (pte_t *)pmd_page_vaddr(pmd);
 	snprintf(locks->pte, FL_STATE_LEN, "%s",
-		 raw_spin_is_locked(spinlock_check(ptep_lockptr(mm, table))) ?
+		 raw_spin_is_locked(spinlock_check(fl_table_lock(mm, table))) ?
 			 "write" :
 			 "free");
 }
@@ -105,15 +115,6 @@ static int fl_locks_show(struct seq_file *m, void *unused)
 		   locks.mmap, locks.vma, locks.anon_vma, locks.pmd, locks.pte);
 	return 0;
 }
-
-#else
-
-static int fl_locks_show(struct seq_file *m, void *unused)
-{
-	return -EOPNOTSUPP;
-}
-
-#endif
 
 static int fl_locks_command(void *state, char *text)
 {

@@ -18,10 +18,11 @@
  * STATE is "free", "write", "read:N" for N readers, or "none" if there is no such
  * lock: the VMA's before 6.4, the anon_vma's where nothing was ever touched, the
  * page table's where the PMD leads to none. That of the VMA is "write" or "free"
- * alone: its readers do not stay. A spinlock that is taken is "write".
+ * alone: its readers do not stay. A spinlock that is taken is "write". The anon_vma's
+ * is "unknown" in a kernel without CONFIG_PER_VMA_LOCK: VMAs are not freed by RCU
+ * there, so none is looked at.
  *
- * Errors: EINVAL (a write that is none of the above), EOPNOTSUPP (a kernel without
- * CONFIG_PER_VMA_LOCK: VMAs are not freed by RCU there, so none is looked at).
+ * Errors: EINVAL (a write that is none of the above).
  */
 extern const struct fl_textfile fl_pgtable_locks;
 

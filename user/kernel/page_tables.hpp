@@ -79,7 +79,6 @@ struct PageLocks {
     std::string pte;
 };
 Result<PageLocks> parse_page_locks(std::string_view text);
-// EOPNOTSUPP in kernels without locks of VMAs.
 Result<PageLocks> page_locks(const void* address);
 
 // One call of an MMU notifier, about all of the range that is listened to, or more.

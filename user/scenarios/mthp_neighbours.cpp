@@ -8,7 +8,8 @@
 // Who: khugepaged is held when it has taken the PMD away, or where it allocates the folio and has
 // no page table's lock; the neighbour, a process, says which locks are taken, and does something to
 // other pages of the same PMD, or to its address space.
-//     collapse_huge_page()  against  faults, GUP, madvise(), mprotect(), fork(), userfaultfd, rmap
+//     collapse_huge_page()  against  faults, GUP, madvise(), mprotect(), munmap(), fork(),
+//                                    userfaultfd, ksmd, rmap
 //
 // A bad outcome: order=had where the PMD is away, pages=lost, holes=filled (a page that a
 // userfaultfd was to tell of), entries=stuck.
@@ -461,7 +462,8 @@ const Scenario& mthp_neighbours() {
         .family = "mthp",
         .claim = "whoever meets a collapse in the middle waits or gives way, and loses nothing",
         .source = "Nico Pache, linux-mm, 19 August 2025",
-        .races = "collapse_huge_page() against faults, GUP, madvise(), fork(), userfaultfd, rmap",
+        .races =
+            "collapse_huge_page() against faults, GUP, madvise(), fork(), userfaultfd, rmap, ksmd",
         .bad = "order=had (the PMD is away), pages=lost, holes=filled, entries=stuck",
         .variants = variants(),
         .controls = {{.name = "no-vma-lock",
