@@ -31,8 +31,8 @@ static void try_control(const char *driver, const char *scenario, const char *co
 	static char text[1 << 16], command[1024];
 	int status;
 
-	snprintf(command, sizeof(command), "timeout 120 %s run %s --control %s --runs %s", driver, scenario,
-		 control, runs);
+	snprintf(command, sizeof(command), "timeout 120 %s run %s --control %s --first --runs %s",
+		 driver, scenario, control, runs);
 	status = run(command, text, sizeof(text));
 	ksft_print_msg("%s\n%s", command, text);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && strstr(text, " SKIP "))

@@ -29,6 +29,7 @@ struct Arguments {
     std::string html;
     std::string module;
     bool verbose = false;
+    bool first = false;
     bool list_json = false;
     bool list_controls = false;
 };

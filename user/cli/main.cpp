@@ -48,6 +48,8 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
         ->capture_default_str();
     command.add_option("--control", arguments.control, "run under this control: it should FAIL")
         ->type_name("NAME");
+    command.add_flag("--first", arguments.first,
+                     "no further than to the first forbidden outcome of each variant");
     command.add_flag("-v,--verbose", arguments.verbose,
                      "each variant with its whole histogram and the timeline of a run");
 }

@@ -18,6 +18,7 @@ Options options_of(const Arguments& arguments, ProgressLine& progress) {
     Options options;
     options.runs = arguments.runs.value_or(options.runs);
     options.seed = arguments.seed;
+    options.stop_at_forbidden = arguments.first;
     options.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
     options.progress = [&progress](const Progress& now) { progress.show(now); };
     return options;

@@ -463,9 +463,14 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     if (!selection.control.empty()) {
         for (const Control& control : scenario.controls)
             if (control.name == selection.control)
-                if (const Variant* variant = find_variant(
-                        scenario, selection.variant.empty() ? control.variant : selection.variant))
-                    add(report.variants, run_variant(scenario, *variant, &control, options));
+                if (const Variant* variant =
+                        find_variant(scenario, selection.variant.empty() ? control.variant
+                                                                         : selection.variant)) {
+                    Variant tried = *variant;
+                    if (options.stop_at_forbidden) // as with the others: the bound is small
+                        tried.runs_divisor = 1;
+                    add(report.variants, run_variant(scenario, tried, &control, options));
+                }
         judge_scenario(report);
         return report;
     }

@@ -149,6 +149,18 @@ TEST_F(RunnerTest, RemediesAndWhatRuinsTheMachineAreTriedOnlyByName) {
     EXPECT_EQ(named.variants.front().counts.runs, 1U) << "no further than to the first";
 }
 
+TEST_F(RunnerTest, AControlByNameTakesAllRunsToTheFirstForbiddenOne) {
+    forbid_under_control();
+    add_control("plain");
+    scenario.variants.front().runs_divisor = 5;
+    const Selection plain{.variant = {}, .control = "plain"};
+    EXPECT_EQ(run_all(plain).variants.front().counts.runs, 2U);
+    options.stop_at_forbidden = true;
+    EXPECT_EQ(run_all(plain).variants.front().counts.runs, 1U);
+    plan.judge = [](OneRun& run) { return Outcome{}.require(run.number() < 9, "came back"); };
+    EXPECT_EQ(run_all(plain).variants.front().counts.runs, 9U);
+}
+
 TEST_F(RunnerTest, MeasuresAreOfAllRunsAndShownMeanwhile) {
     plan.measures = {{7, "folios"}};
     unsigned shown = 0;
