@@ -35,6 +35,62 @@ std::string to_string(const Outcome& outcome) {
     return text.empty() ? "nothing" : text;
 }
 
+namespace {
+
+// The first piece of `text` before `separator`, which it is cut off with.
+std::string_view next_piece(std::string_view& text, char separator) {
+    const std::size_t at = text.find(separator);
+    const std::string_view piece = text.substr(0, at);
+    text = at == std::string_view::npos ? std::string_view() : text.substr(at + 1);
+    return piece;
+}
+
+bool value_allowed(std::string_view value, std::string_view allowed) {
+    while (!allowed.empty()) {
+        const std::string_view one = next_piece(allowed, '|');
+        if (one == "*" || one == value)
+            return true;
+    }
+    return false;
+}
+
+// value_of(key) is a pointer to a string-like value or null.
+template <typename ValueOf> bool matches_words(std::string_view pattern, const ValueOf& value_of) {
+    while (!pattern.empty()) {
+        const std::string_view word = next_piece(pattern, ' ');
+        if (word.empty())
+            continue;
+        const std::size_t equals = word.find('=');
+        const std::optional<std::string_view> value = value_of(word.substr(0, equals));
+        if (!value || equals == std::string_view::npos ||
+            !value_allowed(*value, word.substr(equals + 1)))
+            return false;
+    }
+    return true;
+}
+
+} // namespace
+
+bool matches(const Outcome& outcome, std::string_view pattern) {
+    return matches_words(pattern, [&outcome](std::string_view key) {
+        for (const auto& [name, value] : outcome.words)
+            if (name == key)
+                return std::optional<std::string_view>(value);
+        return std::optional<std::string_view>();
+    });
+}
+
+bool matches(std::string_view printed, std::string_view pattern) {
+    return matches_words(pattern, [printed](std::string_view key) {
+        for (std::string_view rest = printed; !rest.empty();) {
+            const std::string_view word = next_piece(rest, ' ');
+            if (word.size() > key.size() && word.starts_with(key) && word[key.size()] == '=')
+                return std::optional<std::string_view>(word.substr(key.size() + 1));
+        }
+        return std::optional<std::string_view>();
+    });
+}
+
 std::string to_string(const std::vector<Measure>& measures) {
     std::string text;
     for (const Measure& measure : measures) {

@@ -177,17 +177,60 @@ struct Need {
     std::function<std::optional<std::string>()> missing = {};
 };
 
+// The outcomes that a variant may have. A pattern is words of an outcome, "collapse=EBUSY
+// event=yes": an outcome matches if it has each of them. "key=a|b" allows two values, "key=*" any.
+struct Expected {
+    std::string_view words = {};
+    std::string_view releases = {}; // only there, see in_releases(); "" = everywhere
+};
+bool matches(const Outcome& outcome, std::string_view pattern);
+// The same for an outcome that was printed by to_string().
+bool matches(std::string_view printed, std::string_view pattern);
+
+// What keeps the second actor out. A place is a function in the stack of the sleeper, or several in
+// the order of the report, innermost first: "down_write < unmap_mapping_range". Others may stand in
+// between; ".isra.0" and the like are ignored.
+struct Exclusion {
+    std::vector<std::string_view> places = {}; // any of these; none: no exclusion is expected
+    std::string_view releases = {};            // only there; "" = everywhere
+    // Why an overlap is right, too. "" = an overlap is forbidden.
+    std::string_view or_overlap = {};
+};
+
+// A bug that some kernels are known to have: there the variant FAILs with these words, and a PASS
+// is news. Any other forbidden outcome is a FAIL.
+struct KnownBug {
+    std::string_view words = {};    // pattern of the forbidden outcomes that it explains
+    std::string_view releases = {}; // that have it: "6.1, 6.12 < 6.12.105, 7.2"; see in_releases()
+    std::string_view fix = {};      // "fixed by commit ... (v6.x)", or where to read of it
+    std::string_view machines = {}; // "x86_64, aarch64"; "" = all
+    bool rare = false;              // a PASS is no news: not every series of runs shows it
+    // Regular expressions: a line of the kernel log that it explains, and what the report that
+    // begins with that line must name. "" = it leaves nothing in the log.
+    std::string_view log_line = {};
+    std::string_view log_trace = {};
+};
+
+// A variant whose overlaps are left to chance runs until it has this many, or for this long.
+struct Chance {
+    unsigned overlaps = 0;
+    unsigned seconds = 0; // the bound; RUNS runs are made in any case
+};
+
 struct Variant {
     std::string_view name = {};
-    std::string_view about = {};    // one line
-    std::string_view schedule = {}; // the edges only, without "scenario/variant:"
-    bool forced = true;        // a window is forced: runs in which it was not open do not count.
-                               // An unforced variant counts a run when overlapped() says so.
-    unsigned runs_divisor = 1; // for slow variants: --runs / runs_divisor, at least 1
-    bool expects_excluded = false; // the lock is the claim: PASS needs excluded runs, not overlaps
-    std::vector<Need> needs = {};  // beyond the scenario's
-    bool by_name_only = false; // a bad outcome ruins the machine: run only if asked for by name,
-                               // and no further than to the first
+    std::string_view about = {};         // one line
+    std::string_view schedule = {};      // the edges only, without "scenario/variant:"
+    std::vector<Expected> expected = {}; // none for this release: as judge() says
+    Exclusion exclusion = {};
+    std::vector<KnownBug> known = {};
+    bool forced = true; // a window is forced: runs in which it was not open do not count.
+                        // An unforced variant counts a run when overlapped() says so.
+    std::optional<Chance> chance = {};
+    unsigned runs_divisor = 1;    // for slow variants: --runs / runs_divisor, at least 1
+    std::vector<Need> needs = {}; // beyond the scenario's
+    bool by_name_only = false;    // a bad outcome ruins the machine: run only if asked for by name,
+                                  // and no further than to the first
 };
 
 // Of a scenario's own table, which has a row for each variant: that of its name.
@@ -233,21 +276,27 @@ struct ControlAction {
     bool value_is_address = false; // value is an offset from Experiment::corrupt_base()
 };
 
-// A deliberate defect that brings the hazard back: this variant under it must FAIL.
+// A deliberate defect. This variant under it must FAIL with the outcome that it names, and the
+// plain variant must not have that outcome.
 struct Control {
+    enum class Kind {
+        hazard,     // brings the hazard of the claim back
+        comparison, // shows only that judge() compares: it says nothing of the hazard
+        remedy,     // a candidate fix for a known bug, tried only by name: nothing to catch
+    };
+
     std::string_view name = {};
     std::string_view about = {};
     std::string_view variant = {};
+    std::string_view produces = {}; // pattern of the forbidden outcome
     std::vector<ControlAction> actions = {};
-    // Not a defect but a candidate fix for one that the variant finds in this kernel. Tried only
-    // when it is asked for by name (--control): then the variant should FAIL no more.
-    bool remedy = false;
-    // The kernel is to complain in its log: what it writes meanwhile is between two marks there, so
-    // that whoever judges the log knows it for planted.
+    Kind kind = Kind::hazard;
+    // The kernel complains in its log under it: what it writes meanwhile is between two marks
+    // there, so that the judge of the log knows that it was planted.
     bool complains = false;
     bool by_name_only = false; // it ruins the machine: run only if asked for by name (--control)
-    // For all who do not ask for one by name.
-    [[nodiscard]] bool tried_with_others() const { return !remedy && !by_name_only; }
+    // Unless one is asked for by name.
+    [[nodiscard]] bool tried_with_others() const { return kind != Kind::remedy && !by_name_only; }
 };
 
 struct Scenario {
@@ -259,6 +308,8 @@ struct Scenario {
     std::string_view bad = {};    // what a bad outcome looks like
     std::vector<Variant> variants = {};
     std::vector<Control> controls = {};
+    // Why no control brings the hazard back. "" = one of `controls` does.
+    std::string_view no_hazard_control = {};
     std::vector<Need> needs = {};
     std::function<std::unique_ptr<Experiment>(const Variant&)> make = {};
 };

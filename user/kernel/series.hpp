@@ -15,6 +15,15 @@ bool in_series(std::string_view release, std::string_view series);
 // What uname says of the running kernel.
 const std::string& running_release();
 
+// The version that its distribution numbers it by, "6.12.95" or "7.3-rc7": Debian 12 calls every
+// 6.1.x "6.1.0-NN-amd64" and has the version in the rest of what uname says.
+std::string distribution_version(std::string_view release, std::string_view uname_version);
+const std::string& running_version();
+
+// Is a version in a list like "6.1, 6.12 < 6.12.105, 7.2"? An item is a series, or a series up to
+// the first version that is not meant any more. An empty list has every version in it.
+bool in_releases(std::string_view version, std::string_view releases);
+
 } // namespace faultline
 
 #endif // FAULTLINE_KERNEL_SERIES_HPP
