@@ -40,7 +40,7 @@ Search search(const Scenario& scenario, const Variant& variant, const Control& c
     const VariantReport report = run_variant(scenario, variant, &control, options);
     Search found;
     found.runs = static_cast<unsigned>(report.counts.runs);
-    found.seen = report.counts.forbidden > 0;
+    found.seen = report.caught();
     found.valid = report.verdict != Verdict::error && report.verdict != Verdict::skip;
     found.why = report.why;
     return found;

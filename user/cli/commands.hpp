@@ -26,12 +26,12 @@ struct Arguments {
     std::string json;
     std::string ktap;
     std::string progress;
+    std::string mark;
     std::string html;
     std::string module;
     bool verbose = false;
     bool first = false;
     bool list_json = false;
-    bool list_controls = false;
 };
 
 int list_command(const Arguments& arguments);

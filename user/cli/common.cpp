@@ -22,15 +22,18 @@ template <typename T> std::string names_of(const std::vector<T>& items) {
 }
 
 Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
-    const std::size_t slash = name.find('/');
+    const std::size_t plus = name.find('+');
+    const std::string plain = name.substr(0, plus);
+    const std::size_t slash = plain.find('/');
     Chosen chosen;
-    chosen.scenario = find_scenario(name.substr(0, slash));
+    chosen.scenario = find_scenario(plain.substr(0, slash));
     if (chosen.scenario == nullptr)
-        return Error::make(0, "no scenario is called \"" + name.substr(0, slash) +
+        return Error::make(0, "no scenario is called \"" + plain.substr(0, slash) +
                                   "\": see faultline list");
     chosen.selection.variant =
-        slash == std::string::npos ? arguments.variant : name.substr(slash + 1);
-    chosen.selection.control = arguments.control;
+        slash == std::string::npos ? arguments.variant : plain.substr(slash + 1);
+    chosen.selection.control =
+        plus == std::string::npos ? arguments.control : name.substr(plus + 1);
     chosen.selection.controls = !arguments.no_controls;
     const std::string& variant = chosen.selection.variant;
     if (!variant.empty() && find_variant_of(*chosen.scenario, variant) == nullptr)
@@ -151,14 +154,23 @@ Result<std::vector<Chosen>> choose(const Arguments& arguments) {
         Result<Chosen> chosen = choose_one(name, arguments);
         if (!chosen)
             return chosen.error();
-        const Control* control = find_control_of(*chosen->scenario, arguments.control);
-        if (!arguments.control.empty() && control == nullptr)
+        const std::string& wanted = chosen->selection.control;
+        if (!wanted.empty() && find_control_of(*chosen->scenario, wanted) == nullptr)
             return Error::make(0, fmt::format("{} has no control \"{}\" (there are: {})",
-                                              chosen->scenario->name, arguments.control,
+                                              chosen->scenario->name, wanted,
                                               names_of(chosen->scenario->controls)));
         all.push_back(std::move(*chosen));
     }
     return all;
+}
+
+std::string Chosen::name() const {
+    std::string text(scenario->name);
+    if (!selection.variant.empty())
+        text += "/" + selection.variant;
+    if (!selection.control.empty())
+        text += "+" + selection.control;
+    return text;
 }
 
 const Scenario* find_scenario(std::string_view name) {

@@ -56,9 +56,8 @@ class ProgressLine {
 struct Chosen {
     const Scenario* scenario = nullptr;
     Selection selection;
-    [[nodiscard]] bool whole() const {
-        return selection.variant.empty() && selection.control.empty();
-    }
+    // "scenario", "scenario/variant+control": choose() takes it back.
+    [[nodiscard]] std::string name() const;
 };
 
 // The scenarios that the names, --variant and --control mean; says which does not exist.

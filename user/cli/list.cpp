@@ -18,12 +18,48 @@ std::string full_schedule(const Scenario& scenario, const Variant& variant) {
                        variant.schedule.empty() ? "" : " ", variant.schedule);
 }
 
+constexpr std::string_view only_by_name = " (only if asked for by name)";
+
 void list_short(const Scenario& scenario) {
     fmt::print("  {:<24} {} variants, {} controls  {}\n", scenario.name, scenario.variants.size(),
                scenario.controls.size(), scenario.claim);
 }
 
-constexpr const char* only_by_name = " (only if asked for by name)";
+std::string_view kind_of(const Control& control) {
+    switch (control.kind) {
+    case Control::Kind::hazard:
+        return "control";
+    case Control::Kind::comparison:
+        return "check of the comparison";
+    case Control::Kind::remedy:
+        break;
+    }
+    return "remedy";
+}
+
+std::string only_in(std::string_view releases) {
+    return releases.empty() ? "" : fmt::format(" ({})", releases);
+}
+
+void list_variant(const Scenario& scenario, const Variant& variant) {
+    fmt::print("  variant {}: {}{}{}\n    {}\n", variant.name, variant.about,
+               variant.by_name_only ? only_by_name
+               : variant.forced     ? ""
+                                    : " (not forced)",
+               variant.chance ? fmt::format(" (by chance: {} overlaps or {} s)",
+                                            variant.chance->overlaps, variant.chance->seconds)
+                              : "",
+               full_schedule(scenario, variant));
+    for (const Expected& expected : variant.expected)
+        fmt::print("    expects {}{}\n", expected.words, only_in(expected.releases));
+    for (const std::string_view place : variant.exclusion.places)
+        fmt::print("    excluded by {}{}\n", place, only_in(variant.exclusion.releases));
+    if (!variant.exclusion.or_overlap.empty())
+        fmt::print("    or an overlap: {}\n", variant.exclusion.or_overlap);
+    for (const KnownBug& bug : variant.known)
+        fmt::print("    known bug {} in {}{}: {}\n", bug.words,
+                   bug.releases.empty() ? "all" : bug.releases, only_in(bug.machines), bug.fix);
+}
 
 void list_verbose(const Scenario& scenario) {
     fmt::print("{}\n  claim:   {}\n  source:  {}\n  races:   {}\n  bad:     {}\n", scenario.name,
@@ -31,15 +67,36 @@ void list_verbose(const Scenario& scenario) {
     for (const Need& need : scenario.needs)
         fmt::print("  needs:   {}\n", need.name);
     for (const Variant& variant : scenario.variants)
-        fmt::print("  variant {}: {}{}\n    {}\n", variant.name, variant.about,
-                   variant.by_name_only ? only_by_name
-                   : variant.forced     ? ""
-                                        : " (not forced)",
-                   full_schedule(scenario, variant));
-    for (const Control& control : scenario.controls)
-        fmt::print("  {} {} of {}: {}{}\n", control.remedy ? "remedy" : "control", control.name,
-                   control.variant, control.about, control.by_name_only ? only_by_name : "");
+        list_variant(scenario, variant);
+    for (const Control& control : scenario.controls) {
+        fmt::print("  {} {} of {}: {}{}\n", kind_of(control), control.name, control.variant,
+                   control.about, control.by_name_only ? only_by_name : "");
+        if (!control.produces.empty())
+            fmt::print("    produces {}\n", control.produces);
+    }
+    if (!scenario.no_hazard_control.empty())
+        fmt::print("  no control brings the hazard back: {}\n", scenario.no_hazard_control);
     fmt::print("\n");
+}
+
+Json variant_json(const Scenario& scenario, const Variant& variant) {
+    Json json{{"name", variant.name},
+              {"about", variant.about},
+              {"forced", variant.forced},
+              {"by_name_only", variant.by_name_only},
+              {"schedule", full_schedule(scenario, variant)},
+              {"expected", Json::array()},
+              {"excluded_by", variant.exclusion.places},
+              {"or_overlap", variant.exclusion.or_overlap},
+              {"known", Json::array()}};
+    for (const Expected& expected : variant.expected)
+        json["expected"].push_back({{"words", expected.words}, {"releases", expected.releases}});
+    for (const KnownBug& bug : variant.known)
+        json["known"].push_back({{"words", bug.words},
+                                 {"releases", bug.releases},
+                                 {"machines", bug.machines},
+                                 {"fix", bug.fix}});
+    return json;
 }
 
 void list_json(const Scenario& scenario) {
@@ -56,25 +113,16 @@ void list_json(const Scenario& scenario) {
         json["needs"].push_back(need.name);
     json["variants"] = Json::array();
     for (const Variant& variant : scenario.variants)
-        json["variants"].push_back(Json{{"name", variant.name},
-                                        {"about", variant.about},
-                                        {"forced", variant.forced},
-                                        {"by_name_only", variant.by_name_only},
-                                        {"schedule", full_schedule(scenario, variant)}});
+        json["variants"].push_back(variant_json(scenario, variant));
     json["controls"] = Json::array();
     for (const Control& control : scenario.controls)
         json["controls"].push_back(Json{{"name", control.name},
                                         {"about", control.about},
                                         {"variant", control.variant},
-                                        {"remedy", control.remedy},
+                                        {"is", kind_of(control)},
+                                        {"produces", control.produces},
                                         {"by_name_only", control.by_name_only}});
     fmt::print("{}\n", json.dump());
-}
-
-void list_controls(const Scenario& scenario) {
-    for (const Control& control : scenario.controls)
-        if (control.tried_with_others())
-            fmt::print("{} {}\n", scenario.name, control.name);
 }
 
 } // namespace
@@ -84,8 +132,6 @@ int list_command(const Arguments& arguments) {
     for (const Scenario* scenario : all_scenarios()) {
         if (arguments.list_json)
             list_json(*scenario);
-        else if (arguments.list_controls)
-            list_controls(*scenario);
         else if (arguments.verbose)
             list_verbose(*scenario);
         else {

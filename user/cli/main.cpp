@@ -63,6 +63,10 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
         .add_option("--progress", arguments.progress,
                     "write how far it is, a line a second at most")
         ->type_name("FILE");
+    command
+        .add_option("--mark", arguments.mark,
+                    "write each run before it begins: the last line survives a crash")
+        ->type_name("FILE");
 }
 
 // A subcommand and what it does.
@@ -76,10 +80,10 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     list->add_flag("-v,--verbose", arguments.verbose,
                    "claims, sources, variants, schedules, controls");
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");
-    list->add_flag("--controls", arguments.list_controls, "a line \"SCENARIO CONTROL\" each");
 
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
-    run->add_option("NAME", arguments.names, "scenario, scenario/variant or family (default: all)");
+    run->add_option("NAME", arguments.names,
+                    "scenario, scenario/variant, scenario+control or family (default: all)");
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
     add_run_options(*run, arguments);

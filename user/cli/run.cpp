@@ -2,11 +2,11 @@
 // faultline run and faultline replay.
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
+#include "kernel/settings.hpp"
 #include "report/html.hpp"
 #include "report/human.hpp"
 #include "report/json.hpp"
 #include "report/ktap.hpp"
-#include "scenarios/known_bugs.hpp"
 
 #include <fmt/format.h>
 
@@ -37,7 +37,11 @@ class Output {
         Result<Sink> html = Sink::open(arguments.html);
         if (!html)
             return html.error();
+        Result<Sink> mark = Sink::open(arguments.mark);
+        if (!mark)
+            return mark.error();
         Output output;
+        output.mark_ = std::move(*mark);
         output.html_ = std::move(*html);
         output.json_ = std::move(*json);
         output.ktap_ = std::move(*ktap);
@@ -45,23 +49,26 @@ class Output {
         return output;
     }
 
-    void begin(unsigned plan) {
+    void begin(const std::vector<std::string>& names) {
         const System system = this_system();
-        json_.put(json_begin(system, plan));
-        ktap_.put(ktap_begin(system, plan));
+        json_.put(json_begin(system, names));
+        ktap_.put(ktap_begin(system, static_cast<unsigned>(names.size())));
         html_.put(html_begin(system.release, system.machine));
     }
-    void variant(const VariantReport& report, const std::string& known_bug) {
-        json_.put(json_variant(report, known_bug));
+    // The last lines there name the run that was under way when the machine died.
+    void start(const Start& now) { mark_.put(json_start(now)); }
+    void run(unsigned number, std::uint64_t seed) { mark_.put(json_run(number, seed)); }
+    void variant(const VariantReport& report) {
+        json_.put(json_variant(report));
         html_.put(html_variant(report));
         if (verbose_)
             fmt::print("{}", human_variant(report));
     }
-    void scenario(const Judged& judged) {
-        json_.put(json_scenario(judged));
-        ktap_.put(ktap_scenario(++number_, judged));
-        fmt::print("{}", human_scenario(judged));
-        summary_.add(judged.standing());
+    void scenario(const ScenarioReport& report) {
+        json_.put(json_scenario(report));
+        ktap_.put(ktap_scenario(++number_, report));
+        fmt::print("{}", human_scenario(report));
+        summary_.add(report);
     }
     int end() {
         json_.put(json_end(summary_));
@@ -74,31 +81,31 @@ class Output {
     Sink json_;
     Sink ktap_;
     Sink html_;
+    Sink mark_;
     Summary summary_;
     unsigned number_ = 0;
     bool verbose_ = false;
 };
 
-std::string known_bug_text(const Chosen& chosen, const System& system) {
-    if (!chosen.selection.control.empty())
-        return {}; // a control is asked for its plain verdict
-    const KnownBug* bug = known_bug(chosen.scenario->name, system.release, system.machine);
-    return bug == nullptr ? std::string() : std::string(bug->fix);
-}
-
-int run_all(const std::vector<Chosen>& all, const Options& options, Output& output,
+int run_all(const std::vector<Chosen>& all, Options options, Output& output,
             ProgressLine& progress) {
-    const System system = this_system();
-    output.begin(static_cast<unsigned>(all.size()));
+    // By default the kernel drops lines of a fast writer: marks in its log must all arrive.
+    const Result<Setting> marks = Setting::set("/proc/sys/kernel/printk_devkmsg", "on");
+    if (!marks)
+        fmt::print(stderr, "faultline: {}\n", marks.error().to_string());
+    std::vector<std::string> names;
+    names.reserve(all.size());
+    for (const Chosen& chosen : all)
+        names.push_back(chosen.name());
+    output.begin(names);
+    options.on_start = [&output](const Start& now) { output.start(now); };
+    options.on_run = [&output](unsigned number, std::uint64_t seed) { output.run(number, seed); };
     for (const Chosen& chosen : all) {
-        const std::string known = known_bug_text(chosen, system);
         const auto on_variant = [&](const VariantReport& report) {
             progress.clear();
-            output.variant(report, known);
+            output.variant(report);
         };
-        Judged judged{run_scenario(*chosen.scenario, chosen.selection, options, on_variant), known,
-                      chosen.whole()};
-        output.scenario(judged);
+        output.scenario(run_scenario(*chosen.scenario, chosen.selection, options, on_variant));
         if (stop_signal() != 0)
             break;
     }

@@ -2,12 +2,16 @@
 #include "engine/runner.hpp"
 
 #include "engine/crew.hpp"
+#include "engine/sleep.hpp"
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
 #include "kernel/kernel_log.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
+#include <fmt/format.h>
 
 namespace faultline {
 
@@ -54,14 +58,23 @@ class VariantRunner {
         : scenario_(scenario), variant_(variant), control_(control), options_(options) {
         report_.scenario = scenario.name;
         report_.variant = variant.name;
-        if (control != nullptr)
+        if (control != nullptr) {
             report_.control = control->name;
+            report_.produces = control->produces;
+        }
+        report_.chance = variant.chance.has_value();
+        excludes_ = !variant.exclusion.places.empty() &&
+                    in_releases(options.version, variant.exclusion.releases);
+        report_.situation = {.overlap = !excludes_ || !variant.exclusion.or_overlap.empty(),
+                             .exclusion = excludes_,
+                             .forced = variant.forced};
+        for (const KnownBug& bug : variant.known)
+            if (in_releases(options.version, bug.releases) && on_machine(bug.machines))
+                known_here_.push_back(&bug);
     }
 
     VariantReport run() {
-        const bool complains = control_ != nullptr && control_->complains;
-        if (complains)
-            note_in_kernel_log("complaints planted by a control begin");
+        mark_begin();
         if (prepare()) {
             const auto start = Clock::now();
             loop(start);
@@ -69,14 +82,53 @@ class VariantRunner {
             finish();
         }
         tear_down();
-        if (complains) {
-            visit_cpus(); // or the kernel complains about an actor's mm later
-            note_in_kernel_log("complaints planted by a control end");
-        }
+        mark_end();
+        report_.standing = standing();
         return std::move(report_);
     }
 
   private:
+    [[nodiscard]] std::string marked_name() const {
+        return report_.name() + (control_ == nullptr ? "" : "+" + *report_.control);
+    }
+
+    // The judge of the kernel log ties each line to the variant between whose marks it stands.
+    void mark_begin() const {
+        options_.note("begin " + marked_name());
+        for (const KnownBug* bug : known_here_)
+            if (!bug->log_line.empty())
+                options_.note(
+                    fmt::format("known {} // {} // {}", bug->log_line, bug->log_trace, bug->fix));
+        if (complains())
+            options_.note("complaints planted by " + marked_name() + " begin");
+    }
+
+    void mark_end() const {
+        if (complains() || !known_here_.empty())
+            visit_cpus(); // or the kernel complains about an actor's mm later
+        if (complains())
+            options_.note("complaints planted by " + marked_name() + " end");
+        options_.note("end " + marked_name());
+    }
+
+    [[nodiscard]] bool complains() const { return control_ != nullptr && control_->complains; }
+
+    [[nodiscard]] bool on_machine(std::string_view machines) const {
+        if (machines.empty())
+            return true;
+        for (std::size_t at = 0; at != std::string_view::npos;) {
+            at = machines.find_first_not_of(" ,", at);
+            if (at == std::string_view::npos)
+                break;
+            const std::size_t after = machines.find_first_of(" ,", at);
+            if (machines.substr(at, after == std::string_view::npos ? after : after - at) ==
+                options_.machine)
+                return true;
+            at = after;
+        }
+        return false;
+    }
+
     bool end(Verdict verdict, std::string why) {
         report_.verdict = verdict;
         report_.why = std::move(why);
@@ -172,9 +224,22 @@ class VariantRunner {
         return true;
     }
 
+    // A variant that is left to chance goes on until it has overlaps enough, or its time is over.
+    [[nodiscard]] bool more(unsigned done, unsigned runs, Clock::time_point start) const {
+        if (done < runs)
+            return true;
+        return variant_.chance && !options_.same_seed &&
+               report_.situation.count(report_.counts) < variant_.chance->overlaps &&
+               seconds_since(start) < variant_.chance->seconds;
+    }
+
     void loop(Clock::time_point start) {
         const unsigned runs = std::max(1U, options_.runs / std::max(1U, variant_.runs_divisor));
-        for (unsigned number = 1; number <= runs; ++number) {
+        if (options_.on_start)
+            options_.on_start({scenario_.name, variant_.name,
+                               control_ == nullptr ? std::string_view() : control_->name,
+                               report_.schedule, runs});
+        for (unsigned number = 1; more(number - 1, runs, start); ++number) {
             if (stop_signal() != 0) {
                 interrupted();
                 return;
@@ -188,7 +253,8 @@ class VariantRunner {
                                    report_.measures});
             const bool ruins =
                 variant_.by_name_only || (control_ != nullptr && control_->by_name_only);
-            if ((options_.stop_at_forbidden || ruins) && report_.counts.forbidden > 0)
+            if ((options_.stop_at_forbidden || ruins) &&
+                report_.forbidden(report_.produces) != nullptr)
                 return;
             const Counts& counts = report_.counts;
             if (options_.give_up && variant_.forced && counts.runs >= give_up_runs &&
@@ -206,6 +272,8 @@ class VariantRunner {
         const std::uint64_t seed =
             options_.same_seed ? options_.seed : seed_of_run(options_.seed, number);
         const std::string which = "run " + std::to_string(number);
+        if (options_.on_run)
+            options_.on_run(number, seed);
         Run run(number, seed);
         const Result<void> begun = experiment_->begin(run);
         if (!begun)
@@ -261,16 +329,32 @@ class VariantRunner {
         return run.excluded() && experiment_->overlapped(run).value_or(true);
     }
 
-    void count(const Run& run, const Outcome& outcome) {
+    // By the row, beside what judge() said.
+    void judge_by_row(const Run& run, Outcome& outcome) const {
+        if (excludes_ && overlapped(run) && variant_.exclusion.or_overlap.empty())
+            outcome.forbid("the actors overlapped, and a lock must exclude that: " +
+                           std::string(variant_.exclusion.places.front()));
+        bool any = false;
+        for (const Expected& expected : variant_.expected) {
+            if (!in_releases(options_.version, expected.releases))
+                continue;
+            any = true;
+            if (matches(outcome, expected.words))
+                return;
+        }
+        if (any)
+            outcome.forbid("an outcome that is not expected: " + to_string(outcome));
+    }
+
+    void count(const Run& run, Outcome outcome) {
         Counts& counts = report_.counts;
         ++counts.runs;
         if (excluded(run)) {
-            ++counts.excluded;
-            if (report_.blocked.empty())
-                report_.blocked = blocked_text(run.result());
+            count_sleep(run.result());
         } else if (overlapped(run)) {
             ++counts.overlaps;
         }
+        judge_by_row(run, outcome);
         for (std::size_t i = 0; i < report_.control_hits.size(); ++i)
             report_.control_hits[i] += run.result().control_hits[i];
         tally(run, outcome);
@@ -288,29 +372,114 @@ class VariantRunner {
         }
     }
 
+    void count_sleep(const fl_result& result) {
+        const std::string stack = blocked_stack(result);
+        if (excludes_ && at_any_place(stack, variant_.exclusion.places)) {
+            ++report_.counts.excluded;
+            if (report_.blocked.empty())
+                report_.blocked = blocked_text(result);
+            return;
+        }
+        ++report_.counts.waited;
+        Wait& wait = report_.waits[std::string(to_string(sleep_of(stack)))];
+        if (wait.count++ == 0)
+            wait.stack = blocked_text(result);
+    }
+
+    static std::string blocked_stack(const fl_result& result) {
+        return {result.blocked, strnlen(result.blocked, sizeof(result.blocked))};
+    }
+
     [[nodiscard]] std::string blocked_text(const fl_result& result) const {
         const std::string who = result.blocked_actor < report_.actors.size()
                                     ? report_.actors[result.blocked_actor]
                                     : std::string("an actor");
-        const std::string where(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+        const std::string where = blocked_stack(result);
         return who + (where.starts_with("for ") ? " waited " : " slept in ") + where;
     }
 
     void finish() {
         if (decided_)
             return;
-        report_.verdict = verdict_of(report_.counts, variant_.expects_excluded);
+        report_.verdict = verdict_of(report_.counts, report_.situation);
         const Tally* forbidden = report_.forbidden();
         if (forbidden != nullptr)
             report_.why = forbidden->example.why;
         else if (report_.verdict == Verdict::miss)
             report_.why = miss_reason();
+        if (control_ != nullptr)
+            require_applied();
+    }
+
+    // A control that was not applied shows nothing, and is an error of the control.
+    void require_applied() {
+        for (std::size_t i = 0; i < report_.control_hits.size(); ++i)
+            if (report_.control_hits[i] == 0) {
+                end(Verdict::error, fmt::format("its action on {} was never applied",
+                                                control_->actions[i].function));
+                return;
+            }
+    }
+
+    [[nodiscard]] Standing standing() {
+        switch (report_.verdict) {
+        case Verdict::pass:
+            return passed_or_news();
+        case Verdict::skip:
+            return Standing::skipped;
+        case Verdict::miss:
+            return Standing::missed;
+        case Verdict::fail:
+            return failed_or_known();
+        case Verdict::error:
+            break;
+        }
+        return Standing::error;
+    }
+
+    [[nodiscard]] Standing passed_or_news() {
+        for (const KnownBug* bug : known_here_)
+            if (!bug->rare && control_ == nullptr) {
+                report_.known_bug = bug->fix;
+                return Standing::unexpected_pass;
+            }
+        return Standing::passed;
+    }
+
+    // Each forbidden outcome must be explained by a bug that this kernel is known to have.
+    [[nodiscard]] Standing failed_or_known() {
+        for (const auto& [words, tally] : report_.histogram) {
+            if (tally.allowed)
+                continue;
+            const auto bug = std::find_if(
+                known_here_.begin(), known_here_.end(),
+                [&words = words](const KnownBug* one) { return matches(words, one->words); });
+            if (bug == known_here_.end() || control_ != nullptr) {
+                report_.known_bug.clear();
+                report_.why = tally.example.why;
+                return Standing::failed;
+            }
+            report_.known_bug = (*bug)->fix;
+        }
+        return Standing::known;
+    }
+
+    [[nodiscard]] std::string waits_text() const {
+        std::string text;
+        for (const auto& [kind, wait] : report_.waits)
+            text += fmt::format("; {} times {}: {}", wait.count, kind, wait.stack);
+        return text;
     }
 
     // Which sites were never reached is what one must know to repair a MISS.
     [[nodiscard]] std::string miss_reason() const {
-        if (report_.counts.excluded > 0)
-            return "every order was excluded: " + report_.blocked;
+        if (report_.situation.count(report_.counts) > 0)
+            return fmt::format("the window opened in {} of {} runs only{}",
+                               report_.situation.count(report_.counts), report_.counts.runs,
+                               waits_text());
+        if (report_.counts.waited > 0)
+            return "no run had the order, and no lock that the row names excluded it" +
+                   waits_text();
         std::string text =
             "the window never opened in " + std::to_string(report_.counts.runs) + " runs";
         if (report_.histogram.empty())
@@ -347,6 +516,8 @@ class VariantRunner {
     const Control* control_;
     const Options& options_;
     VariantReport report_;
+    bool excludes_ = false; // the row expects exclusion in this kernel
+    std::vector<const KnownBug*> known_here_;
     bool decided_ = false;
     std::unique_ptr<Experiment> experiment_;
     Program program_;
@@ -361,62 +532,132 @@ const Variant* find_variant(const Scenario& scenario, std::string_view name) {
     return nullptr;
 }
 
-bool every_control_caught(ScenarioReport& report) {
-    bool any_caught = false;
+const VariantReport* find_report(const ScenarioReport& report, std::string_view variant) {
+    for (const VariantReport& one : report.variants)
+        if (one.variant == variant)
+            return &one;
+    return nullptr;
+}
+
+// Nothing of the verdict changes where each control was caught or cannot run here.
+void judge_controls(ScenarioReport& report) {
+    bool any_caught = report.controls.empty();
+    std::string skipped;
     for (const VariantReport& control : report.controls) {
-        if (control.verdict == Verdict::fail) {
-            any_caught = true;
-            continue;
-        }
-        if (control.verdict == Verdict::skip)
+        const std::string name = "control " + control.control.value_or("");
+        any_caught = any_caught || control.caught();
+        if (control.verdict == Verdict::skip && skipped.empty())
+            skipped = control.why;
+        if (control.caught() || control.verdict == Verdict::skip)
             continue;
         const bool fault = control.verdict == Verdict::error;
         report.verdict = fault ? Verdict::error : Verdict::fail;
-        report.why = "control " + control.control.value_or("") + (fault ? ": " : " not caught") +
-                     (control.why.empty() ? "" : (fault ? "" : ": ") + control.why);
-        return false;
+        report.standing = fault ? Standing::error : Standing::failed;
+        report.why = name + (fault ? ": " : " not caught: ") + control.why;
+        return;
     }
-    return any_caught;
+    if (any_caught || report.standing != Standing::passed)
+        return;
+    report.verdict = Verdict::skip;
+    report.standing = Standing::skipped;
+    report.why = "no control can run here, so a pass would prove nothing: " + skipped;
 }
 
-VariantReport run_control(const Scenario& scenario, const Control& control, Options options) {
+VariantReport not_tried(const Scenario& scenario, const Control& control, Verdict verdict,
+                        std::string why) {
+    VariantReport report;
+    report.scenario = scenario.name;
+    report.variant = control.variant;
+    report.control = control.name;
+    report.produces = control.produces;
+    report.verdict = verdict;
+    report.standing = verdict == Verdict::skip ? Standing::skipped : Standing::error;
+    report.why = std::move(why);
+    return report;
+}
+
+// `plain` is the report of its variant without the control, or null.
+VariantReport run_control(const Scenario& scenario, const Control& control,
+                          const VariantReport* plain, Options options) {
+    const Variant* variant = find_variant(scenario, control.variant);
+    if (variant == nullptr)
+        return not_tried(scenario, control, Verdict::error, "no such variant");
+    if (plain != nullptr && plain->verdict == Verdict::skip)
+        return not_tried(scenario, control, Verdict::skip, plain->why);
+    if (plain != nullptr && plain->forbidden(control.produces) != nullptr)
+        return not_tried(scenario, control, Verdict::skip,
+                         "the plain variant has its outcome by itself: " +
+                             std::string(control.produces));
     options.runs = control_runs;
     options.stop_at_forbidden = true;
     options.edges.reset();
-    const Variant* variant = find_variant(scenario, control.variant);
-    VariantReport report;
-    if (variant == nullptr) {
-        report.scenario = scenario.name;
-        report.variant = control.variant;
-        report.control = control.name;
-        report.why = "no such variant";
-        return report;
-    }
     Variant undivided = *variant; // the bound is small as it is
     undivided.runs_divisor = 1;
-    report = run_variant(scenario, undivided, &control, options);
-    const bool idle = std::all_of(report.control_hits.begin(), report.control_hits.end(),
-                                  [](std::uint64_t hits) { return hits == 0; });
-    if (report.verdict != Verdict::fail && report.verdict != Verdict::skip && report.why.empty())
-        report.why = idle ? "it was never applied" : "it was applied and no run was forbidden";
+    VariantReport report = run_variant(scenario, undivided, &control, options);
+    const bool counted = report.verdict != Verdict::skip && report.verdict != Verdict::error;
+    if (counted && !report.caught())
+        report.why = fmt::format("{} was not seen in {} runs{}", control.produces,
+                                 report.counts.runs, report.why.empty() ? "" : "; " + report.why);
     return report;
 }
 
 } // namespace
 
-Verdict verdict_of(const Counts& counts, bool expects_excluded) {
+Verdict verdict_of(const Counts& counts, const Situation& situation) {
     if (counts.forbidden > 0)
         return Verdict::fail;
-    if (counts.overlaps > 0 || (expects_excluded && counts.excluded > 0))
-        return Verdict::pass;
-    return Verdict::miss;
+    const auto seen = static_cast<double>(situation.count(counts));
+    if (seen == 0)
+        return Verdict::miss;
+    if (situation.forced && seen < least_share * static_cast<double>(counts.runs))
+        return Verdict::miss;
+    return Verdict::pass;
 }
 
-const Tally* VariantReport::forbidden() const {
+double unseen_bound(std::uint64_t count) {
+    return count == 0 ? 1 : 1 - std::pow(0.05, 1 / static_cast<double>(count));
+}
+
+std::string_view to_string(Standing standing) {
+    switch (standing) {
+    case Standing::passed:
+        return "passed";
+    case Standing::failed:
+        return "failed";
+    case Standing::skipped:
+        return "skipped";
+    case Standing::known:
+        return "known";
+    case Standing::unexpected_pass:
+        return "xpass";
+    case Standing::missed:
+        return "missed";
+    case Standing::error:
+        break;
+    }
+    return "error";
+}
+
+const Tally* VariantReport::forbidden(std::string_view pattern) const {
     for (const auto& [words, tally] : histogram)
-        if (!tally.allowed)
+        if (!tally.allowed && matches(words, pattern))
             return &tally;
     return nullptr;
+}
+
+std::string ScenarioReport::known_bug() const {
+    for (const VariantReport& variant : variants)
+        if (!variant.known_bug.empty())
+            return variant.known_bug;
+    return {};
+}
+
+double ScenarioReport::bound() const {
+    double weakest = 0;
+    for (const VariantReport& variant : variants)
+        if (variant.verdict == Verdict::pass)
+            weakest = std::max(weakest, variant.bound());
+    return weakest == 0 ? 1 : weakest;
 }
 
 std::uint64_t seed_of_run(std::uint64_t base, unsigned number) {
@@ -429,24 +670,25 @@ VariantReport run_variant(const Scenario& scenario, const Variant& variant, cons
 }
 
 void judge_scenario(ScenarioReport& report) {
-    // PASS with some variants skipped is a PASS of what this kernel has.
-    Verdict worst = Verdict::skip;
+    // A pass with some variants skipped is a pass of what this kernel has. From best to worst:
+    constexpr std::array order = {Standing::skipped, Standing::passed,          Standing::known,
+                                  Standing::missed,  Standing::unexpected_pass, Standing::failed,
+                                  Standing::error};
+    const auto rank = [&order](Standing standing) {
+        return std::find(order.begin(), order.end(), standing) - order.begin();
+    };
+    report.standing = Standing::skipped;
+    report.verdict = Verdict::skip;
     for (const VariantReport& variant : report.variants) {
-        const Verdict now = variant.verdict;
-        const bool worse = worst == Verdict::skip || (now != Verdict::skip && now > worst);
-        if (worse && (now != Verdict::skip || report.why.empty())) {
-            worst = now;
-            report.why = variant.why.empty() ? "" : variant.variant + ": " + variant.why;
-        }
+        const bool first = &variant == &report.variants.front();
+        if (!first && rank(variant.standing) <= rank(report.standing))
+            continue;
+        report.standing = variant.standing;
+        report.verdict = variant.verdict;
+        report.why = variant.why.empty() ? "" : variant.variant + ": " + variant.why;
     }
-    report.verdict = worst;
-    if (worst != Verdict::pass || report.controls.empty() || every_control_caught(report))
-        return;
-    if (report.verdict == Verdict::pass) {
-        report.verdict = Verdict::skip;
-        report.why = "no control can run here, so a pass would prove nothing: " +
-                     report.controls.front().why;
-    }
+    if (report.standing == Standing::passed || report.standing == Standing::known)
+        judge_controls(report);
 }
 
 ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection,
@@ -454,6 +696,7 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
                             const std::function<void(const VariantReport&)>& on_variant) {
     ScenarioReport report;
     report.scenario = scenario.name;
+    report.no_hazard_control = scenario.no_hazard_control;
     const auto add = [&](std::vector<VariantReport>& to, VariantReport one) {
         report.interrupted = report.interrupted || one.interrupted;
         to.push_back(std::move(one));
@@ -481,12 +724,14 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     judge_scenario(report);
     if (report.variants.empty() && !report.interrupted)
         report.why = "all its variants run only by name: a bad outcome ruins the machine";
-    if (report.verdict != Verdict::pass || !selection.controls)
+    const bool well = report.standing == Standing::passed || report.standing == Standing::known;
+    if (!well || !selection.controls)
         return report;
     for (const Control& control : scenario.controls)
         if (!report.interrupted && control.tried_with_others() &&
             (selection.variant.empty() || control.variant == selection.variant))
-            add(report.controls, run_control(scenario, control, options));
+            add(report.controls,
+                run_control(scenario, control, find_report(report, control.variant), options));
     judge_scenario(report);
     return report;
 }

@@ -5,6 +5,8 @@
 
 #include "engine/scenario.hpp"
 #include "engine/schedule.hpp"
+#include "kernel/kernel_log.hpp"
+#include "kernel/series.hpp"
 #include "kernel/session.hpp"
 
 #include <chrono>
@@ -18,8 +20,10 @@
 namespace faultline {
 
 inline constexpr unsigned control_runs = 50; // a control that is not caught in these proves nothing
-inline constexpr unsigned give_up_runs =
-    20; // a forced window that has not opened in these will not
+// A forced window that has not opened in these will not.
+inline constexpr unsigned give_up_runs = 20;
+// Of the runs of a forced variant, this share must have had its situation: else it is a MISS.
+inline constexpr double least_share = 0.5;
 
 struct Progress {
     std::string_view scenario;
@@ -28,6 +32,16 @@ struct Progress {
     unsigned runs;
     double seconds;
     std::vector<Measure> measures;
+};
+
+// A variant, or a control, that begins; and each of its runs. Told before the run, so that a
+// machine that dies leaves the name of the run that was under way.
+struct Start {
+    std::string_view scenario;
+    std::string_view variant;
+    std::string_view control; // "" = the plain variant
+    std::string schedule;     // without a seed
+    unsigned runs;
 };
 
 struct Options {
@@ -43,6 +57,11 @@ struct Options {
     std::optional<std::vector<Edge>> edges; // instead of the variant's own
     std::function<Result<std::unique_ptr<Session>>()> open_session = DebugfsSession::open;
     std::function<void(const Progress&)> progress;
+    std::function<void(const Start&)> on_start;
+    std::function<void(unsigned run, std::uint64_t seed)> on_run;
+    std::function<void(std::string_view)> note = note_in_kernel_log;
+    std::string version = running_version(); // of the kernel, for rows that differ by release
+    std::string machine = running_machine(); // "x86_64"
 };
 
 // One run in full, so that it can be looked at and replayed.
@@ -62,13 +81,39 @@ struct Tally {
 struct Counts {
     std::uint64_t runs = 0;
     std::uint64_t overlaps = 0;
-    std::uint64_t excluded = 0;
+    std::uint64_t excluded = 0; // by what the row names
+    std::uint64_t waited = 0;   // the second actor slept, on something else
     std::uint64_t forbidden = 0;
 };
 
-// Without errors and skips. No pass without an overlap (or, where the lock is the claim, without an
-// exclusion), and nothing that happens later undoes a forbidden outcome.
-Verdict verdict_of(const Counts& counts, bool expects_excluded);
+// The situation that the claim is about: an overlap, an exclusion, or either.
+struct Situation {
+    bool overlap = true;
+    bool exclusion = false;
+    bool forced = true; // a share of the runs must have it
+
+    [[nodiscard]] std::uint64_t count(const Counts& counts) const {
+        return (overlap ? counts.overlaps : 0) + (exclusion ? counts.excluded : 0);
+    }
+};
+
+// Without errors and skips. No pass without the situation, and nothing that happens later undoes a
+// forbidden outcome.
+Verdict verdict_of(const Counts& counts, const Situation& situation);
+
+// What a pass is worth: an outcome that was not seen in `count` runs has, with 95 % confidence, a
+// probability below this. 1 if there was no run.
+double unseen_bound(std::uint64_t count);
+
+// How a verdict counts, known bugs considered.
+enum class Standing { passed, failed, skipped, known, unexpected_pass, missed, error };
+std::string_view to_string(Standing standing); // "passed", ..., "xpass", ...
+
+// The sleep of an awaited actor that the row does not name.
+struct Wait {
+    std::uint64_t count = 0;
+    std::string stack; // of the first
+};
 
 struct VariantReport {
     std::string scenario;
@@ -76,10 +121,16 @@ struct VariantReport {
     std::optional<std::string> control;
     std::string schedule; // without a seed
     Verdict verdict = Verdict::error;
-    std::string why; // of any verdict but a plain PASS
+    Standing standing = Standing::error;
+    std::string why;       // of any verdict but a plain PASS
+    std::string known_bug; // its fix, if one explains a FAIL, or is missed by a PASS
     Counts counts;
+    Situation situation;
+    bool chance = false; // overlaps are left to chance
     std::map<std::string, Tally> histogram;
-    std::string blocked;                     // who slept where, of the first excluded run
+    std::string blocked;               // who slept where, of the first excluded run
+    std::map<std::string, Wait> waits; // "I/O", "grace period", ...: sleeps that exclude nothing
+    std::string produces;              // under a control: the outcome that it must bring back
     std::vector<std::uint64_t> control_hits; // of each action, over all runs
     double seconds = 0;
     std::vector<Measure> measures;
@@ -92,8 +143,13 @@ struct VariantReport {
     [[nodiscard]] double rate() const {
         return seconds > 0 ? static_cast<double>(counts.runs) / seconds : 0;
     }
-    // The first forbidden outcome, or null.
-    [[nodiscard]] const Tally* forbidden() const;
+    // The first forbidden outcome, or null; the first that is like a pattern.
+    [[nodiscard]] const Tally* forbidden(std::string_view pattern = {}) const;
+    // Under a control: the outcome that it must bring back was seen.
+    [[nodiscard]] bool caught() const {
+        return verdict == Verdict::fail && !produces.empty() && forbidden(produces) != nullptr;
+    }
+    [[nodiscard]] double bound() const { return unseen_bound(situation.count(counts)); }
 };
 
 // The seed of run `number`: run 1 has the base seed itself, so that "seed=N" replays one run.
@@ -105,10 +161,16 @@ VariantReport run_variant(const Scenario& scenario, const Variant& variant, cons
 struct ScenarioReport {
     std::string scenario;
     Verdict verdict = Verdict::error;
+    Standing standing = Standing::error;
     std::string why;
+    std::string no_hazard_control; // why it has none; "" = it has
     std::vector<VariantReport> variants;
-    std::vector<VariantReport> controls; // as run; a caught control's verdict is FAIL
+    std::vector<VariantReport> controls; // as run
     bool interrupted = false;
+
+    [[nodiscard]] std::string known_bug() const; // of its variants; "" if none
+    // The weakest of its variants that passed: 1 if none did.
+    [[nodiscard]] double bound() const;
 };
 
 struct Selection {

@@ -83,6 +83,14 @@ const std::string& running_version() {
     return version;
 }
 
+const std::string& running_machine() {
+    static const std::string machine = [] {
+        utsname names{};
+        return ::uname(&names) == 0 ? std::string(names.machine) : std::string("unknown");
+    }();
+    return machine;
+}
+
 bool in_releases(std::string_view version, std::string_view releases) {
     if (trimmed(releases).empty())
         return true;

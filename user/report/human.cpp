@@ -50,6 +50,8 @@ std::string counts_text(const Counts& counts, double seconds) {
                                    percent(counts.overlaps, counts.runs));
     if (counts.excluded > 0)
         text += fmt::format(", {} excluded", counts.excluded);
+    if (counts.waited > 0)
+        text += fmt::format(", {} waited", counts.waited);
     if (seconds > 0)
         text += fmt::format(", {:.0f} runs/s", static_cast<double>(counts.runs) / seconds);
     return text;
@@ -65,23 +67,39 @@ std::string replays(const std::vector<VariantReport>& reports) {
 
 } // namespace
 
-std::string human_scenario(const Judged& judged) {
-    const ScenarioReport& report = judged.report;
-    const Standing standing = judged.standing();
+std::string human_scenario(const ScenarioReport& report) {
+    const Standing standing = report.standing;
     std::string text =
         fmt::format("{:<20} {:<5}  ", report.scenario, word(standing, report.verdict));
+    const Standings variants = standings_of(report.variants);
+    const std::string skips = variants.skipped == 0 ? std::string()
+                                                    : fmt::format(", {} of {} variants skipped",
+                                                                  variants.skipped, variants.all());
     if (report.verdict == Verdict::skip)
-        return text + report.why + "\n";
-    text +=
-        fmt::format("{}  {}\n", counts_text(total(report.variants), total_seconds(report.variants)),
-                    histogram_line(merged_histogram(report.variants)));
+        return text + report.why + skips + "\n";
+    text += counts_text(total(report.variants), total_seconds(report.variants));
+    if (variants.passed > 0)
+        text += fmt::format(", not seen: {}", bound_text(report.bound()));
+    text += fmt::format("{}  {}\n", skips, histogram_line(merged_histogram(report.variants)));
     if (!report.why.empty())
         text += "    " + report.why + "\n";
-    if (standing == Standing::known)
-        text += "    known bug: " + judged.known_bug + "\n";
-    if (standing == Standing::unexpected_pass)
-        text +=
-            "    PASSES ALTHOUGH this kernel is known to have the bug: " + judged.known_bug + "\n";
+    for (const VariantReport& variant : report.variants) {
+        if (variant.standing == Standing::known)
+            text += fmt::format("    known bug, {}: {}\n", variant.variant, variant.known_bug);
+        if (variant.standing == Standing::unexpected_pass)
+            text += fmt::format("    {} PASSES ALTHOUGH this kernel is known to have the bug: {}\n",
+                                variant.variant, variant.known_bug);
+    }
+    if (!report.no_hazard_control.empty())
+        text += "    no control brings the hazard back: " + report.no_hazard_control + "\n";
+    for (const VariantReport& control : report.controls)
+        if (control.verdict == Verdict::skip)
+            text += fmt::format("    control {} not tried: {}\n", control.control.value_or(""),
+                                control.why);
+    for (const VariantReport& variant : report.variants)
+        for (const auto& [kind, wait] : variant.waits)
+            text += fmt::format("    {}: {} times no exclusion, but {}: {}\n", variant.variant,
+                                wait.count, kind, wait.stack);
     for (const VariantReport& variant : report.variants)
         if (!variant.measures.empty())
             text +=
@@ -100,8 +118,15 @@ std::string human_variant(const VariantReport& report) {
                                    counts_text(report.counts, report.seconds));
     if (!report.why.empty())
         text += "    why: " + report.why + "\n";
+    if (report.verdict == Verdict::pass)
+        text += "    not seen: " + power_text(report) + "\n";
+    if (!report.known_bug.empty())
+        text += "    known bug: " + report.known_bug + "\n";
     if (!report.blocked.empty())
         text += "    excluded: " + report.blocked + "\n";
+    for (const auto& [kind, wait] : report.waits)
+        text +=
+            fmt::format("    {} times no exclusion, but {}: {}\n", wait.count, kind, wait.stack);
     if (!report.measures.empty())
         text += "    measured: " + to_string(report.measures) + "\n";
     for (const auto& [words, tally] : report.histogram)
@@ -128,9 +153,19 @@ std::string human_progress(const Progress& progress) {
 }
 
 std::string human_summary(const Summary& summary) {
-    return fmt::format("{} known, {} missed, {} errors\n{} passed, {} failed, {} skipped\n",
-                       summary.known, summary.missed, summary.errors, summary.passed,
-                       summary.failed, summary.skipped);
+    const Standings& scenarios = summary.scenarios;
+    const Standings& variants = summary.variants;
+    const Standings total = summary.total();
+    return fmt::format(
+        "{} scenarios: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors\n"
+        "{} variants: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors\n"
+        "controls: {} caught, {} not caught, {} skipped, {} errors\n"
+        "{} known, {} missed, {} errors\n{} passed, {} failed, {} skipped\n",
+        scenarios.all(), scenarios.passed, scenarios.failed, scenarios.skipped, scenarios.known,
+        scenarios.missed, scenarios.errors, variants.all(), variants.passed, variants.failed,
+        variants.skipped, variants.known, variants.missed, variants.errors, summary.controls.caught,
+        summary.controls.not_caught, summary.controls.skipped, summary.controls.errors, total.known,
+        total.missed, total.errors, total.passed, total.failed, total.skipped);
 }
 
 } // namespace faultline

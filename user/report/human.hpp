@@ -10,7 +10,7 @@
 namespace faultline {
 
 // One line a scenario; below it, indented, what one must know of anything but a plain pass.
-std::string human_scenario(const Judged& judged);
+std::string human_scenario(const ScenarioReport& report);
 // --verbose: a variant or control with its whole histogram and an example's timeline.
 // "mthp-orders/patterns  12/333 runs, 2 runs/s, 768 patterns", without a line break.
 std::string human_progress(const Progress& progress);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report/json.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -39,80 +38,127 @@ void put_counts(Json& json, const Counts& counts, double seconds) {
     json["runs"] = counts.runs;
     json["overlaps"] = counts.overlaps;
     json["excluded"] = counts.excluded;
+    json["waited"] = counts.waited;
     json["seconds"] = rounded(seconds);
     json["rate"] = seconds > 0 ? rounded(static_cast<double>(counts.runs) / seconds) : 0.0;
 }
 
+// The bound is null where the situation never arose.
+Json power_of(std::uint64_t count, double bound) {
+    return {{"overlaps", count},
+            {"bound", bound < 1 ? Json(std::round(bound * 1e6) / 1e6) : Json(nullptr)}};
+}
+
+Json standings_json(const Standings& all) {
+    return {{"passed", all.passed}, {"failed", all.failed}, {"skipped", all.skipped},
+            {"known", all.known},   {"missed", all.missed}, {"errors", all.errors}};
+}
+
+Json catches_json(const Catches& all) {
+    return {{"caught", all.caught},
+            {"not_caught", all.not_caught},
+            {"skipped", all.skipped},
+            {"errors", all.errors}};
+}
+
 } // namespace
 
-std::string json_begin(const System& system, unsigned plan) {
+std::string json_begin(const System& system, const std::vector<std::string>& names) {
     Json json;
     json["kind"] = "begin";
     json["version"] = system.version;
     json["kernel"] = system.release;
     json["machine"] = system.machine;
     json["emulator"] = or_null(system.emulator);
-    json["plan"] = plan;
+    json["plan"] = names.size();
+    json["names"] = names;
     return to_line(json);
 }
 
-std::string json_variant(const VariantReport& report, const std::string& known_bug) {
+std::string json_variant(const VariantReport& report) {
     Json json;
     json["kind"] = "variant";
     json["scenario"] = report.scenario;
     json["variant"] = report.variant;
     json["control"] = report.control ? Json(*report.control) : Json(nullptr);
     json["verdict"] = to_string(report.verdict);
+    json["standing"] = to_string(report.standing);
     put_counts(json, report.counts, report.seconds);
+    json["power"] = power_of(report.situation.count(report.counts), report.bound());
+    json["chance"] = report.chance;
     json["histogram"] = histogram_of(report.histogram);
     json["forbidden"] = forbidden_of(report.histogram);
     json["why"] = report.why;
     json["schedule"] = report.schedule;
     const Tally* forbidden = report.forbidden();
     json["replay"] = forbidden != nullptr ? Json(forbidden->example.schedule) : Json(nullptr);
-    json["known_bug"] = or_null(known_bug);
+    json["known_bug"] = or_null(report.known_bug);
     json["blocked"] = or_null(report.blocked);
+    json["waits"] = Json::object();
+    for (const auto& [kind, wait] : report.waits)
+        json["waits"][kind] = {{"count", wait.count}, {"stack", wait.stack}};
     json["measures"] = Json::array();
     for (const Measure& measure : report.measures)
         json["measures"].push_back({{"value", rounded(measure.value)},
                                     {"what", measure.what},
                                     {"note", or_null(measure.note)}});
     if (report.control) {
-        json["caught"] = report.verdict == Verdict::fail;
+        json["produces"] = report.produces;
+        json["caught"] = report.caught();
         json["control_hits"] = report.control_hits;
     }
     return to_line(json);
 }
 
-std::string json_scenario(const Judged& judged) {
-    const ScenarioReport& report = judged.report;
+std::string json_start(const Start& start) {
+    Json json;
+    json["kind"] = "start";
+    json["scenario"] = start.scenario;
+    json["variant"] = start.variant;
+    json["control"] = or_null(std::string(start.control));
+    json["schedule"] = start.schedule;
+    json["runs"] = start.runs;
+    return to_line(json);
+}
+
+std::string json_run(unsigned run, std::uint64_t seed) {
+    Json json;
+    json["kind"] = "run";
+    json["run"] = run;
+    json["seed"] = seed;
+    return to_line(json);
+}
+
+std::string json_scenario(const ScenarioReport& report) {
     Json json;
     json["kind"] = "scenario";
     json["scenario"] = report.scenario;
     json["verdict"] = to_string(report.verdict);
-    json["expected"] = judged.expected();
-    json["known_bug"] = or_null(judged.known_bug);
+    json["standing"] = to_string(report.standing);
+    json["known_bug"] = or_null(report.known_bug());
     json["why"] = report.why;
-    put_counts(json, total(report.variants), total_seconds(report.variants));
+    const Counts counts = total(report.variants);
+    put_counts(json, counts, total_seconds(report.variants));
+    std::uint64_t seen = 0;
+    for (const VariantReport& variant : report.variants)
+        seen += variant.situation.count(variant.counts);
+    json["power"] = power_of(seen, report.bound());
     const std::map<std::string, Tally> histogram = merged_histogram(report.variants);
     json["histogram"] = histogram_of(histogram);
     json["forbidden"] = forbidden_of(histogram);
-    json["controls"] = report.controls.size();
-    json["controls_caught"] =
-        std::count_if(report.controls.begin(), report.controls.end(),
-                      [](const VariantReport& c) { return c.verdict == Verdict::fail; });
+    json["no_hazard_control"] = or_null(report.no_hazard_control);
+    json["variants"] = standings_json(standings_of(report.variants));
+    json["controls"] = catches_json(catches_of(report.controls));
     return to_line(json);
 }
 
 std::string json_end(const Summary& summary) {
     Json json;
     json["kind"] = "end";
-    json["passed"] = summary.passed;
-    json["failed"] = summary.failed;
-    json["skipped"] = summary.skipped;
-    json["known"] = summary.known;
-    json["missed"] = summary.missed;
-    json["errors"] = summary.errors;
+    json.update(standings_json(summary.total()));
+    json["scenarios"] = standings_json(summary.scenarios);
+    json["variants"] = standings_json(summary.variants);
+    json["controls"] = catches_json(summary.controls);
     return to_line(json);
 }
 

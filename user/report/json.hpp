@@ -6,13 +6,17 @@
 #include "report/summary.hpp"
 
 #include <string>
+#include <vector>
 
 namespace faultline {
 
-std::string json_begin(const System& system, unsigned plan);
+std::string json_begin(const System& system, const std::vector<std::string>& names);
 // Of a variant, or of a control (then "control" names it and "caught" says if it was).
-std::string json_variant(const VariantReport& report, const std::string& known_bug);
-std::string json_scenario(const Judged& judged);
+std::string json_variant(const VariantReport& report);
+// Of the mark channel.
+std::string json_start(const Start& start);
+std::string json_run(unsigned run, std::uint64_t seed);
+std::string json_scenario(const ScenarioReport& report);
 std::string json_end(const Summary& summary);
 
 } // namespace faultline

@@ -27,8 +27,13 @@ std::string diagnostics(const VariantReport& report) {
     for (const auto& [words, tally] : report.histogram)
         text += fmt::format("  # {} {}{}\n", tally.count, plain(words),
                             tally.allowed ? "" : " (forbidden)");
+    if (report.verdict == Verdict::pass)
+        text += fmt::format("  # not seen: {}\n", power_text(report));
     if (!report.blocked.empty())
         text += fmt::format("  # excluded: {}\n", plain(report.blocked));
+    for (const auto& [kind, wait] : report.waits)
+        text += fmt::format("  # no exclusion, but {}, {} times: {}\n", kind, wait.count,
+                            plain(wait.stack));
     if (!report.measures.empty())
         text += fmt::format("  # measured: {}\n", plain(to_string(report.measures)));
     const Tally* forbidden = report.forbidden();
@@ -37,40 +42,39 @@ std::string diagnostics(const VariantReport& report) {
     return text;
 }
 
-std::string variant_line(unsigned number, const VariantReport& report,
-                         const std::string& known_bug) {
-    const std::string_view name = report.variant;
-    switch (report.verdict) {
-    case Verdict::pass:
-        return line("  ", true, number, name, "");
-    case Verdict::skip:
-        return line("  ", true, number, name, "SKIP " + report.why);
-    case Verdict::miss:
-        return line("  ", false, number, name, "MISS " + report.why);
-    case Verdict::fail:
-        return line("  ", false, number, name,
-                    known_bug.empty() ? report.why : "XFAIL " + known_bug);
-    case Verdict::error:
+// Of a variant or a scenario.
+std::string standing_line(std::string_view indent, unsigned number, std::string_view name,
+                          Standing standing, const std::string& why, const std::string& known_bug) {
+    switch (standing) {
+    case Standing::passed:
+        return line(indent, true, number, name, "");
+    case Standing::failed:
+        return line(indent, false, number, name, why);
+    case Standing::skipped:
+        return line(indent, true, number, name, "SKIP " + why);
+    case Standing::known:
+        return line(indent, false, number, name, "XFAIL " + known_bug);
+    case Standing::unexpected_pass:
+        return line(indent, false, number, name,
+                    "XPASS passes on a kernel known to have the bug: " + known_bug);
+    case Standing::missed:
+        return line(indent, false, number, name, "MISS " + why);
+    case Standing::error:
         break;
     }
-    return line("  ", false, number, name, "ERROR " + report.why);
+    return line(indent, false, number, name, "ERROR " + why);
 }
 
-// A control is good when the variant under it failed.
+// A control is good when its outcome came back.
 std::string control_line(unsigned number, const VariantReport& report) {
     const std::string name = "control-" + report.control.value_or("");
-    switch (report.verdict) {
-    case Verdict::fail:
-        return line("  ", true, number, name, "");
-    case Verdict::skip:
+    if (report.verdict == Verdict::skip)
         return line("  ", true, number, name, "SKIP " + report.why);
-    case Verdict::error:
+    if (report.verdict == Verdict::error)
         return line("  ", false, number, name, "ERROR " + report.why);
-    case Verdict::pass:
-    case Verdict::miss:
-        break;
-    }
-    return line("  ", false, number, name, "not caught: " + report.why);
+    if (!report.caught())
+        return line("  ", false, number, name, "not caught: " + report.why);
+    return line("  ", true, number, name, "");
 }
 
 } // namespace
@@ -83,35 +87,21 @@ std::string ktap_begin(const System& system, unsigned plan) {
     return fmt::format("KTAP version 1\n1..{}\n# {}\n", plan, plain(who));
 }
 
-std::string ktap_scenario(unsigned number, const Judged& judged) {
-    const ScenarioReport& report = judged.report;
+std::string ktap_scenario(unsigned number, const ScenarioReport& report) {
     std::string text =
         fmt::format("  KTAP version 1\n  1..{}\n", report.variants.size() + report.controls.size());
     unsigned sub = 0;
     for (const VariantReport& variant : report.variants)
-        text += diagnostics(variant) + variant_line(++sub, variant, judged.known_bug);
+        text += diagnostics(variant) + standing_line("  ", ++sub, variant.variant, variant.standing,
+                                                     variant.why, variant.known_bug);
     for (const VariantReport& control : report.controls)
         text += diagnostics(control) + control_line(++sub, control);
-
-    const std::string& name = report.scenario;
-    switch (judged.standing()) {
-    case Standing::passed:
-        return text + line("", true, number, name, "");
-    case Standing::failed:
-        return text + line("", false, number, name, report.why);
-    case Standing::skipped:
-        return text + line("", true, number, name, "SKIP " + report.why);
-    case Standing::known:
-        return text + line("", false, number, name, "XFAIL " + judged.known_bug);
-    case Standing::unexpected_pass:
-        return text + line("", false, number, name,
-                           "XPASS passes on a kernel known to have the bug: " + judged.known_bug);
-    case Standing::missed:
-        return text + line("", false, number, name, "MISS " + report.why);
-    case Standing::error:
-        break;
-    }
-    return text + line("", false, number, name, "ERROR " + report.why);
+    const Standings variants = standings_of(report.variants);
+    if (variants.skipped > 0)
+        text += fmt::format("# {}: {} of {} variants skipped\n", report.scenario, variants.skipped,
+                            variants.all());
+    return text + standing_line("", number, report.scenario, report.standing, report.why,
+                                report.known_bug());
 }
 
 } // namespace faultline

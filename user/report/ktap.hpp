@@ -10,7 +10,7 @@
 namespace faultline {
 
 std::string ktap_begin(const System& system, unsigned plan);
-std::string ktap_scenario(unsigned number, const Judged& judged);
+std::string ktap_scenario(unsigned number, const ScenarioReport& report);
 
 } // namespace faultline
 

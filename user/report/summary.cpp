@@ -1,30 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report/summary.hpp"
 
+#include <fmt/format.h>
+
 namespace faultline {
 
-Standing Judged::standing() const {
-    switch (report.verdict) {
-    case Verdict::pass:
-        return known_bug.empty() || !whole ? Standing::passed : Standing::unexpected_pass;
-    case Verdict::skip:
-        return Standing::skipped;
-    case Verdict::miss:
-        return Standing::missed;
-    case Verdict::fail:
-        return known_bug.empty() ? Standing::failed : Standing::known;
-    case Verdict::error:
-        break;
-    }
-    return Standing::error;
-}
-
-bool Judged::expected() const {
-    const Standing now = standing();
-    return now == Standing::passed || now == Standing::skipped || now == Standing::known;
-}
-
-void Summary::add(Standing standing) {
+void Standings::add(Standing standing) {
     switch (standing) {
     case Standing::passed:
         ++passed;
@@ -48,6 +29,58 @@ void Summary::add(Standing standing) {
     }
 }
 
+Standings standings_of(const std::vector<VariantReport>& variants) {
+    Standings all;
+    for (const VariantReport& variant : variants)
+        all.add(variant.standing);
+    return all;
+}
+
+void Catches::add(const VariantReport& control) {
+    if (control.verdict == Verdict::skip)
+        ++skipped;
+    else if (control.verdict == Verdict::error)
+        ++errors;
+    else if (control.caught())
+        ++caught;
+    else
+        ++not_caught;
+}
+
+Catches catches_of(const std::vector<VariantReport>& controls) {
+    Catches all;
+    for (const VariantReport& control : controls)
+        all.add(control);
+    return all;
+}
+
+void Summary::add(const ScenarioReport& report) {
+    scenarios.add(report.standing);
+    for (const VariantReport& variant : report.variants)
+        variants.add(variant.standing);
+    for (const VariantReport& control : report.controls)
+        controls.add(control);
+}
+
+Standings Summary::total() const {
+    Standings all = variants;
+    all.passed += controls.caught;
+    all.failed += controls.not_caught;
+    all.skipped += controls.skipped;
+    all.errors += controls.errors;
+    return all;
+}
+
+std::string bound_text(double bound) {
+    const double percent = bound * 100;
+    return fmt::format("< {:.{}f} %", percent, percent >= 10 ? 0 : percent >= 1 ? 1 : 2);
+}
+
+std::string power_text(const VariantReport& report) {
+    return fmt::format("0 in {}: {}", report.situation.count(report.counts),
+                       bound_text(report.bound()));
+}
+
 std::string replay_line(const VariantReport& report, const Example& example) {
     std::string command = "faultline replay '" + example.schedule + "'";
     if (report.control)
@@ -61,6 +94,7 @@ Counts total(const std::vector<VariantReport>& reports) {
         sum.runs += report.counts.runs;
         sum.overlaps += report.counts.overlaps;
         sum.excluded += report.counts.excluded;
+        sum.waited += report.counts.waited;
         sum.forbidden += report.counts.forbidden;
     }
     return sum;

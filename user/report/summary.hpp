@@ -18,20 +18,8 @@ struct System {
     std::string emulator = {}; // "" = real hardware, or not told
 };
 
-enum class Standing { passed, failed, skipped, known, unexpected_pass, missed, error };
-
-// A scenario's report with what is known about it on this kernel.
-struct Judged {
-    ScenarioReport report;
-    std::string known_bug; // "" if none; else "fixed by ..."
-    bool whole = true;     // all variants ran: only then is a pass of a known bug news
-
-    [[nodiscard]] Standing standing() const;
-    // As it should be: passed, skipped, or failed by a known bug.
-    [[nodiscard]] bool expected() const;
-};
-
-struct Summary {
+// Variants, or scenarios, by how they count.
+struct Standings {
     unsigned passed = 0;
     unsigned failed = 0; // unexpected passes too
     unsigned skipped = 0;
@@ -40,8 +28,39 @@ struct Summary {
     unsigned errors = 0;
 
     void add(Standing standing);
+    [[nodiscard]] unsigned all() const {
+        return passed + failed + skipped + known + missed + errors;
+    }
     [[nodiscard]] bool good() const { return failed == 0 && missed == 0 && errors == 0; }
 };
+Standings standings_of(const std::vector<VariantReport>& variants);
+
+struct Catches {
+    unsigned caught = 0;
+    unsigned not_caught = 0;
+    unsigned skipped = 0;
+    unsigned errors = 0;
+
+    void add(const VariantReport& control);
+};
+Catches catches_of(const std::vector<VariantReport>& controls);
+
+struct Summary {
+    Standings scenarios;
+    Standings variants;
+    Catches controls;
+
+    void add(const ScenarioReport& report);
+    // A control that is caught passes.
+    [[nodiscard]] Standings total() const;
+    // A scenario that no control could run in is no pass, and none of its parts is bad.
+    [[nodiscard]] bool good() const { return scenarios.good() && total().good(); }
+};
+
+// "< 0.1 %": what unseen_bound() means in words.
+std::string bound_text(double bound);
+// "0 in 3000: < 0.1 %"
+std::string power_text(const VariantReport& report);
 
 // The command that replays this run: a control is part of it.
 std::string replay_line(const VariantReport& report, const Example& example);

@@ -19,7 +19,7 @@ std::vector<Chosen> chosen_by(std::vector<std::string> names) {
 TEST(Choose, NothingMeansAll) {
     EXPECT_EQ(chosen_by({}).size(), std::size(all_scenarios()));
     for (const Chosen& one : chosen_by({}))
-        EXPECT_TRUE(one.whole());
+        EXPECT_EQ(one.name(), one.scenario->name);
 }
 
 TEST(Choose, AFamilyIsItsScenarios) {
@@ -42,12 +42,23 @@ TEST(Choose, OneVariantIsNotTheWholeScenario) {
     ASSERT_EQ(all.size(), 1U);
     EXPECT_EQ(all.front().scenario, &first);
     EXPECT_EQ(all.front().selection.variant, variant);
-    EXPECT_FALSE(all.front().whole());
+    EXPECT_EQ(all.front().name(), std::string(first.name) + "/" + variant);
+}
+
+TEST(Choose, AControlCanBePartOfAName) {
+    const Scenario& first = **std::begin(all_scenarios());
+    const std::string name =
+        std::string(first.name) + "+" + std::string(first.controls.front().name);
+    const std::vector<Chosen> all = chosen_by({name});
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all.front().selection.control, first.controls.front().name);
+    EXPECT_EQ(all.front().name(), name);
 }
 
 TEST(Choose, AnUnknownNameIsNamedWithWhatThereIs) {
     const std::string first((*std::begin(all_scenarios()))->name);
-    for (const std::string& name : {std::string("no-such"), first + "/no-such"}) {
+    for (const std::string& name :
+         {std::string("no-such"), first + "/no-such", first + "+no-such"}) {
         Arguments arguments;
         arguments.names = {name};
         const Result<std::vector<Chosen>> all = choose(arguments);

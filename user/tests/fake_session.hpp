@@ -31,7 +31,8 @@ inline fl_result excluded() {
 // What a test wants and what it wants to know; shared by the sessions of one test.
 struct FakeKernel {
     std::function<fl_result(unsigned run)> answer = [](unsigned) { return overlapping(); };
-    Error arm_error; // number 0: arming works
+    bool applies = true; // each control, once in a run
+    Error arm_error;     // number 0: arming works
     fl_program armed{};
     std::vector<unsigned> bound;
     std::vector<std::uint64_t> aims; // one a run
@@ -79,6 +80,8 @@ class FakeSession final : public Session {
     Result<fl_result> result() override {
         fl_result result = kernel_->answer(kernel_->runs);
         result.run = kernel_->runs;
+        for (unsigned i = 0; kernel_->applies && i < kernel_->armed.nr_controls; ++i)
+            result.control_hits[i] = 1;
         return result;
     }
     Result<void> stop() override {

@@ -19,6 +19,7 @@ VariantReport passing() {
     report.variant = "inside";
     report.schedule = "collapse-register/inside: a@enter:f -> b@user:x";
     report.verdict = Verdict::pass;
+    report.standing = Standing::passed;
     report.counts = {.runs = 100, .overlaps = 98, .excluded = 1};
     report.histogram["collapse=EBUSY event=yes"].count = 100;
     report.blocked = "b slept in down_read";
@@ -29,6 +30,7 @@ VariantReport passing() {
 VariantReport failing() {
     VariantReport report = passing();
     report.verdict = Verdict::fail;
+    report.standing = Standing::failed;
     report.why = "a hole was filled without an event";
     report.counts.forbidden = 2;
     report.blocked.clear();
@@ -45,27 +47,47 @@ VariantReport control(Verdict verdict) {
     VariantReport report = verdict == Verdict::fail ? failing() : passing();
     report.control = "blind";
     report.verdict = verdict;
+    report.produces = "event=no";
     report.control_hits = {3};
     return report;
 }
 
-Judged judged(Verdict verdict, std::vector<VariantReport> variants, std::string why = {},
-              std::string known = {}) {
-    Judged all;
-    all.report.scenario = "collapse-register";
-    all.report.verdict = verdict;
-    all.report.variants = std::move(variants);
-    all.report.why = std::move(why);
-    all.known_bug = std::move(known);
+VariantReport known() {
+    VariantReport report = failing();
+    report.standing = Standing::known;
+    report.known_bug = "fixed by 1234";
+    return report;
+}
+
+ScenarioReport of(Standing standing, std::vector<VariantReport> variants, std::string why = {}) {
+    ScenarioReport all;
+    all.scenario = "collapse-register";
+    all.standing = standing;
+    all.verdict = standing == Standing::passed    ? Verdict::pass
+                  : standing == Standing::skipped ? Verdict::skip
+                  : standing == Standing::missed  ? Verdict::miss
+                  : standing == Standing::error   ? Verdict::error
+                                                  : Verdict::fail;
+    all.variants = std::move(variants);
+    all.why = std::move(why);
     return all;
+}
+
+VariantReport lacking() {
+    VariantReport report = passing();
+    report.variant = "protected";
+    report.verdict = Verdict::skip;
+    report.standing = Standing::skipped;
+    report.why = "write protection: not offered";
+    return report;
 }
 
 const System emulated{
     .version = "0.1", .release = "6.12.95", .machine = "s390x", .emulator = "QEMU 7.2"};
 
 TEST(Ktap, APassWithItsControl) {
-    Judged all = judged(Verdict::pass, {passing()});
-    all.report.controls = {control(Verdict::fail)};
+    ScenarioReport all = of(Standing::passed, {passing()});
+    all.controls = {control(Verdict::fail)};
     EXPECT_EQ(ktap_begin(emulated, 2) + ktap_scenario(1, all),
               "KTAP version 1\n"
               "1..2\n"
@@ -74,6 +96,7 @@ TEST(Ktap, APassWithItsControl) {
               "  1..2\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 1 excluded, 200.0 runs/s\n"
               "  # 100 collapse=EBUSY event=yes\n"
+              "  # not seen: 0 in 98: < 3.0 %\n"
               "  # excluded: b slept in down_read\n"
               "  ok 1 inside\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 0 excluded, 200.0 runs/s\n"
@@ -86,7 +109,7 @@ TEST(Ktap, APassWithItsControl) {
 }
 
 TEST(Ktap, AFailureKnownAndUnknown) {
-    EXPECT_EQ(ktap_scenario(3, judged(Verdict::fail, {failing()}, "inside: bad", "fixed by 1234")),
+    EXPECT_EQ(ktap_scenario(3, of(Standing::known, {known()}, "inside: bad")),
               "  KTAP version 1\n"
               "  1..1\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 0 excluded, 200.0 runs/s\n"
@@ -96,51 +119,58 @@ TEST(Ktap, AFailureKnownAndUnknown) {
               "b@user:x'\n"
               "  not ok 1 inside # XFAIL fixed by 1234\n"
               "not ok 3 collapse-register # XFAIL fixed by 1234\n");
-    EXPECT_THAT(ktap_scenario(1, judged(Verdict::fail, {failing()}, "inside: bad")),
+    EXPECT_THAT(ktap_scenario(1, of(Standing::failed, {failing()}, "inside: bad")),
                 HasSubstr("\nnot ok 1 collapse-register # inside: bad\n"));
 }
 
 TEST(Ktap, EveryOtherStandingHasItsWord) {
-    const auto last = [](const Judged& all) {
+    const auto last = [](const ScenarioReport& all) {
         const std::string text = ktap_scenario(1, all);
         return text.substr(text.rfind('\n', text.size() - 2) + 1);
     };
-    EXPECT_EQ(last(judged(Verdict::pass, {passing()}, "", "fixed by 1")),
+    EXPECT_EQ(last(of(Standing::unexpected_pass, {known()})),
               "not ok 1 collapse-register # XPASS passes on a kernel known to have the bug: fixed "
-              "by 1\n");
-    EXPECT_EQ(last(judged(Verdict::skip, {}, "no CONFIG_X")),
+              "by 1234\n");
+    EXPECT_EQ(last(of(Standing::skipped, {}, "no CONFIG_X")),
               "ok 1 collapse-register # SKIP no CONFIG_X\n");
-    EXPECT_EQ(last(judged(Verdict::miss, {}, "closed")),
+    EXPECT_EQ(last(of(Standing::missed, {}, "closed")),
               "not ok 1 collapse-register # MISS closed\n");
-    EXPECT_EQ(last(judged(Verdict::error, {}, "two\nlines")),
+    EXPECT_EQ(last(of(Standing::error, {}, "two\nlines")),
               "not ok 1 collapse-register # ERROR two lines\n");
 }
 
 TEST(Ktap, AnUncaughtControlIsNotOk) {
-    Judged all = judged(Verdict::fail, {passing()}, "control blind not caught");
-    all.report.controls = {control(Verdict::pass)};
-    all.report.controls[0].why = "it was never applied";
+    ScenarioReport all = of(Standing::failed, {passing()}, "control blind not caught");
+    all.controls = {control(Verdict::pass)};
+    all.controls[0].why = "event=no was not seen";
     EXPECT_THAT(ktap_scenario(1, all),
-                HasSubstr("\n  not ok 2 control-blind # not caught: it was never applied\n"));
+                HasSubstr("\n  not ok 2 control-blind # not caught: event=no was not seen\n"));
+}
+
+TEST(Ktap, SkippedVariantsAreCounted) {
+    const std::string text = ktap_scenario(1, of(Standing::passed, {passing(), lacking()}));
+    EXPECT_THAT(text, HasSubstr("\n  ok 2 protected # SKIP write protection: not offered\n"));
+    EXPECT_THAT(text, HasSubstr("\n# collapse-register: 1 of 2 variants skipped\nok 1 "));
 }
 
 TEST(Json, Begin) {
-    EXPECT_EQ(json_begin(emulated, 6),
+    EXPECT_EQ(json_begin(emulated, {"a", "b/c", "d+e"}),
               R"({"kind":"begin","version":"0.1","kernel":"6.12.95","machine":"s390x",)"
-              R"("emulator":"QEMU 7.2","plan":6})"
+              R"("emulator":"QEMU 7.2","plan":3,"names":["a","b/c","d+e"]})"
               "\n");
 }
 
 TEST(Json, Variant) {
     EXPECT_EQ(
-        json_variant(failing(), "fixed by 1234"),
+        json_variant(known()),
         R"({"kind":"variant","scenario":"collapse-register","variant":"inside","control":null,)"
-        R"("verdict":"FAIL","runs":100,"overlaps":98,"excluded":0,"seconds":0.5,"rate":200.0,)"
+        R"("verdict":"FAIL","standing":"known","runs":100,"overlaps":98,"excluded":0,"waited":0,)"
+        R"("seconds":0.5,"rate":200.0,"power":{"overlaps":98,"bound":0.030106},"chance":false,)"
         R"("histogram":{"collapse=0 event=no":2,"collapse=EBUSY event=yes":100},)"
         R"("forbidden":["collapse=0 event=no"],"why":"a hole was filled without an event",)"
         R"("schedule":"collapse-register/inside: a@enter:f -> b@user:x",)"
         R"("replay":"collapse-register/inside seed=9: a@enter:f -> b@user:x",)"
-        R"("known_bug":"fixed by 1234","blocked":null,"measures":[]})"
+        R"("known_bug":"fixed by 1234","blocked":null,"waits":{},"measures":[]})"
         "\n");
 }
 
@@ -151,7 +181,7 @@ VariantReport measuring() {
 }
 
 TEST(Json, MeasuresAreNumbers) {
-    EXPECT_THAT(json_variant(measuring(), ""),
+    EXPECT_THAT(json_variant(measuring()),
                 HasSubstr(R"("measures":[{"value":122.4,"what":"patterns/s","note":null},)"
                           R"({"value":1600.0,"what":"bytes","note":"of 16384, in f"}])"));
 }
@@ -165,90 +195,114 @@ TEST(Progress, SaysHowFarAndHowFast) {
 TEST(Measures, AreReadAsASentence) {
     EXPECT_EQ(to_string(std::vector<Measure>{}), "");
     EXPECT_EQ(to_string({{2.54, "patterns/s"}, {3, "folios"}}), "2.5 patterns/s, 3 folios");
-    EXPECT_THAT(ktap_scenario(1, judged(Verdict::pass, {measuring()})),
+    EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {measuring()})),
                 HasSubstr("  # measured: 122 patterns/s, 1600 bytes (of 16384, in f)\n"));
-    EXPECT_THAT(human_scenario(judged(Verdict::pass, {measuring()})),
+    EXPECT_THAT(human_scenario(of(Standing::passed, {measuring()})),
                 HasSubstr("\n    measured inside: 122 patterns/s, 1600 bytes"));
     EXPECT_THAT(human_variant(measuring()), HasSubstr("\n    measured: 122 patterns/s"));
 }
 
 TEST(Json, ControlSaysIfItWasCaught) {
-    const std::string caught = json_variant(control(Verdict::fail), "");
+    const std::string caught = json_variant(control(Verdict::fail));
     EXPECT_THAT(caught, HasSubstr(R"("control":"blind","verdict":"FAIL")"));
-    EXPECT_THAT(caught, HasSubstr(R"("caught":true,"control_hits":[3])"));
-    EXPECT_THAT(json_variant(control(Verdict::pass), ""), HasSubstr(R"("caught":false)"));
+    EXPECT_THAT(caught, HasSubstr(R"("produces":"event=no","caught":true,"control_hits":[3])"));
+    EXPECT_THAT(json_variant(control(Verdict::pass)), HasSubstr(R"("caught":false)"));
 }
 
 TEST(Json, ScenarioSumsItsVariants) {
-    Judged all = judged(Verdict::fail, {passing(), failing()}, "inside: bad", "fixed by 1234");
+    ScenarioReport all = of(Standing::known, {passing(), known(), lacking()}, "inside: bad");
+    all.controls = {control(Verdict::fail), control(Verdict::pass)};
     EXPECT_EQ(json_scenario(all),
               R"({"kind":"scenario","scenario":"collapse-register","verdict":"FAIL",)"
-              R"("expected":true,"known_bug":"fixed by 1234","why":"inside: bad",)"
-              R"("runs":200,"overlaps":196,"excluded":1,"seconds":1.0,"rate":200.0,)"
-              R"("histogram":{"collapse=0 event=no":2,"collapse=EBUSY event=yes":200},)"
-              R"("forbidden":["collapse=0 event=no"],"controls":0,"controls_caught":0})"
+              R"("standing":"known","known_bug":"fixed by 1234","why":"inside: bad",)"
+              R"("runs":300,"overlaps":294,"excluded":2,"waited":0,"seconds":1.5,"rate":200.0,)"
+              R"("power":{"overlaps":294,"bound":0.030106},)"
+              R"("histogram":{"collapse=0 event=no":2,"collapse=EBUSY event=yes":300},)"
+              R"("forbidden":["collapse=0 event=no"],"no_hazard_control":null,)"
+              R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0},)"
+              R"("controls":{"caught":1,"not_caught":1,"skipped":0,"errors":0}})"
               "\n");
+}
+
+TEST(Json, MarksNameTheRunThatIsUnderWay) {
+    EXPECT_EQ(json_start({"s", "v", "", "s/v: a -> b", 7}),
+              R"({"kind":"start","scenario":"s","variant":"v","control":null,)"
+              R"("schedule":"s/v: a -> b","runs":7})"
+              "\n");
+    EXPECT_EQ(json_run(17, 1234), "{\"kind\":\"run\",\"run\":17,\"seed\":1234}\n");
 }
 
 TEST(Json, BytesThatAreNoTextDoNotEndTheDriver) {
     VariantReport report = passing();
     report.why = "\xff\xfe";
-    EXPECT_THAT(json_variant(report, ""), HasSubstr("\xef\xbf\xbd"));
+    EXPECT_THAT(json_variant(report), HasSubstr("\xef\xbf\xbd"));
 }
 
 TEST(Json, End) {
-    const Summary summary{
-        .passed = 1, .failed = 2, .skipped = 3, .known = 4, .missed = 5, .errors = 6};
+    Summary summary;
+    summary.add(of(Standing::passed, {passing(), lacking()}));
+    ScenarioReport known_one = of(Standing::known, {known()});
+    known_one.controls = {control(Verdict::fail)};
+    summary.add(known_one);
+    EXPECT_TRUE(summary.good());
     EXPECT_EQ(json_end(summary),
-              R"({"kind":"end","passed":1,"failed":2,"skipped":3,"known":4,"missed":5,"errors":6})"
+              R"({"kind":"end","passed":2,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0,)"
+              R"("scenarios":{"passed":1,"failed":0,"skipped":0,"known":1,"missed":0,"errors":0},)"
+              R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0},)"
+              R"("controls":{"caught":1,"not_caught":0,"skipped":0,"errors":0}})"
               "\n");
     EXPECT_EQ(human_summary(summary),
-              "4 known, 5 missed, 6 errors\n1 passed, 2 failed, 3 skipped\n");
+              "2 scenarios: 1 passed, 0 failed, 0 skipped, 1 known, 0 missed, 0 errors\n"
+              "3 variants: 1 passed, 0 failed, 1 skipped, 1 known, 0 missed, 0 errors\n"
+              "controls: 1 caught, 0 not caught, 0 skipped, 0 errors\n"
+              "1 known, 0 missed, 0 errors\n2 passed, 0 failed, 1 skipped\n");
 }
 
 TEST(Human, OneLineAScenario) {
-    EXPECT_EQ(human_scenario(judged(Verdict::pass, {passing()})),
-              "collapse-register    PASS   100 runs, 98 overlaps (98 %), 1 excluded, 200 runs/s  "
-              "{collapse=EBUSY event=yes: 100}\n");
-    EXPECT_EQ(human_scenario(judged(Verdict::fail, {failing()}, "inside: bad")),
+    EXPECT_EQ(human_scenario(of(Standing::passed, {passing()})),
+              "collapse-register    PASS   100 runs, 98 overlaps (98 %), 1 excluded, 200 runs/s, "
+              "not seen: < 3.0 %  {collapse=EBUSY event=yes: 100}\n");
+    EXPECT_EQ(human_scenario(of(Standing::failed, {failing()}, "inside: bad")),
               "collapse-register    FAIL   100 runs, 98 overlaps (98 %), 200 runs/s  "
               "{!collapse=0 event=no: 2, collapse=EBUSY event=yes: 100}\n"
               "    inside: bad\n"
               "    replay: faultline replay 'collapse-register/inside seed=9: a@enter:f -> "
               "b@user:x'\n");
-    EXPECT_EQ(human_scenario(judged(Verdict::skip, {}, "no CONFIG_X")),
+    EXPECT_EQ(human_scenario(of(Standing::skipped, {}, "no CONFIG_X")),
               "collapse-register    SKIP   no CONFIG_X\n");
-    VariantReport lacking = passing();
-    lacking.variant = "protected";
-    lacking.verdict = Verdict::skip;
-    lacking.why = "write protection: not offered";
-    EXPECT_THAT(human_scenario(judged(Verdict::pass, {passing(), lacking})),
-                HasSubstr("\n    skipped protected: write protection: not offered\n"));
+    const std::string text = human_scenario(of(Standing::passed, {passing(), lacking()}));
+    EXPECT_THAT(text, HasSubstr("\n    skipped protected: write protection: not offered\n"));
+    EXPECT_THAT(text, HasSubstr(", 1 of 2 variants skipped"));
+    EXPECT_THAT(human_scenario(of(Standing::known, {known()})),
+                HasSubstr("\n    known bug, inside: fixed by 1234\n"));
 }
 
-TEST(Summary, CountsKnownBugsApartAndUnexpectedPassesAsFailures) {
-    Judged known = judged(Verdict::fail, {}, "", "fixed");
-    EXPECT_EQ(known.standing(), Standing::known);
-    EXPECT_TRUE(known.expected());
-    Judged xpass = judged(Verdict::pass, {}, "", "fixed");
-    EXPECT_EQ(xpass.standing(), Standing::unexpected_pass);
-    EXPECT_FALSE(xpass.expected());
-    Judged part = xpass;
-    part.whole = false;
-    EXPECT_EQ(part.standing(), Standing::passed) << "one variant may well pass";
-    EXPECT_EQ(judged(Verdict::miss, {}, "", "fixed").standing(), Standing::missed);
+TEST(Human, SleepsThatExcludeNothingAreShown) {
+    VariantReport report = passing();
+    report.waits["grace period"] = {3, "b slept in synchronize_rcu"};
+    EXPECT_THAT(human_variant(report),
+                HasSubstr("3 times no exclusion, but grace period: b slept in synchronize_rcu\n"));
+    EXPECT_THAT(human_scenario(of(Standing::passed, {report})), HasSubstr("but grace period"));
+    EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})), HasSubstr("but grace period"));
+    EXPECT_THAT(json_variant(report),
+                HasSubstr(R"("waits":{"grace period":{"count":3,"stack":"b slept in)"));
+}
 
-    Summary summary;
-    summary.add(Standing::passed);
-    summary.add(Standing::known);
-    summary.add(Standing::skipped);
-    EXPECT_TRUE(summary.good());
+TEST(Summary, AnythingThatIsNotAsItShouldBeIsBad) {
+    Summary good;
+    good.add(of(Standing::passed, {passing()}));
+    EXPECT_TRUE(good.good());
     for (const Standing bad :
          {Standing::failed, Standing::unexpected_pass, Standing::missed, Standing::error}) {
-        Summary one = summary;
-        one.add(bad);
+        Summary one = good;
+        one.add(of(bad, {}));
         EXPECT_FALSE(one.good());
     }
+    Summary uncaught = good;
+    ScenarioReport report = of(Standing::passed, {passing()});
+    report.controls = {control(Verdict::pass)};
+    uncaught.add(report);
+    EXPECT_FALSE(uncaught.good());
 }
 
 TEST(Timeline, IsInTheOrderOfTime) {

@@ -59,6 +59,9 @@ class RunnerTest : public testing::Test {
             return std::make_unique<PlannedExperiment>(plan);
         };
         options.runs = 10;
+        options.note = [this](std::string_view text) { notes.emplace_back(text); };
+        options.version = "6.12.95";
+        options.machine = "x86_64";
         options.open_session = [this]() -> Result<std::unique_ptr<Session>> {
             return std::unique_ptr<Session>(std::make_unique<FakeSession>(kernel));
         };
@@ -76,6 +79,7 @@ class RunnerTest : public testing::Test {
             {.name = name,
              .about = "",
              .variant = "one",
+             .produces = "ok=?",
              .actions = {{.kind = FL_CONTROL_SKIP, .actor = "right", .function = "g"}}});
     }
     void forbid_under_control() {
@@ -88,34 +92,178 @@ class RunnerTest : public testing::Test {
     Plan plan;
     Scenario scenario;
     Options options;
+    std::vector<std::string> notes; // in the kernel log
 };
 
+constexpr Situation either{.overlap = true, .exclusion = true};
+constexpr Situation lock{.overlap = false, .exclusion = true};
+constexpr Situation by_itself{.overlap = true, .exclusion = false, .forced = false};
+
 TEST(VerdictRule, NoPassWithoutAnOverlap) {
-    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0}, false), Verdict::miss);
-    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1}, false), Verdict::pass);
-    EXPECT_EQ(verdict_of({}, false), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0}, {}), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1000}, {}), Verdict::pass);
+    EXPECT_EQ(verdict_of({}, {}), Verdict::miss);
+}
+
+TEST(VerdictRule, AForcedWindowMustOpenInItsShareOfTheRuns) {
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1}, {}), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 499}, {}), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 500}, {}), Verdict::pass);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1}, by_itself), Verdict::pass);
 }
 
 TEST(VerdictRule, NothingUndoesAForbiddenOutcome) {
-    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1000, .forbidden = 1}, false), Verdict::fail);
-    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0, .forbidden = 1}, false), Verdict::fail);
-    EXPECT_EQ(verdict_of({.runs = 9, .overlaps = 0, .excluded = 8, .forbidden = 1}, true),
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 1000, .forbidden = 1}, {}), Verdict::fail);
+    EXPECT_EQ(verdict_of({.runs = 1000, .overlaps = 0, .forbidden = 1}, {}), Verdict::fail);
+    EXPECT_EQ(verdict_of({.runs = 9, .overlaps = 0, .excluded = 8, .forbidden = 1}, lock),
               Verdict::fail);
 }
 
-TEST(VerdictRule, ExclusionIsNoOverlapUnlessItIsTheClaim) {
-    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, false), Verdict::miss);
-    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, true), Verdict::pass);
+TEST(VerdictRule, WhatTheClaimIsAboutCounts) {
+    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, {}), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 10, .excluded = 10}, lock), Verdict::pass);
+    EXPECT_EQ(verdict_of({.runs = 10, .overlaps = 10}, lock), Verdict::miss);
+    EXPECT_EQ(verdict_of({.runs = 10, .overlaps = 3, .excluded = 4}, either), Verdict::pass);
+    EXPECT_EQ(verdict_of({.runs = 10, .waited = 10}, lock), Verdict::miss);
+}
+
+TEST(VerdictRule, TheBoundIsThatOfTheOverlaps) {
+    EXPECT_NEAR(unseen_bound(3000), 0.000998, 0.000001);
+    EXPECT_NEAR(unseen_bound(1), 0.95, 0.0001);
+    EXPECT_EQ(unseen_bound(0), 1);
 }
 
 TEST_F(RunnerTest, AnExclusionCountsOnlyIfTheSituationArose) {
     kernel->answer = [](unsigned) { return excluded(); };
-    scenario.variants.front().expects_excluded = true;
+    scenario.variants.front().exclusion = {.places = {"rwsem_down_write_slowpath"}};
     EXPECT_EQ(run().verdict, Verdict::pass);
     plan.overlapped = false;
     const VariantReport report = run();
     EXPECT_EQ(report.verdict, Verdict::miss);
     EXPECT_EQ(report.counts.excluded, 0U);
+}
+
+TEST_F(RunnerTest, AnExclusionByAnotherPlaceIsNone) {
+    kernel->answer = [](unsigned) { return excluded(); };
+    scenario.variants.front().exclusion = {.places = {"mutex_lock < f"}};
+    VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::miss);
+    EXPECT_EQ(report.counts.excluded, 0U);
+    EXPECT_EQ(report.counts.waited, 10U);
+    EXPECT_EQ(report.waits.at("another lock").count, 10U);
+    EXPECT_THAT(report.why, HasSubstr("rwsem_down_write_slowpath"));
+
+    kernel->answer = [](unsigned) {
+        fl_result result = excluded();
+        std::snprintf(result.blocked, sizeof(result.blocked), "%s",
+                      "__wait_rcu_gp < synchronize_rcu < f");
+        return result;
+    };
+    report = run();
+    EXPECT_EQ(report.waits.at("grace period").count, 10U);
+}
+
+TEST_F(RunnerTest, ALockThatWasLostIsAFailure) {
+    scenario.variants.front().exclusion = {.places = {"down_write"}};
+    VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::fail);
+    EXPECT_THAT(report.why, HasSubstr("down_write"));
+    scenario.variants.front().exclusion.or_overlap = "the lock may be free by then";
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    scenario.variants.front().exclusion = {.places = {"down_write"}, .releases = "6.1"};
+    EXPECT_EQ(run().verdict, Verdict::pass) << "another release excludes";
+}
+
+TEST_F(RunnerTest, AnOutcomeThatTheRowDoesNotExpectIsForbidden) {
+    Variant& row = scenario.variants.front();
+    row.expected = {{.words = "ok=yes|maybe"}};
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    row.expected = {{.words = "ok=no"}};
+    EXPECT_EQ(run().verdict, Verdict::fail);
+    EXPECT_THAT(run().why, HasSubstr("ok=yes"));
+    row.expected = {{.words = "ok=no"}, {.words = "ok=*"}};
+    EXPECT_EQ(run().verdict, Verdict::pass);
+    row.expected = {{.words = "other=*"}};
+    EXPECT_EQ(run().verdict, Verdict::fail) << "a word that is missing is no match";
+    row.expected = {{.words = "ok=no", .releases = "6.1"}};
+    EXPECT_EQ(run().verdict, Verdict::pass) << "nothing is expected of this release";
+}
+
+TEST_F(RunnerTest, AKnownBugExplainsItsOwnOutcomeAlone) {
+    Variant& row = scenario.variants.front();
+    plan.judge = [](OneRun& one) {
+        return Outcome{}
+            .add("data", one.number() == 1 ? "lost" : "kept")
+            .require(one.number() != 1, "lost");
+    };
+    row.known = {{.words = "data=lost", .releases = "6.12 < 6.12.117", .fix = "fixed by f"}};
+    EXPECT_EQ(run().standing, Standing::known);
+    EXPECT_EQ(run().known_bug, "fixed by f");
+    options.version = "6.12.117";
+    EXPECT_EQ(run().standing, Standing::failed) << "this one has the fix";
+    options.version = "6.12.95";
+    row.known.front().machines = "aarch64, s390x";
+    EXPECT_EQ(run().standing, Standing::failed) << "another machine's";
+    row.known.front().machines = "aarch64, x86_64";
+    EXPECT_EQ(run().standing, Standing::known);
+    plan.judge = [](OneRun& one) {
+        const std::string data = one.number() == 1 ? "lost" : one.number() == 2 ? "wrong" : "kept";
+        return Outcome{}.add("data", data).require(data == "kept", data);
+    };
+    EXPECT_EQ(run().standing, Standing::failed) << "a second outcome is no known bug";
+    EXPECT_EQ(run().why, "wrong");
+    plan.judge = [](OneRun&) { return Outcome{}.add("data", "kept"); };
+    EXPECT_EQ(run().standing, Standing::unexpected_pass);
+    row.known.front().rare = true;
+    EXPECT_EQ(run().standing, Standing::passed);
+}
+
+TEST_F(RunnerTest, TheKernelLogSaysWhichVariantRan) {
+    scenario.variants.front().known = {{.words = "ok=no",
+                                        .releases = "6.12",
+                                        .fix = "fixed by f",
+                                        .log_line = "BUG: Bad page",
+                                        .log_trace = "f\\+"}};
+    run();
+    EXPECT_THAT(notes, ElementsAre("begin fake/one", "known BUG: Bad page // f\\+ // fixed by f",
+                                   "end fake/one"));
+    notes.clear();
+    add_control("noisy");
+    scenario.controls.front().complains = true;
+    scenario.variants.front().known.clear();
+    run(&scenario.controls.front());
+    EXPECT_THAT(notes,
+                ElementsAre("begin fake/one+noisy", "complaints planted by fake/one+noisy begin",
+                            "complaints planted by fake/one+noisy end", "end fake/one+noisy"));
+}
+
+TEST_F(RunnerTest, AVariantLeftToChanceRunsUntilItHasOverlapsEnough) {
+    Variant& row = scenario.variants.front();
+    row.forced = false;
+    row.chance = {.overlaps = 3, .seconds = 60};
+    kernel->answer = [](unsigned number) { return number % 20 == 0 ? overlapping() : missed(); };
+    VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::pass);
+    EXPECT_EQ(report.counts.runs, 60U) << "--runs was 10";
+    row.chance = {.overlaps = 3, .seconds = 0};
+    report = run();
+    EXPECT_EQ(report.verdict, Verdict::miss);
+    EXPECT_EQ(report.counts.runs, 10U) << "no time, but the runs that were asked for";
+}
+
+TEST_F(RunnerTest, EachRunIsToldBeforeItBegins) {
+    std::vector<std::string> told;
+    options.runs = 2;
+    options.on_start = [&](const Start& now) {
+        told.push_back(std::string(now.variant) + " " + now.schedule);
+    };
+    options.on_run = [&](unsigned number, std::uint64_t seed) {
+        told.push_back(std::to_string(number) + " " + std::to_string(seed) + " " +
+                       std::to_string(kernel->runs));
+    };
+    run();
+    EXPECT_THAT(told, ElementsAre("one fake/one: left@enter:f -> right@user:go", "1 1 0",
+                                  "2 " + std::to_string(seed_of_run(1, 2)) + " 1"));
 }
 
 TEST_F(RunnerTest, AimsBeforeEachRunAndNotLonger) {
@@ -137,7 +285,7 @@ TEST_F(RunnerTest, RemediesAndWhatRuinsTheMachineAreTriedOnlyByName) {
     add_control("plain");
     add_control("remedy");
     add_control("ruinous");
-    scenario.controls[1].remedy = true;
+    scenario.controls[1].kind = Control::Kind::remedy;
     scenario.controls[2].by_name_only = true;
     const ScenarioReport all = run_all();
     EXPECT_EQ(all.verdict, Verdict::pass);
@@ -157,7 +305,9 @@ TEST_F(RunnerTest, AControlByNameTakesAllRunsToTheFirstForbiddenOne) {
     EXPECT_EQ(run_all(plain).variants.front().counts.runs, 2U);
     options.stop_at_forbidden = true;
     EXPECT_EQ(run_all(plain).variants.front().counts.runs, 1U);
-    plan.judge = [](OneRun& run) { return Outcome{}.require(run.number() < 9, "came back"); };
+    plan.judge = [](OneRun& run) {
+        return Outcome{}.add("ok", "?").require(run.number() < 9, "came back");
+    };
     EXPECT_EQ(run_all(plain).variants.front().counts.runs, 9U);
 }
 
@@ -174,6 +324,7 @@ TEST_F(RunnerTest, MeasuresAreOfAllRunsAndShownMeanwhile) {
 }
 
 TEST_F(RunnerTest, SaysWhetherTheAwaitedActorSleptOrWaitedForACpu) {
+    scenario.variants.front().exclusion = {.places = {"rwsem_down_write_slowpath", "call"}};
     kernel->answer = [](unsigned) { return excluded(); };
     EXPECT_EQ(run().blocked, "right slept in rwsem_down_write_slowpath");
     kernel->answer = [](unsigned) {
@@ -185,6 +336,7 @@ TEST_F(RunnerTest, SaysWhetherTheAwaitedActorSleptOrWaitedForACpu) {
 }
 
 TEST_F(RunnerTest, CountsOverlapsAndOutcomes) {
+    scenario.variants.front().forced = false; // 5 of 10 would do, too
     kernel->answer = [](unsigned run) { return run % 2 == 0 ? overlapping() : missed(); };
     plan.judge = [](OneRun& run) {
         return Outcome{}.add("third", run.number() % 3 == 0 ? "yes" : "no");
@@ -286,19 +438,14 @@ TEST_F(RunnerTest, AReplayHasTheSeedOfTheRun) {
 }
 
 TEST_F(RunnerTest, ExcludedRunsCountApartAndNameTheLock) {
+    scenario.variants.front().exclusion = {.places = {"rwsem_down_write_slowpath"},
+                                           .or_overlap = "for this test"};
     kernel->answer = [](unsigned run) { return run == 3 ? overlapping() : excluded(); };
-    VariantReport report = run();
+    const VariantReport report = run();
     EXPECT_EQ(report.verdict, Verdict::pass);
     EXPECT_EQ(report.counts.overlaps, 1U);
     EXPECT_EQ(report.counts.excluded, 9U);
     EXPECT_EQ(report.blocked, "right slept in rwsem_down_write_slowpath");
-
-    kernel->answer = [](unsigned) { return excluded(); };
-    report = run();
-    EXPECT_EQ(report.verdict, Verdict::miss);
-    EXPECT_THAT(report.why, HasSubstr("excluded"));
-    scenario.variants[0].expects_excluded = true;
-    EXPECT_EQ(run().verdict, Verdict::pass);
 }
 
 TEST_F(RunnerTest, AnUnforcedVariantSaysItselfWhatOverlapped) {
@@ -424,9 +571,47 @@ TEST_F(RunnerTest, AControlThatIsNotCaughtFailsTheScenario) {
     add_control("blind");
     const ScenarioReport report = run_all();
     EXPECT_EQ(report.verdict, Verdict::fail);
-    EXPECT_THAT(report.why, HasSubstr("control blind not caught"));
-    EXPECT_THAT(report.why, HasSubstr("never applied"));
+    EXPECT_EQ(report.standing, Standing::failed);
+    EXPECT_THAT(report.why, HasSubstr("control blind not caught: ok=? was not seen in 50 runs"));
     EXPECT_EQ(report.controls.at(0).counts.runs, control_runs);
+}
+
+TEST_F(RunnerTest, AControlThatWasNeverAppliedIsAnError) {
+    add_control("blind");
+    forbid_under_control();
+    kernel->applies = false;
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::error);
+    EXPECT_THAT(report.why, HasSubstr("g was never applied"));
+}
+
+TEST_F(RunnerTest, AControlIsCaughtByItsOwnOutcomeAlone) {
+    add_control("blind");
+    forbid_under_control();
+    scenario.controls.front().produces = "ok=other";
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.standing, Standing::failed);
+    EXPECT_THAT(report.why, HasSubstr("ok=other was not seen"));
+}
+
+TEST_F(RunnerTest, ControlsOfAKnownScenarioAreTriedUnlessThePlainVariantDoesTheSame) {
+    add_control("blind");
+    scenario.variants.front().known = {
+        {.words = "data=lost", .releases = "6.12", .fix = "fixed by f"}};
+    plan.judge = [this](OneRun&) {
+        return kernel->armed.nr_controls > 0 ? Outcome{}.add("ok", "?").forbid("came back")
+                                             : Outcome{}.add("data", "lost").forbid("lost");
+    };
+    ScenarioReport report = run_all();
+    EXPECT_EQ(report.standing, Standing::known) << report.why;
+    ASSERT_EQ(report.controls.size(), 1U);
+    EXPECT_TRUE(report.controls.front().caught());
+
+    scenario.controls.front().produces = "data=lost";
+    report = run_all();
+    EXPECT_EQ(report.standing, Standing::known) << report.why;
+    EXPECT_EQ(report.controls.front().verdict, Verdict::skip);
+    EXPECT_THAT(report.controls.front().why, HasSubstr("by itself"));
 }
 
 TEST_F(RunnerTest, OneUncaughtControlOfTwoFailsTheScenario) {
@@ -460,45 +645,66 @@ TEST_F(RunnerTest, ControlsAreNotTriedAfterAFailure) {
     EXPECT_TRUE(report.controls.empty());
 }
 
-VariantReport with_verdict(Verdict verdict) {
+VariantReport with_standing(Standing standing) {
     VariantReport report;
     report.scenario = "s";
-    report.variant = std::string(to_string(verdict));
-    report.verdict = verdict;
+    report.variant = std::string(to_string(standing));
+    report.standing = standing;
+    using enum Standing;
+    report.verdict = standing == passed || standing == unexpected_pass ? Verdict::pass
+                     : standing == failed || standing == known         ? Verdict::fail
+                     : standing == skipped                             ? Verdict::skip
+                     : standing == missed                              ? Verdict::miss
+                                                                       : Verdict::error;
     return report;
 }
 
-Verdict scenario_verdict(const std::vector<Verdict>& variants,
-                         const std::vector<Verdict>& controls = {}) {
+VariantReport control_with(Verdict verdict, bool forbidden) {
+    VariantReport report = with_standing(Standing::failed);
+    report.verdict = verdict;
+    report.control = "c";
+    report.produces = "ok=?";
+    report.histogram["ok=?"] = {.count = 1, .allowed = !forbidden, .example = {}};
+    return report;
+}
+
+Standing scenario_standing(const std::vector<Standing>& variants,
+                           std::vector<VariantReport> controls = {}) {
     ScenarioReport report;
-    for (const Verdict verdict : variants)
-        report.variants.push_back(with_verdict(verdict));
-    for (const Verdict verdict : controls)
-        report.controls.push_back(with_verdict(verdict));
+    for (const Standing standing : variants)
+        report.variants.push_back(with_standing(standing));
+    report.controls = std::move(controls);
     judge_scenario(report);
-    return report.verdict;
+    return report.standing;
 }
 
 TEST(ScenarioRule, TheWorstVariantDecidesAndASkipIsNoVerdict) {
-    using enum Verdict;
-    EXPECT_EQ(scenario_verdict({pass, pass}), pass);
-    EXPECT_EQ(scenario_verdict({pass, skip}), pass);
-    EXPECT_EQ(scenario_verdict({skip, pass}), pass);
-    EXPECT_EQ(scenario_verdict({skip, skip}), skip);
-    EXPECT_EQ(scenario_verdict({}), skip);
-    EXPECT_EQ(scenario_verdict({pass, miss, skip}), miss);
-    EXPECT_EQ(scenario_verdict({fail, miss}), fail);
-    EXPECT_EQ(scenario_verdict({fail, error}), error);
+    using enum Standing;
+    EXPECT_EQ(scenario_standing({passed, passed}), passed);
+    EXPECT_EQ(scenario_standing({passed, skipped}), passed);
+    EXPECT_EQ(scenario_standing({skipped, passed}), passed);
+    EXPECT_EQ(scenario_standing({skipped, skipped}), skipped);
+    EXPECT_EQ(scenario_standing({}), skipped);
+    EXPECT_EQ(scenario_standing({passed, known, skipped}), known);
+    EXPECT_EQ(scenario_standing({known, missed}), missed);
+    EXPECT_EQ(scenario_standing({passed, missed, skipped}), missed);
+    EXPECT_EQ(scenario_standing({known, unexpected_pass}), unexpected_pass);
+    EXPECT_EQ(scenario_standing({failed, known}), failed);
+    EXPECT_EQ(scenario_standing({failed, error}), error);
 }
 
 TEST(ScenarioRule, APassNeedsACaughtControl) {
-    using enum Verdict;
-    EXPECT_EQ(scenario_verdict({pass}, {fail}), pass);
-    EXPECT_EQ(scenario_verdict({pass}, {fail, skip}), pass);
-    EXPECT_EQ(scenario_verdict({pass}, {skip}), skip);
-    EXPECT_EQ(scenario_verdict({pass}, {fail, pass}), fail);
-    EXPECT_EQ(scenario_verdict({pass}, {miss}), fail);
-    EXPECT_EQ(scenario_verdict({pass}, {error}), error);
+    using enum Standing;
+    const VariantReport caught = control_with(Verdict::fail, true);
+    const VariantReport skip = control_with(Verdict::skip, false);
+    EXPECT_EQ(scenario_standing({passed}, {caught}), passed);
+    EXPECT_EQ(scenario_standing({passed}, {caught, skip}), passed);
+    EXPECT_EQ(scenario_standing({passed}, {skip}), skipped);
+    EXPECT_EQ(scenario_standing({known}, {skip}), known);
+    EXPECT_EQ(scenario_standing({passed}, {caught, control_with(Verdict::pass, false)}), failed);
+    EXPECT_EQ(scenario_standing({known}, {control_with(Verdict::pass, false)}), failed);
+    EXPECT_EQ(scenario_standing({passed}, {control_with(Verdict::miss, false)}), failed);
+    EXPECT_EQ(scenario_standing({passed}, {control_with(Verdict::error, false)}), error);
 }
 
 } // namespace
