@@ -188,23 +188,41 @@ static bool fl_at_aimed_at(const struct fl_at *at, const struct pt_regs *regs)
 	return base + at->offset == READ_ONCE(at->armed->aim);
 }
 
+/* True if this is the actor's second hit, after its hold. */
+static bool fl_at_passes(const struct fl_at *at, struct fl_actor *actor)
+{
+	if (actor->pass_at != at->site + 1)
+		return false;
+	actor->pass_at = 0;
+	atomic_dec(&actor->inside);
+	return true;
+}
+
+/* True if the actor is to be held, and goes to the stub. */
+static bool fl_at_act(const struct fl_at *at, int actor, struct pt_regs *regs)
+{
+	struct fl_armed *armed = at->armed;
+	bool held;
+
+	if (!fl_at_aimed_at(at, regs) || !fl_hit_begin(armed))
+		return false;
+	held = fl_site_reached(armed, at->site, regs->ax) &&
+	       fl_frame_for_at(armed, actor, at->site,
+			       (unsigned long)at->probe.addr);
+	fl_hit_end(armed);
+	return held;
+}
+
 static int fl_at_hit(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct fl_at *at = container_of(probe, struct fl_at, probe);
 	struct fl_armed *armed = at->armed;
 	int actor = fl_actor_of(armed, current);
 
-	if (current->flags & PF_EXITING || !READ_ONCE(armed->running) ||
-	    actor < 0 || armed->program.sites[at->site].actor != actor)
+	if (actor < 0 || armed->program.sites[at->site].actor != actor)
 		return 0;
-	if (armed->actors[actor].pass_at == at->site + 1) {
-		armed->actors[actor].pass_at = 0;
-		return 0;
-	}
-	if (!fl_at_aimed_at(at, regs) ||
-	    !fl_site_reached(armed, at->site, regs->ax) ||
-	    !fl_frame_for_at(armed, actor, at->site,
-			     (unsigned long)probe->addr))
+	if (fl_at_passes(at, &armed->actors[actor]) ||
+	    current->flags & PF_EXITING || !fl_at_act(at, actor, regs))
 		return 0;
 	regs->ip = (unsigned long)fl_at_stub;
 	return 1;

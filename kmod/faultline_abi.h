@@ -37,6 +37,7 @@
 #define FL_ACTOR_LEN 16
 #define FL_WHY_LEN 192
 #define FL_MAX_WAIT_MS 60000
+#define FL_MAX_LATE_MS 5000
 
 enum fl_site_kind {
 	FL_SITE_ENTER = 1, /* entry of a traceable function */
@@ -183,7 +184,12 @@ struct fl_result {
 #define FL_IOC_ARM _IOWR(FL_IOC_MAGIC, 1, struct fl_program)
 #define FL_IOC_DISARM _IO(FL_IOC_MAGIC, 2) /* ends all holds; 0 if not armed */
 #define FL_IOC_BIND _IOW(FL_IOC_MAGIC, 3, struct fl_bind)
-#define FL_IOC_RUN _IO(FL_IOC_MAGIC, 4) /* EBUSY: an actor is inside a site */
+/*
+ * Begins a run, and ends the one before it. EBUSY: an actor is inside a site, or
+ * a hit of the run before is still under way after FL_MAX_LATE_MS; that run has
+ * then ended, and no other has begun.
+ */
+#define FL_IOC_RUN _IO(FL_IOC_MAGIC, 4)
 #define FL_IOC_ARRIVE _IOWR(FL_IOC_MAGIC, 5, struct fl_arrive)
 #define FL_IOC_RESULT _IOR(FL_IOC_MAGIC, 6, struct fl_result)
 #define FL_IOC_STOP _IO(FL_IOC_MAGIC, 7) /* ends all holds and the run */

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "sites.h"
+#include "stall.h"
 #include "symbols.h"
 
 #define FL_POLL_MS 4 /* between looks at the awaited actor */
@@ -31,6 +32,29 @@ int fl_actor_of(struct fl_armed *armed, const struct task_struct *task)
 		if (READ_ONCE(armed->actors[i].task) == task)
 			return i;
 	return -1;
+}
+
+bool fl_hit_begin(struct fl_armed *armed)
+{
+	atomic_inc(&armed->hitting);
+	/*
+	 * Pairs with the barrier in fl_run_end(): either this sees that the run
+	 * has ended, or that sees this hit and waits for it.
+	 */
+	smp_mb__after_atomic();
+	if (!READ_ONCE(armed->running)) {
+		fl_hit_end(armed);
+		return false;
+	}
+	fl_stall(FL_STALL_HIT);
+	return true;
+}
+
+void fl_hit_end(struct fl_armed *armed)
+{
+	/* What was noted is there before fl_run_end() may go on. */
+	smp_mb__before_atomic();
+	atomic_dec(&armed->hitting);
 }
 
 /* Sites that this one still waits for, as a bit mask. */

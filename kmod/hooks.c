@@ -2,9 +2,9 @@
 /*
  * hooks.c - one ftrace_ops for each armed program, and what happens at a hit.
  *
- * The callback runs with preemption off and must not wait. So it only notes the
- * hit and, where the actor is to be held, sends it to a stub: the hold then
- * happens in the context of the traced function itself. A *frame* is one stay
+ * The callback must not wait: it may run with preemption or interrupts off. So it
+ * only notes the hit and, where the actor is to be held, redirects to a stub that
+ * waits as if inside the function. A *frame* is one stay
  * between such a redirection and its end; it keeps the armed program and the
  * module in place, whatever happens to the session meanwhile.
  *
@@ -123,12 +123,17 @@ struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
 void fl_at(struct fl_at_regs *regs)
 {
 	struct fl_frame *frame = fl_frame_innermost();
+	struct fl_actor *actor;
 
 	regs->go_on = frame->go_on;
 	fl_hold_all(frame->armed, frame->enter_sites);
-	/* There is the probe again: this time it must let us through. */
-	frame->armed->actors[frame->actor].pass_at =
-		__ffs(frame->enter_sites) + 1;
+	/*
+	 * There is the probe again: this time it must let us through. Until then
+	 * this is a hit of the run in which it began, so no other may begin.
+	 */
+	actor = &frame->armed->actors[frame->actor];
+	atomic_inc(&actor->inside);
+	actor->pass_at = __ffs(frame->enter_sites) + 1;
 	fl_frame_free(frame);
 }
 
@@ -304,7 +309,7 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	 */
 	if (current->flags & PF_EXITING)
 		return;
-	if (!fl_entry_usable(fregs) || !in_task() || !READ_ONCE(armed->running))
+	if (!fl_entry_usable(fregs) || !in_task())
 		return;
 	actor = fl_actor_of(armed, current);
 	if (actor < 0)
@@ -315,11 +320,12 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	    !fl_tables_calls_from(parent_ip))
 		return;
 	hook = fl_hook_at(armed, ip);
-	if (!hook)
+	if (!hook || !fl_hit_begin(armed))
 		return;
 	fl_demand_controls(armed, hook->controls, actor, parent_ip, &demand);
 	fl_demand_sites(armed, hook->sites, actor, parent_ip, &demand);
 	fl_hook_act(armed, actor, &demand, fregs);
+	fl_hit_end(armed);
 }
 
 int fl_hooks_arm(struct fl_armed *armed)

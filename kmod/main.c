@@ -20,6 +20,7 @@
 #include "notifier.h"
 #include "pgtable.h"
 #include "sites.h"
+#include "stall.h"
 #include "symbols.h"
 #include "tables.h"
 
@@ -64,6 +65,7 @@ static void fl_create_files(void)
 		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
 				    fl_files[i].fops);
 	fl_textfile_create(&fl_depth, fl_debugfs);
+	fl_textfile_create(&fl_stall_file, fl_debugfs);
 	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
 	fl_textfile_create(&fl_pgtable_range, pgtable);
 	fl_textfile_create(&fl_pgtable_tables, pgtable);

@@ -5,6 +5,7 @@
  * words.
  */
 #include <linux/capability.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -183,14 +184,44 @@ static int fl_ioc_bind(struct fl_armed *armed, const struct fl_bind __user *arg)
 	return 0;
 }
 
-static int fl_ioc_run(struct fl_armed *armed)
+static bool fl_inside(struct fl_armed *armed)
 {
 	u32 i;
 
 	for (i = 0; i < armed->program.nr_actors; i++)
 		if (atomic_read(&armed->actors[i].inside))
+			return true;
+	return false;
+}
+
+/*
+ * No hit counts after this, and none that began before is still under way: it
+ * would be taken for one of the next run.
+ */
+static int fl_run_end(struct fl_armed *armed)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(FL_MAX_LATE_MS);
+
+	fl_stop(armed);
+	/* Pairs with the barrier in fl_hit_begin(). */
+	smp_mb();
+	while (atomic_read(&armed->hitting) || fl_inside(armed)) {
+		if (time_after(jiffies, deadline) ||
+		    fatal_signal_pending(current))
 			return -EBUSY;
-	WRITE_ONCE(armed->running, 0);
+		usleep_range(50, 100);
+	}
+	/* What those hits noted is there, before it is cleared. */
+	smp_mb();
+	return 0;
+}
+
+static int fl_ioc_run(struct fl_armed *armed)
+{
+	u32 i;
+
+	if (fl_inside(armed) || fl_run_end(armed))
+		return -EBUSY;
 	for (i = 0; i < armed->program.nr_sites; i++) {
 		struct fl_site_state *state = &armed->sites[i];
 
@@ -205,8 +236,6 @@ static int fl_ioc_run(struct fl_armed *armed)
 		atomic_set(&armed->controls[i].calls, 0);
 		atomic_set(&armed->controls[i].applied, 0);
 	}
-	for (i = 0; i < armed->program.nr_actors; i++)
-		armed->actors[i].pass_at = 0;
 	armed->excluded = 0;
 	armed->blocked[0] = '\0';
 	armed->run++;
@@ -340,11 +369,14 @@ static enum fl_end fl_arrive(struct fl_armed *armed, struct fl_actor *actor,
 			     u32 site)
 {
 	enum fl_end end;
+	bool held;
 
-	if (!READ_ONCE(armed->running))
+	if (!fl_hit_begin(armed))
 		return FL_END_KILLED;
 	atomic_inc(&actor->inside);
-	if (fl_site_reached(armed, site, 0))
+	held = fl_site_reached(armed, site, 0);
+	fl_hit_end(armed);
+	if (held)
 		fl_site_hold(armed, site);
 	end = armed->sites[site].result.end;
 	atomic_dec(&actor->inside);

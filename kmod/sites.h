@@ -100,9 +100,9 @@ struct fl_control_state {
 
 struct fl_actor {
 	struct task_struct *task; /* referenced; NULL until bound */
-	atomic_t inside; /* frames and arrivals under way */
+	atomic_t inside; /* frames, arrivals and passes under way */
 	int held_at; /* site, or -1 */
-	int pass_at; /* site + 1 whose instruction it goes on with; 0 */
+	int pass_at; /* site + 1 whose instruction it goes on with, inside; 0 */
 };
 
 /*
@@ -127,6 +127,7 @@ struct fl_armed {
 
 	u64 run;
 	int running; /* hits count only then; cleared by stop */
+	atomic_t hitting; /* hits under way: no run begins meanwhile */
 	wait_queue_head_t waiters;
 	struct irq_work wake; /* a hit may come under any lock: wake from here */
 	struct work_struct free_work; /* the last put may come from anywhere */
@@ -176,8 +177,16 @@ void fl_ats_disarm(struct fl_armed *armed); /* may sleep */
 int fl_actor_of(struct fl_armed *armed, const struct task_struct *task);
 
 /*
- * The actor that runs now reached a site: count it, and if it is the hit that
- * counts, note it. True if it must be held. Any context.
+ * A hit, from the test that a run is on until all is noted: false if none is. The
+ * next run does not begin in between, however long the CPU stands still. Any
+ * context; after true fl_hit_end() must follow.
+ */
+bool fl_hit_begin(struct fl_armed *armed);
+void fl_hit_end(struct fl_armed *armed);
+
+/*
+ * The actor that runs now reached a site, in a hit or in a frame: count it, and if
+ * it is the hit that counts, note it. True if it must be held. Any context.
  */
 bool fl_site_reached(struct fl_armed *armed, int site, u64 value);
 

@@ -302,6 +302,20 @@ TEST(text_files_are_private_and_read_only)
 	}
 }
 
+TEST(a_stall)
+{
+	static const char *const wrong[] = { "1", "hit", "x 1", "hit 1001", "hit -1" };
+	size_t i;
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_EQ(EINVAL, write_file(FL_DIR "stall", wrong[i]))
+			TH_LOG("\"%s\"", wrong[i]);
+	EXPECT_EQ(0, write_file(FL_DIR "stall", "queued 7"));
+	EXPECT_STREQ("hit 0\nqueued 7\n", read_file(FL_DIR "stall"));
+	EXPECT_EQ(0, write_file(FL_DIR "stall", "queued 0"));
+	EXPECT_STREQ("hit 0\nqueued 0\n", read_file(FL_DIR "stall"));
+}
+
 TEST(a_share_of_an_address)
 {
 	static const char *const wrong[] = { "", "1", "x 1000", "-1 1000" };

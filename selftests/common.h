@@ -75,6 +75,17 @@ static inline int wait_for_held(const char *site, int ms)
 	return wait_for_text(FL_DIR "sessions", text, ms);
 }
 
+/* 0, or the errno, of one write. */
+static inline int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = fd < 0 || write(fd, text, strlen(text)) < 0 ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 /* A program that is right: two actors, a hold of "a" at a user site. */
 static inline void program_init(struct fl_program *p)
 {

@@ -564,6 +564,53 @@ TEST_F(engine, stop_ends_a_hold)
 	EXPECT_EQ(0, self->r.overlapped);
 }
 
+/*
+ * The CPU of an actor stands still between the look at whether a run is on and the hit, and the
+ * next run is begun: the hit is not one of that run, which nobody took part in.
+ */
+TEST_F(engine, a_late_hit_does_not_count_in_the_next_run)
+{
+	struct actor a;
+	int site = add_site(&self->p, 0, FL_SITE_ENTER, SLEEPABLE);
+
+	ARM();
+	ASSERT_EQ(0, actor_start(&a, self->session, 0, self->file, grow));
+	RUN();
+	ASSERT_EQ(0, write_file(FL_DIR "stall", "hit 1000"));
+	actor_go(&a);
+	ASSERT_TRUE(wait_for_text(FL_DIR "stall", "hit 0\n", LONG_MS));
+	RUN();
+	EXPECT_EQ(0, actor_end(&a));
+	READ_RESULT();
+	EXPECT_EQ(2, self->r.run);
+	EXPECT_EQ(0, self->r.sites[site].hits);
+	EXPECT_EQ(0, self->r.sites[site].reached_ns);
+	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[site].end);
+}
+
+/* Its hold would be one of the next run: it ends, and that run begins after it. */
+TEST_F(engine, a_late_hit_is_not_held_in_the_next_run)
+{
+	struct actor a;
+	int held, never;
+
+	held = add_sleeping(&self->p, FL_SITE_ENTER, SLEEPABLE);
+	never = add_site(&self->p, 1, FL_SITE_USER, "never");
+	add_edge(&self->p, never, held);
+	ARM();
+	ASSERT_EQ(0, actor_start(&a, self->session, 0, self->file, grow));
+	RUN();
+	ASSERT_EQ(0, write_file(FL_DIR "stall", "hit 1000"));
+	actor_go(&a);
+	ASSERT_TRUE(wait_for_text(FL_DIR "stall", "hit 0\n", LONG_MS));
+	RUN();
+	EXPECT_EQ(0, actor_end(&a));
+	READ_RESULT();
+	EXPECT_EQ(2, self->r.run);
+	EXPECT_EQ(0, self->r.sites[held].hits);
+	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[held].end);
+}
+
 /* A child that does not have the session, so that closing ours is the last close. */
 static pid_t child_start(struct __test_metadata *_metadata, int session, int file,
 			 long (*body)(int), int *go)
