@@ -6,6 +6,7 @@
  * A replacement has the prototype of what it replaces and runs in its context.
  * It may call the original: hooks ignore calls from this module.
  */
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -282,6 +283,13 @@ static unsigned long selftest_answer(void)
 	return 42;
 }
 
+/* For any function: lets the selftests see that a replacement may sleep. */
+static unsigned long selftest_sleep(void)
+{
+	msleep(1000);
+	return 0;
+}
+
 /* For any function: what a judge of kernel logs must not overlook. */
 static unsigned long selftest_warn(void)
 {
@@ -398,6 +406,11 @@ static const struct fl_replacement {
 		.about = "for any function: returns 42",
 	},
 	{
+		.name = "selftest_sleep",
+		.address = selftest_sleep,
+		.about = "for any function that may sleep: sleeps for a second, returns 0",
+	},
+	{
 		.name = "selftest_warn",
 		.address = selftest_warn,
 		.about = "for any function: a WARN in the kernel log, returns 0",
@@ -435,16 +448,13 @@ int fl_replacements_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-void fl_corrupt_byte(unsigned long address)
+bool fl_corrupt_byte(unsigned long address)
 {
 	u8 __user *at = (u8 __user *)address;
 	u8 byte;
 
-	/* A control that could not be applied is not caught, and so is seen. */
-	if (current->mm && !copy_from_user(&byte, at, 1)) {
-		byte = ~byte;
-		if (copy_to_user(at, &byte, 1))
-			pr_warn_once("faultline: nothing to corrupt at %lx\n",
-				     address);
-	}
+	if (!current->mm || copy_from_user(&byte, at, 1))
+		return false;
+	byte = ~byte;
+	return !copy_to_user(at, &byte, 1);
 }

@@ -74,6 +74,8 @@ enum fl_control_kind {
 	FL_CONTROL_CORRUPT = 3, /* at its return, flip the byte at `value` */
 };
 
+/* SKIP and REPLACE divert a call: at most one of them may apply to it. */
+
 struct fl_site {
 	__u32 actor; /* in: index of the actor */
 	__u32 kind; /* in: enum fl_site_kind */
@@ -176,7 +178,8 @@ struct fl_result {
 	__u32 excluded; /* out: 1 if a hold ended EXCLUDED */
 	__u32 blocked_actor; /* out: then who slept */
 	char blocked[FL_WHY_LEN]; /* out: and where: functions, innermost first */
-	__u32 control_hits[FL_MAX_CONTROLS]; /* out: times each control applied */
+	/* out: how often each control did it; a call that could not be is none */
+	__u32 control_hits[FL_MAX_CONTROLS];
 	struct fl_site_result sites[FL_MAX_SITES]; /* out */
 };
 

@@ -108,6 +108,13 @@ static void fl_hold_all(struct fl_armed *armed, u32 sites)
 		fl_site_hold(armed, __ffs(sites));
 }
 
+static void fl_control_applied(struct fl_armed *armed, int actor, int control)
+{
+	atomic_inc(&armed->controls[control].applied);
+	fl_event(armed, FL_EVENT_CONTROL, actor,
+		 armed->program.controls[control].function, control);
+}
+
 struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
 				 unsigned long go_on)
 {
@@ -159,7 +166,8 @@ void fl_return(struct fl_return_regs *regs)
 	regs->go_on = frame->caller;
 	fl_regs_set_toc(regs, frame->toc);
 	for (bits = frame->corruptions; bits; bits &= bits - 1)
-		fl_corrupt_byte(armed->program.controls[__ffs(bits)].value);
+		if (fl_corrupt_byte(armed->program.controls[__ffs(bits)].value))
+			fl_control_applied(armed, frame->actor, __ffs(bits));
 	for (bits = frame->return_sites; bits; bits &= bits - 1)
 		if (fl_site_reached(armed, __ffs(bits), regs->value))
 			hold |= BIT(__ffs(bits));
@@ -204,8 +212,6 @@ static void fl_demand_controls(struct fl_armed *armed, u32 controls, int actor,
 				    state->caller_end) ||
 		    atomic_inc_return(&state->calls) % control->every)
 			continue;
-		atomic_inc(&state->applied);
-		fl_event(armed, FL_EVENT_CONTROL, actor, control->function, i);
 		if (control->kind == FL_CONTROL_CORRUPT)
 			demand->corruptions |= BIT(i);
 		else
@@ -271,15 +277,17 @@ static void fl_hook_act(struct fl_armed *armed, int actor,
 {
 	unsigned long divert = fl_divert_to(armed, demand->divert);
 	bool skip = divert == (unsigned long)fl_skip_stub;
-	bool through_module = FL_HAS_TOC && divert && !skip;
-	bool returns = demand->return_sites || demand->corruptions ||
-		       through_module;
+	bool replaced = divert && !skip;
+	/* A replacement is module text, and may sleep: the frame keeps it. */
+	bool returns = demand->return_sites || demand->corruptions || replaced;
 	struct fl_frame *frame = NULL;
 
 	if (demand->enter_sites || returns)
 		frame = fl_frame_begin(armed, actor, demand, returns, fregs);
-	if (through_module && !frame)
-		return;
+	if (replaced && !frame)
+		return; /* the original runs, and the control has no hit */
+	if (divert)
+		fl_control_applied(armed, actor, demand->divert);
 	if (skip) {
 		u64 value = armed->program.controls[demand->divert].value;
 

@@ -254,6 +254,45 @@ static int fl_resolve_control(struct fl_armed *armed, u32 i)
 	return 0;
 }
 
+static bool fl_diverts(const struct fl_control *control)
+{
+	return control->kind == FL_CONTROL_SKIP ||
+	       control->kind == FL_CONTROL_REPLACE;
+}
+
+/* Can one call be meant by both? That of `every` is not looked at. */
+static bool fl_controls_meet(const struct fl_armed *armed, u32 i, u32 k)
+{
+	const struct fl_control_state *a = &armed->controls[i];
+	const struct fl_control_state *b = &armed->controls[k];
+
+	if (a->place.address != b->place.address ||
+	    !(armed->program.controls[i].actors &
+	      armed->program.controls[k].actors))
+		return false;
+	return !a->caller_end || !b->caller_end ||
+	       (a->caller_start < b->caller_end &&
+		b->caller_start < a->caller_end);
+}
+
+/* A call can be diverted once: the other control would look tried and was not. */
+static int fl_check_diversions(struct fl_armed *armed)
+{
+	struct fl_program *p = &armed->program;
+	u32 i, k;
+
+	for (i = 0; i < p->nr_controls; i++)
+		for (k = 0; k < i; k++)
+			if (fl_diverts(&p->controls[i]) &&
+			    fl_diverts(&p->controls[k]) &&
+			    fl_controls_meet(armed, i, k))
+				return fl_refuse(p, -EINVAL,
+						 "controls %u and %u: both divert %s() of one actor",
+						 k, i,
+						 armed->controls[i].place.function);
+	return 0;
+}
+
 int fl_program_prepare(struct fl_armed *armed)
 {
 	struct fl_program *p = &armed->program;
@@ -266,6 +305,8 @@ int fl_program_prepare(struct fl_armed *armed)
 		err = fl_resolve_site(armed, i);
 	for (i = 0; !err && i < p->nr_controls; i++)
 		err = fl_resolve_control(armed, i);
+	if (!err)
+		err = fl_check_diversions(armed);
 	for (i = 0; !err && i < p->nr_edges; i++)
 		armed->sites[p->edges[i].after].awaits |=
 			BIT(p->edges[i].before);

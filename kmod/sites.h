@@ -203,8 +203,11 @@ unsigned long fl_replacement_address(const char *name);
 int fl_replacements_show(struct seq_file *m, void *unused);
 void fl_controls_exit(void); /* undoes what they left to be undone; sleeps */
 
-/* Flip the byte at a user address of the current task; may sleep. */
-void fl_corrupt_byte(unsigned long address);
+/*
+ * Flip the byte at a user address of the current task; may sleep. False if there is
+ * none.
+ */
+bool fl_corrupt_byte(unsigned long address);
 
 /* --- events.c --------------------------------------------------------- */
 

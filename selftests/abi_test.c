@@ -197,6 +197,39 @@ TEST_F(abi, fields_of_a_control)
 	EXPECT_REFUSED(ENOENT);
 }
 
+/* Only one of two could be applied, and both would be counted. */
+TEST_F(abi, two_controls_that_divert_one_call)
+{
+	struct fl_control *skip, *replace;
+
+	add_control(&self->p, FL_CONTROL_SKIP, "vfs_fallocate");
+	add_control(&self->p, FL_CONTROL_SKIP, "vfs_fallocate");
+	EXPECT_REFUSED(EINVAL);
+	EXPECT_NE(NULL, strstr(self->p.why, "vfs_fallocate")) TH_LOG("%s", self->p.why);
+
+	program_init(&self->p);
+	skip = add_control(&self->p, FL_CONTROL_SKIP, "vfs_fallocate");
+	replace = add_control(&self->p, FL_CONTROL_REPLACE, "vfs_fallocate");
+	strcpy(replace->replacement, "selftest_answer");
+	strcpy(replace->caller, "ksys_fallocate");
+	EXPECT_REFUSED(EINVAL);
+
+	/* Calls of two callers, or of two actors, are two. */
+	strcpy(skip->caller, "vfs_truncate");
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p)) TH_LOG("%s", self->p.why);
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_DISARM));
+	skip->caller[0] = '\0';
+	replace->actors = 2;
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p)) TH_LOG("%s", self->p.why);
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_DISARM));
+
+	/* A corruption diverts nothing. */
+	program_init(&self->p);
+	add_control(&self->p, FL_CONTROL_SKIP, "vfs_fallocate");
+	add_control(&self->p, FL_CONTROL_CORRUPT, "vfs_fallocate");
+	EXPECT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p)) TH_LOG("%s", self->p.why);
+}
+
 TEST_F(abi, ioctls_and_pointers)
 {
 	struct fl_aim aim = {};

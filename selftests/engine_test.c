@@ -817,6 +817,39 @@ TEST_F(engine, replace_runs_the_module_function)
 	EXPECT_EQ(1, self->r.control_hits[0]);
 }
 
+/* It sleeps in module text: the module stays until it has left it, whoever has the session. */
+TEST_F(engine, a_sleeping_replacement_keeps_the_module)
+{
+	const char *module = getenv("FAULTLINE_MODULE");
+	long long end = now_ms() + LONG_MS;
+	int go, status;
+	pid_t child;
+
+	if (!module)
+		SKIP(return, "FAULTLINE_MODULE does not name faultline.ko: not unloaded");
+	strcpy(add_control(&self->p, FL_CONTROL_REPLACE, SLEEPABLE)->replacement, "selftest_sleep");
+	ARM();
+	child = child_start(_metadata, self->session, self->file, grow, &go);
+	ASSERT_EQ(0, bind_actor(self->session, 0, child));
+	RUN();
+	ASSERT_EQ(1, write(go, "x", 1));
+	do {
+		sleep_ms(1);
+		READ_RESULT();
+	} while (!self->r.control_hits[0] && now_ms() < end);
+	ASSERT_EQ(1, self->r.control_hits[0]);
+	close(self->session);
+	EXPECT_EQ(-1, syscall(SYS_delete_module, "faultline", O_NONBLOCK));
+	EXPECT_TRUE(errno == EWOULDBLOCK || errno == EBUSY);
+	EXPECT_EQ(0, waitpid(child, &status, WNOHANG)) TH_LOG("it did not sleep");
+	status = child_status(child, LONG_MS);
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) TH_LOG("%#x", status);
+	ASSERT_EQ(0, module_unload(LONG_MS)) TH_LOG("errno %d", errno);
+	ASSERT_EQ(0, module_load(module)) TH_LOG("errno %d", errno);
+	self->session = session_open();
+	EXPECT_GE(self->session, 0);
+}
+
 TEST_F(engine, corrupt_flips_the_byte_at_the_return)
 {
 	unsigned char byte = 0x5a;
@@ -829,6 +862,137 @@ TEST_F(engine, corrupt_flips_the_byte_at_the_return)
 	EXPECT_EQ(0xa5, *(volatile unsigned char *)&byte);
 	READ_RESULT();
 	EXPECT_EQ(1, self->r.control_hits[0]);
+}
+
+#define MOST_FRAMES (4 * FL_MAX_ACTORS) /* FL_NR_FRAMES of hooks.c */
+
+static long sync_file(int file)
+{
+	return fsync(file);
+}
+
+static long stat_file(int file)
+{
+	struct stat st;
+
+	return fstat(file, &st);
+}
+
+/* Four functions, for IPMODIFY gives each to one session. */
+static const struct {
+	const char *function;
+	long (*body)(int file);
+} frame_eaters[4] = {
+	{ "do_truncate", cut },
+	{ "vfs_fsync_range", sync_file },
+	{ "vfs_getattr_nosec", stat_file },
+	{ "vfs_read", look_up },
+};
+
+/* A session all of whose actors are held: one frame each. */
+struct eaters {
+	int session;
+	struct fl_program p;
+	struct actor actors[FL_MAX_ACTORS];
+	int files[FL_MAX_ACTORS];
+};
+
+static int eaters_start(struct eaters *e, const char *function, long (*body)(int file))
+{
+	int never[2], i, site;
+
+	e->session = session_open();
+	program_init(&e->p);
+	e->p.wait_ms = LONG_MS;
+	e->p.nr_actors = FL_MAX_ACTORS;
+	/* No actor arrives at these: each waits for that of another. */
+	never[0] = add_site(&e->p, 0, FL_SITE_USER, "never");
+	never[1] = add_site(&e->p, 1, FL_SITE_USER, "never");
+	for (i = 0; i < FL_MAX_ACTORS; i++) {
+		sprintf(e->p.actors[i], "a%d", i);
+		site = add_site(&e->p, i, FL_SITE_ENTER, function);
+		e->p.sites[site].context = FL_CONTEXT_SLEEP;
+		add_edge(&e->p, never[!i], site);
+	}
+	if (ioctl(e->session, FL_IOC_ARM, &e->p))
+		return -1;
+	for (i = 0; i < FL_MAX_ACTORS; i++) {
+		e->files[i] = memfd_create("faultline", MFD_CLOEXEC);
+		if (actor_start(&e->actors[i], e->session, i, e->files[i], body))
+			return -1;
+	}
+	if (ioctl(e->session, FL_IOC_RUN))
+		return -1;
+	for (i = 0; i < FL_MAX_ACTORS; i++)
+		actor_go(&e->actors[i]);
+	return 0;
+}
+
+static void eaters_end(struct eaters *e)
+{
+	int i;
+
+	close(e->session);
+	for (i = 0; i < FL_MAX_ACTORS; i++) {
+		actor_end(&e->actors[i]);
+		close(e->files[i]);
+	}
+}
+
+static int actors_held(void)
+{
+	const char *text = read_file(FL_DIR "sessions");
+	int held = 0;
+
+	while ((text = strstr(text, " state held "))) {
+		text++;
+		held++;
+	}
+	return held;
+}
+
+/* With every frame in use it is not, and is not counted; later it is both. */
+TEST_F(engine, a_control_that_could_not_be_applied_has_no_hit)
+{
+	static struct eaters eaters[4];
+	unsigned char byte = 0x5a;
+	long long end;
+	int i;
+
+	add_control(&self->p, FL_CONTROL_CORRUPT, SLEEPABLE)->value = (uintptr_t)&byte;
+	ARM();
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, eaters_start(&eaters[i], frame_eaters[i].function,
+					  frame_eaters[i].body))
+			TH_LOG("%s: %s", frame_eaters[i].function, eaters[i].p.why);
+	for (end = now_ms() + LONG_MS; actors_held() < MOST_FRAMES && now_ms() < end;)
+		sleep_ms(5);
+	EXPECT_EQ(MOST_FRAMES, actors_held());
+	RUN();
+	EXPECT_EQ(0, grow(self->file));
+	READ_RESULT();
+	for (i = 0; i < 4; i++)
+		eaters_end(&eaters[i]);
+	EXPECT_EQ(0, self->r.control_hits[0]);
+	EXPECT_EQ(0x5a, *(volatile unsigned char *)&byte);
+	RUN();
+	EXPECT_EQ(0, grow(self->file));
+	READ_RESULT();
+	EXPECT_EQ(1, self->r.control_hits[0]);
+	EXPECT_EQ(0xa5, *(volatile unsigned char *)&byte);
+}
+
+/* There is no such byte. */
+TEST_F(engine, a_corruption_of_nothing_has_no_hit)
+{
+	add_control(&self->p, FL_CONTROL_CORRUPT, SLEEPABLE)->value = 8;
+	ARM();
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	RUN();
+	EXPECT_EQ(0, grow(self->file));
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.control_hits[0]);
 }
 
 /* --- the event log -------------------------------------------------------- */
