@@ -448,13 +448,17 @@ int fl_replacements_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-bool fl_corrupt_byte(unsigned long address)
+bool fl_corrupt_byte(unsigned long address, bool may_fault)
 {
 	u8 __user *at = (u8 __user *)address;
 	u8 byte;
 
-	if (!current->mm || copy_from_user(&byte, at, 1))
+	if (!current->mm)
+		return false;
+	if (may_fault ? copy_from_user(&byte, at, 1) :
+			copy_from_user_nofault(&byte, at, 1))
 		return false;
 	byte = ~byte;
-	return !copy_to_user(at, &byte, 1);
+	return !(may_fault ? copy_to_user(at, &byte, 1) :
+			     copy_to_user_nofault(at, &byte, 1));
 }

@@ -41,7 +41,11 @@
 
 enum fl_site_kind {
 	FL_SITE_ENTER = 1, /* entry of a traceable function */
-	FL_SITE_RETURN = 2, /* its return, the return value being known */
+	/*
+	 * Its return, the return value being known. A function that does not
+	 * return, as do_exit(), does not reach it.
+	 */
+	FL_SITE_RETURN = 2,
 	FL_SITE_USER = 3, /* FL_IOC_ARRIVE by the actor itself */
 	FL_SITE_AT = 4, /* in front of an instruction: "FUNCTION/PATTERN" */
 };
@@ -71,7 +75,11 @@ enum fl_end {
 enum fl_control_kind {
 	FL_CONTROL_SKIP = 1, /* return `value` instead of running the function */
 	FL_CONTROL_REPLACE = 2, /* run the module function `replacement` */
-	FL_CONTROL_CORRUPT = 3, /* at its return, flip the byte at `value` */
+	/*
+	 * At its return, flip the byte at `value`; if that would take a page
+	 * fault, when the actor goes back to user space.
+	 */
+	FL_CONTROL_CORRUPT = 3,
 };
 
 /* SKIP and REPLACE divert a call: at most one of them may apply to it. */

@@ -15,6 +15,7 @@
 
 #include <linux/module.h>
 #include <linux/preempt.h>
+#include <linux/tracepoint.h>
 
 #include "compat.h"
 #include "sites.h"
@@ -36,6 +37,8 @@ struct fl_frame {
 	unsigned long toc; /* r2 of the traced function, where there is one */
 	bool skip;
 	u64 value; /* for skip */
+	bool late; /* the function has returned; the corruptions are still due */
+	struct callback_head work; /* applies them */
 };
 
 static struct fl_frame fl_frames[FL_NR_FRAMES];
@@ -70,7 +73,7 @@ static struct fl_frame *fl_frame_new(struct fl_armed *armed, int actor)
 	return frame;
 }
 
-static struct fl_frame *fl_frame_innermost(void)
+static struct fl_frame *fl_frame_innermost_of(const struct task_struct *task)
 {
 	struct fl_frame *frame = NULL;
 	unsigned long flags;
@@ -78,11 +81,16 @@ static struct fl_frame *fl_frame_innermost(void)
 
 	raw_spin_lock_irqsave(&fl_frames_lock, flags);
 	for (i = 0; i < FL_NR_FRAMES; i++)
-		if (fl_frames[i].task == current &&
+		if (fl_frames[i].task == task && !fl_frames[i].late &&
 		    (!frame || fl_frames[i].serial > frame->serial))
 			frame = &fl_frames[i];
 	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
 	return frame;
+}
+
+static struct fl_frame *fl_frame_innermost(void)
+{
+	return fl_frame_innermost_of(current);
 }
 
 /*
@@ -102,6 +110,38 @@ static void fl_frame_free(struct fl_frame *frame)
 	module_put(THIS_MODULE);
 }
 
+/* It does not return from where it is: its frames would stay for ever. */
+static void fl_task_exits(void *unused, struct task_struct *task)
+{
+	struct fl_frame *frame;
+
+	while ((frame = fl_frame_innermost_of(task)))
+		fl_frame_free(frame);
+}
+
+static struct tracepoint *fl_exit_point;
+
+int fl_hooks_init(void)
+{
+	struct tracepoint *point = fl_tracepoint("sched_process_exit");
+	int err;
+
+	if (!point)
+		return -ENODEV;
+	err = tracepoint_probe_register(point, fl_task_exits, NULL);
+	if (!err)
+		fl_exit_point = point;
+	return err;
+}
+
+void fl_hooks_exit(void)
+{
+	if (!fl_exit_point)
+		return;
+	tracepoint_probe_unregister(fl_exit_point, fl_task_exits, NULL);
+	tracepoint_synchronize_unregister();
+}
+
 static void fl_hold_all(struct fl_armed *armed, u32 sites)
 {
 	for (; sites; sites &= sites - 1)
@@ -113,6 +153,46 @@ static void fl_control_applied(struct fl_armed *armed, int actor, int control)
 	atomic_inc(&armed->controls[control].applied);
 	fl_event(armed, FL_EVENT_CONTROL, actor,
 		 armed->program.controls[control].function, control);
+}
+
+/* What could be flipped is no longer due. */
+static void fl_corrupt(struct fl_frame *frame, bool may_fault)
+{
+	const struct fl_control *controls = frame->armed->program.controls;
+	u32 bits;
+
+	for (bits = frame->corruptions; bits; bits &= bits - 1) {
+		int i = __ffs(bits);
+
+		if (!fl_corrupt_byte(controls[i].value, may_fault))
+			continue;
+		frame->corruptions &= ~BIT(i);
+		fl_control_applied(frame->armed, frame->actor, i);
+	}
+}
+
+static void fl_corrupt_now(struct callback_head *work)
+{
+	struct fl_frame *frame = container_of(work, struct fl_frame, work);
+
+	fl_corrupt(frame, true);
+	fl_frame_free(frame);
+}
+
+/*
+ * A function may return with any lock held, mmap_lock, too: no page fault there. On
+ * its way back to user space the task has none. False if it does not go there.
+ */
+static bool fl_corrupt_later(struct fl_frame *frame)
+{
+	if (!fl_sym.task_work_add || !current->mm)
+		return false;
+	WRITE_ONCE(frame->late, true);
+	init_task_work(&frame->work, fl_corrupt_now);
+	if (!fl_sym.task_work_add(current, &frame->work, TWA_RESUME))
+		return true;
+	WRITE_ONCE(frame->late, false);
+	return false;
 }
 
 struct fl_frame *fl_frame_for_at(struct fl_armed *armed, int actor, int site,
@@ -165,14 +245,13 @@ void fl_return(struct fl_return_regs *regs)
 
 	regs->go_on = frame->caller;
 	fl_regs_set_toc(regs, frame->toc);
-	for (bits = frame->corruptions; bits; bits &= bits - 1)
-		if (fl_corrupt_byte(armed->program.controls[__ffs(bits)].value))
-			fl_control_applied(armed, frame->actor, __ffs(bits));
+	fl_corrupt(frame, false);
 	for (bits = frame->return_sites; bits; bits &= bits - 1)
 		if (fl_site_reached(armed, __ffs(bits), regs->value))
 			hold |= BIT(__ffs(bits));
 	fl_hold_all(armed, hold);
-	fl_frame_free(frame);
+	if (!frame->corruptions || !fl_corrupt_later(frame))
+		fl_frame_free(frame);
 }
 
 static bool fl_called_from(unsigned long ip, unsigned long start,

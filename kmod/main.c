@@ -81,6 +81,7 @@ static void fl_create_files(void)
 static void fl_teardown(void)
 {
 	debugfs_remove(fl_debugfs);
+	fl_hooks_exit();
 	/*
 	 * A task that gave back its reference on the module may not have left
 	 * the stub yet; once every task has been scheduled, all have.
@@ -101,6 +102,9 @@ static int __init fl_init(void)
 		return err;
 	fl_tables_init();
 	err = fl_events_init();
+	if (err)
+		goto out_teardown;
+	err = fl_hooks_init();
 	if (err)
 		goto out_teardown;
 	fl_debugfs = debugfs_create_dir(KBUILD_MODNAME, NULL);

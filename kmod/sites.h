@@ -152,6 +152,8 @@ void fl_armed_put(struct fl_armed *armed); /* any context */
 
 /* --- hooks.c ---------------------------------------------------------- */
 
+int fl_hooks_init(void);
+void fl_hooks_exit(void); /* no program is armed any more; may sleep */
 int fl_hooks_arm(struct fl_armed *armed); /* may sleep, long */
 void fl_hooks_disarm(struct fl_armed *armed); /* may sleep, long */
 
@@ -204,10 +206,10 @@ int fl_replacements_show(struct seq_file *m, void *unused);
 void fl_controls_exit(void); /* undoes what they left to be undone; sleeps */
 
 /*
- * Flip the byte at a user address of the current task; may sleep. False if there is
- * none.
+ * Flip the byte at a user address of the current task. False if there is none; or,
+ * not @may_fault, if that would take a page fault. Any context if not @may_fault.
  */
-bool fl_corrupt_byte(unsigned long address);
+bool fl_corrupt_byte(unsigned long address, bool may_fault);
 
 /* --- events.c --------------------------------------------------------- */
 

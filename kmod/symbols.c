@@ -9,6 +9,8 @@
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
 
 #include "compat.h"
 #include "symbols.h"
@@ -38,6 +40,8 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "an excluded order names the lock function"),
 	FL_SYMBOL(put_task_stack, "blocked-stack-pin",
 		  "the sleeper's stack stays while it is read"),
+	FL_SYMBOL(task_work_add, "late-corruption",
+		  "a byte that cannot be flipped without a page fault is flipped later"),
 	{
 		.name = "vma_interval_tree_iter_first",
 		.newer = "mapping_rmap_tree_iter_first",
@@ -162,6 +166,27 @@ int fl_symbol_range(unsigned long addr, unsigned long *start,
 	*start = addr - offset;
 	*end = *start + size;
 	return 0;
+}
+
+struct fl_point_search {
+	const char *name;
+	struct tracepoint *found;
+};
+
+static void fl_point_match(struct tracepoint *point, void *search)
+{
+	struct fl_point_search *wanted = search;
+
+	if (!strcmp(point->name, wanted->name))
+		wanted->found = point;
+}
+
+struct tracepoint *fl_tracepoint(const char *name)
+{
+	struct fl_point_search search = { .name = name };
+
+	for_each_kernel_tracepoint(fl_point_match, &search);
+	return search.found;
 }
 
 int fl_capabilities_show(struct seq_file *m, void *unused)

@@ -7,10 +7,12 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/stacktrace.h>
+#include <linux/task_work.h>
 #include <linux/types.h>
 
 struct hstate;
 struct inode;
+struct tracepoint;
 struct rb_root_cached;
 struct vm_area_struct;
 
@@ -27,6 +29,9 @@ struct fl_symbols {
 	void (*arch_stack_walk)(stack_trace_consume_fn consume, void *cookie,
 				struct task_struct *task, struct pt_regs *regs);
 	void (*put_task_stack)(struct task_struct *task);
+	int (*task_work_add)(struct task_struct *task,
+			     struct callback_head *work,
+			     enum task_work_notify_mode notify);
 	struct vm_area_struct *(*i_mmap_first)(void *tree, unsigned long first,
 					       unsigned long last);
 	void (*pte_free_defer)(struct mm_struct *mm, pgtable_t table);
@@ -62,6 +67,9 @@ unsigned long fl_symbol_address(const char *name);
 /* The text range [*start, *end) of the function at @addr; -ENOENT if unknown. */
 int fl_symbol_range(unsigned long addr, unsigned long *start,
 		    unsigned long *end);
+
+/* NULL if there is none of that name. May sleep. */
+struct tracepoint *fl_tracepoint(const char *name);
 
 /* <debugfs>/capabilities: a line each, "NAME yes|no why". */
 int fl_capabilities_show(struct seq_file *m, void *unused);

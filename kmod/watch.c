@@ -89,22 +89,13 @@ static struct fl_point {
 	{ .name = "mm_page_alloc", .probe = fl_allocated },
 };
 
-static void fl_point_match(struct tracepoint *point, void *unused)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(fl_points); i++)
-		if (!strcmp(point->name, fl_points[i].name))
-			fl_points[i].point = point;
-}
-
 static int fl_points_register(void)
 {
 	size_t i;
 	int err;
 
-	for_each_kernel_tracepoint(fl_point_match, NULL);
 	for (i = 0; i < ARRAY_SIZE(fl_points); i++) {
+		fl_points[i].point = fl_tracepoint(fl_points[i].name);
 		if (!fl_points[i].point)
 			return -ENODEV;
 		err = tracepoint_probe_register(fl_points[i].point,

@@ -733,6 +733,35 @@ TEST_F(engine, closing_the_session_undoes_everything)
 	EXPECT_GE(self->session, 0);
 }
 
+/* Nor does its frame stay, where it exits inside of a function whose return is a site. */
+TEST_F(engine, an_exit_leaves_no_frame)
+{
+	const char *module = getenv("FAULTLINE_MODULE");
+	int site, go, status;
+	pid_t child;
+
+	if (!module)
+		SKIP(return, "FAULTLINE_MODULE does not name faultline.ko: not unloaded");
+	site = add_site(&self->p, 0, FL_SITE_RETURN, "do_exit");
+	ARM();
+	child = child_start(_metadata, self->session, self->file, grow, &go);
+	ASSERT_EQ(0, bind_actor(self->session, 0, child));
+	RUN();
+	ASSERT_EQ(1, write(go, "x", 1));
+	status = child_status(child, LONG_MS);
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) TH_LOG("%#x", status);
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.sites[site].hits);
+	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[site].end);
+	RUN();
+	close(self->session);
+	close(go);
+	ASSERT_EQ(0, module_unload(LONG_MS)) TH_LOG("errno %d", errno);
+	ASSERT_EQ(0, module_load(module)) TH_LOG("errno %d", errno);
+	self->session = session_open();
+	EXPECT_GE(self->session, 0);
+}
+
 /* --- controls ------------------------------------------------------------- */
 
 TEST_F(engine, skip_returns_the_value_instead)
@@ -993,6 +1022,48 @@ TEST_F(engine, a_corruption_of_nothing_has_no_hit)
 	EXPECT_EQ(0, grow(self->file));
 	READ_RESULT();
 	EXPECT_EQ(0, self->r.control_hits[0]);
+}
+
+/*
+ * At the return of do_mmap() mmap_lock is held for writing, and the byte's page was never touched:
+ * a page fault there would wait for the actor itself.
+ */
+TEST_F(engine, corrupt_takes_no_page_fault_under_a_lock)
+{
+	unsigned char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char byte;
+	int go[2], status;
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, shared);
+	add_control(&self->p, FL_CONTROL_CORRUPT, "do_mmap")->value = (uintptr_t)shared;
+	ARM();
+	ASSERT_EQ(0, pipe(go));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		if (read(go[0], &byte, 1) != 1)
+			_exit(100);
+		if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+			_exit(101);
+		_exit(*(volatile unsigned char *)shared == 0xff ? 0 : 102);
+	}
+	ASSERT_EQ(0, bind_actor(self->session, 0, child));
+	RUN();
+	ASSERT_EQ(1, write(go[1], "x", 1));
+	status = child_status(child, LONG_MS / 2);
+	EXPECT_NE(-1, status) TH_LOG("the actor does not come back");
+	if (status == -1) {
+		kill(child, SIGKILL);
+		status = child_status(child, LONG_MS / 2);
+	}
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) TH_LOG("%#x", status);
+	READ_RESULT();
+	EXPECT_EQ(1, self->r.control_hits[0]);
+	close(go[0]);
+	close(go[1]);
+	munmap(shared, 4096);
 }
 
 /* --- the event log -------------------------------------------------------- */
