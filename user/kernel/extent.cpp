@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/extent.hpp"
 
+#include "kernel/page_pattern.hpp"
+
 #include <array>
 #include <charconv>
 #include <sys/mman.h>
@@ -128,24 +130,60 @@ Result<void> Extent::fresh() {
 std::uint64_t Extent::word(std::size_t page) const { return (generation_ << 32) | (page + 1); }
 
 Result<void> Extent::fill(const std::vector<bool>& hole, bool mapped) const {
+    const std::size_t words = page_bytes() / sizeof(std::uint64_t);
+    std::vector<std::uint64_t> content(mapped ? 0 : words);
     for (std::size_t page = 0; page < pages(); ++page) {
         if (page < hole.size() && hole[page])
             continue;
         if (mapped) {
-            *reinterpret_cast<volatile std::uint64_t*>(address(page)) = word(page);
-        } else if (Result<void> written = write_word(page, word(page)); !written) {
-            return written;
+            write_pattern({reinterpret_cast<std::uint64_t*>(address(page)), words}, word(page));
+            continue;
         }
+        write_pattern(content, word(page));
+        if (::pwrite(file_.get(), content.data(), page_bytes(),
+                     static_cast<off_t>(page * page_bytes())) != static_cast<ssize_t>(page_bytes()))
+            return Error::last("pwrite (a page)");
     }
     return {};
 }
 
-Result<std::uint64_t> Extent::read_word(std::size_t page) const {
-    std::uint64_t value = 0;
-    if (::pread(file_.get(), &value, sizeof(value), static_cast<off_t>(page * page_bytes())) !=
-        static_cast<ssize_t>(sizeof(value)))
+Result<void> Extent::read_page(std::size_t page, std::vector<std::uint64_t>& words) const {
+    words.resize(page_bytes() / sizeof(std::uint64_t));
+    const ssize_t got =
+        ::pread(file_.get(), words.data(), page_bytes(), static_cast<off_t>(page * page_bytes()));
+    if (got < 0)
         return Error::last("pread");
-    return value;
+    if (got != static_cast<ssize_t>(page_bytes()))
+        return Error::make(EIO, "the file ends in the page that should be read");
+    return {};
+}
+
+Result<std::uint64_t> Extent::read_word(std::size_t page) const {
+    std::vector<std::uint64_t> words;
+    if (Result<void> read = read_page(page, words); !read)
+        return read.error();
+    return page_word(words);
+}
+
+Result<std::size_t> Extent::wrong_pages(const std::vector<bool>& hole,
+                                        std::optional<std::size_t> alone,
+                                        std::uint64_t alone_word) const {
+    std::size_t wrong = 0;
+    std::vector<std::uint64_t> words;
+    for (std::size_t page = 0; page < pages(); ++page) {
+        if (Result<void> read = read_page(page, words); !read)
+            return read.error();
+        std::uint64_t expected = page < hole.size() && hole[page] ? 0 : word(page);
+        bool right = true;
+        if (alone == page) {
+            right = words.front() == alone_word;
+            words.front() = 0; // and all else is 0
+            expected = 0;
+        }
+        right = right && !compare_pattern(words, expected).found;
+        wrong += right ? 0 : 1;
+    }
+    return wrong;
 }
 
 Result<void> Extent::write_word(std::size_t page, std::uint64_t value) const {

@@ -49,8 +49,8 @@ class Extent {
 
     // A new, empty file of full size at the same addresses. The old one is gone.
     Result<void> fresh();
-    // Give each page a word of its own (see word()), except where `hole` is set. `mapped`: through
-    // the mapping, so that the page table has entries; else by pwrite.
+    // Fill each page with the pattern of its word (see word()), except where `hole` is set.
+    // `mapped`: through the mapping, so that the page table has entries; else by pwrite.
     Result<void> fill(const std::vector<bool>& hole, bool mapped = true) const;
     void unmap(); // the file stays, and the addresses stay reserved
     void drop();  // unmap and close the file
@@ -64,10 +64,18 @@ class Extent {
     [[nodiscard]] char* address(std::size_t page = 0) const { return base_ + page * page_bytes(); }
     [[nodiscard]] char* other(std::size_t page = 0) const { return other_ + page * page_bytes(); }
 
-    // The first word of a page as fill() wrote it in this file: never 0, differs between files.
+    // The first word of a page as fill() wrote it in this file: never 0, differs between files. All
+    // other bytes follow from it: kernel/page_pattern.hpp.
     [[nodiscard]] std::uint64_t word(std::size_t page) const;
-    // The first word of a page as the file has it, by pread: holes read as 0.
+    // What the file has, by pread, every byte looked at: the page's word if all its bytes follow
+    // from it, 0 if all are 0 (as a hole reads), else a word that is neither.
     [[nodiscard]] Result<std::uint64_t> read_word(std::size_t page) const;
+    // How many pages are not as fill(hole) left them, every byte looked at. At `alone`, another
+    // page is expected: with this word alone, and 0 after it.
+    [[nodiscard]] Result<std::size_t> wrong_pages(const std::vector<bool>& hole,
+                                                  std::optional<std::size_t> alone,
+                                                  std::uint64_t alone_word) const;
+    // The first word of a page and no other byte.
     Result<void> write_word(std::size_t page, std::uint64_t value) const;
 
     // Is there no page in the page cache? By mincore(2) of the first mapping.
@@ -91,6 +99,8 @@ class Extent {
     Extent(Geometry geometry, std::size_t extents) : geometry_(geometry), extents_(extents) {}
     Result<void> map(char* at);
     [[nodiscard]] std::size_t file_bytes() const { return extents_ * geometry_.huge_bytes; }
+    // A page of words, as the file has it.
+    Result<void> read_page(std::size_t page, std::vector<std::uint64_t>& words) const;
 
     Geometry geometry_;
     std::size_t extents_;

@@ -2,6 +2,7 @@
 #include "kernel/hugetlb.hpp"
 
 #include "kernel/debugfs.hpp"
+#include "kernel/page_pattern.hpp"
 
 #include <array>
 #include <cinttypes>
@@ -181,20 +182,44 @@ Result<std::int64_t> HugetlbFile::pages() const {
                                      huge_bytes_);
 }
 
-Result<std::uint64_t> peek(const void* address) {
-    std::uint64_t value = 0;
-    const iovec local{&value, sizeof(value)};
-    const iovec remote{const_cast<void*>(address), sizeof(value)};
-    if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != sizeof(value))
-        return Error::last("process_vm_readv");
-    return value;
+namespace {
+
+// On the stack: a large malloc() may be mapped where a mapping has moved away from.
+using Piece = std::array<std::uint64_t, 4096>;
+
+} // namespace
+
+Result<std::uint64_t> peek(const void* huge_page) {
+    static const std::size_t bytes = hugetlb_bytes(); // which does not change
+    Piece piece{};
+    PageReading reading;
+    for (std::size_t at = 0; at < bytes; at += sizeof(piece)) {
+        const iovec local{piece.data(), sizeof(piece)};
+        const iovec remote{const_cast<char*>(static_cast<const char*>(huge_page) + at),
+                           sizeof(piece)};
+        const ssize_t done = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+        if (done < 0)
+            return Error::last("process_vm_readv");
+        if (done != sizeof(piece)) // it ends in what is mapped
+            return Error::make(EFAULT, "process_vm_readv");
+        reading.take(piece);
+    }
+    return reading.word();
 }
 
-Result<void> poke(void* address, std::uint64_t value) {
-    const iovec local{&value, sizeof(value)};
-    const iovec remote{address, sizeof(value)};
-    if (::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) != sizeof(value))
-        return Error::last("process_vm_writev");
+Result<void> poke(void* huge_page, std::uint64_t first_word) {
+    static const std::size_t bytes = hugetlb_bytes(); // which does not change
+    Piece piece{};
+    for (std::size_t at = 0; at < bytes; at += sizeof(piece)) {
+        write_pattern(piece, first_word, at / sizeof(std::uint64_t));
+        const iovec local{piece.data(), sizeof(piece)};
+        const iovec remote{static_cast<char*>(huge_page) + at, sizeof(piece)};
+        const ssize_t done = ::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0);
+        if (done < 0)
+            return Error::last("process_vm_writev");
+        if (done != sizeof(piece)) // it ends in what is mapped
+            return Error::make(EFAULT, "process_vm_writev");
+    }
     return {};
 }
 

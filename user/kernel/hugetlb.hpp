@@ -95,9 +95,11 @@ class HugetlbFile {
     char* base_ = nullptr;
 };
 
-// A word of this process' memory, and no signal where there is none: EFAULT.
-Result<std::uint64_t> peek(const void* address);
-Result<void> poke(void* address, std::uint64_t value);
+// A whole huge page of this process' memory, and no signal where there is none: EFAULT. Its bytes
+// follow from its first word (kernel/page_pattern.hpp); peek() looks at all of them, and where they
+// do not follow gives a word that is neither the first nor 0.
+Result<std::uint64_t> peek(const void* huge_page);
+Result<void> poke(void* huge_page, std::uint64_t first_word);
 
 } // namespace faultline
 

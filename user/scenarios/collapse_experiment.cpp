@@ -177,17 +177,7 @@ CollapseExperiment::Touch CollapseExperiment::touch_of(const Run& run) {
 
 Result<std::size_t> CollapseExperiment::wrong_words(std::optional<std::size_t> filled,
                                                     std::uint64_t filled_word) const {
-    std::size_t wrong = 0;
-    for (std::size_t page = 0; page < extent_->pages(); ++page) {
-        const Result<std::uint64_t> word = extent_->read_word(page);
-        if (!word)
-            return word.error();
-        const std::uint64_t expected = filled == page ? filled_word
-                                       : hole_[page]  ? 0
-                                                      : extent_->word(page);
-        wrong += *word != expected ? 1 : 0;
-    }
-    return wrong;
+    return extent_->wrong_pages(hole_, filled, filled_word);
 }
 
 std::vector<Need> collapse_needs() {

@@ -24,7 +24,7 @@ class CollapseExperiment : public Experiment {
     Result<void> prepare() override;
 
   protected:
-    // A fresh file with these holes. Every page else has its word().
+    // A fresh file with these holes. Every page else has the pattern of its word().
     Result<void> lay_out(std::vector<bool> hole);
     // Holes of a shape drawn by chance: the first page, the last, one, every other, nearly all.
     // Never all: an extent without a page is not collapsed.
@@ -57,8 +57,8 @@ class CollapseExperiment : public Experiment {
 
     [[nodiscard]] Extent& extent() { return *extent_; }
     [[nodiscard]] const Extent& extent() const { return *extent_; }
-    // Pages that are present and do not have their word, or holes that read as anything but 0.
-    // `filled`: a page that has another word by now.
+    // Pages that are present and do not have each of their bytes, or holes that read as anything
+    // but 0. `filled`: a page that has this word by now, and 0 after it.
     [[nodiscard]] Result<std::size_t> wrong_words(std::optional<std::size_t> filled,
                                                   std::uint64_t filled_word) const;
 
