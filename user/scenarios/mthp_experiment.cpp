@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/mthp_experiment.hpp"
 
+#include "kernel/page_pattern.hpp"
+
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
 #include <sys/mman.h>
 
@@ -82,10 +83,8 @@ void MthpExperiment::populate(std::size_t range, const model::PresentPtes& patte
         // Much faster than a fault for each; what it does not do, the stores will.
         if (count > 1)
             (void)::madvise(address(range, page), count * page_bytes(), MADV_POPULATE_WRITE);
-        for (std::size_t i = page; i < page + count; ++i) {
-            const std::uint64_t word = word_of(i);
-            std::memcpy(address(range, i), &word, sizeof(word));
-        }
+        for (std::size_t i = page; i < page + count; ++i)
+            write_pattern(words_of(range, i), word_of(i));
         at = std::find(end, pattern.end(), true);
     }
 }
@@ -105,8 +104,7 @@ std::string MthpExperiment::wrong_word(std::size_t range, const model::PresentPt
     for (std::size_t page = 0; page < pages(); ++page) {
         if (!now.present[page])
             continue;
-        std::uint64_t word = 0;
-        std::memcpy(&word, address(range, page), sizeof(word));
+        const std::uint64_t word = page_word(words_of(range, page));
         if (word != (pattern[page] ? word_of(page) : 0))
             return fmt::format("page {} has {:#x}", page, word);
     }

@@ -11,6 +11,7 @@
 #include "model/mthp_collapse.hpp"
 
 #include <optional>
+#include <span>
 
 namespace faultline {
 
@@ -21,15 +22,16 @@ class MthpExperiment : public Experiment {
     Result<void> prepare() override; // khugepaged awake, the addresses reserved
 
   protected:
-    // New memory at the same addresses: each range has these PTEs, each page of them a word of its
-    // own, and all pages are in the kernel's lists. Nothing may be collapsed before offer().
+    // New memory at the same addresses: each range has these PTEs, each page of them the pattern of
+    // a word of its own (kernel/page_pattern.hpp), and all pages are in the kernel's lists. Nothing
+    // may be collapsed before offer().
     Result<void> lay_out(const std::vector<model::PresentPtes>& patterns);
     Result<void> offer(std::size_t ranges) const; // MADV_HUGEPAGE
     [[nodiscard]] Result<MappedRange> look(std::size_t range) const;
     [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const {
         return folios_->frame_of(page);
     }
-    // "" or what is wrong: of the pages of the pattern their words, all else is 0.
+    // "" or what is wrong, of every byte: the pages of the pattern have theirs, all else is 0.
     [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
                                          const MappedRange& now) const;
 
@@ -49,6 +51,10 @@ class MthpExperiment : public Experiment {
     static Actor khugepaged_actor();
 
   private:
+    [[nodiscard]] std::span<std::uint64_t> words_of(std::size_t range, std::size_t page) const {
+        return {reinterpret_cast<std::uint64_t*>(address(range, page)),
+                page_bytes() / sizeof(std::uint64_t)};
+    }
     [[nodiscard]] Result<void> introduce() const;
     void populate(std::size_t range, const model::PresentPtes& pattern) const;
 
