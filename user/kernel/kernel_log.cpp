@@ -55,9 +55,15 @@ Result<std::string> KernelLog::complaint() const {
             return first;
         const std::optional<std::string> text =
             complaint_of({record.data(), static_cast<std::size_t>(got)});
+        complaints_ += text ? 1 : 0;
         if (text && first.empty())
             first = *text;
     }
+}
+
+Result<std::uint64_t> KernelLog::complaints() const {
+    const Result<std::string> read = complaint();
+    return read ? Result<std::uint64_t>(complaints_) : read.error();
 }
 
 } // namespace faultline

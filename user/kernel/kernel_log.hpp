@@ -6,6 +6,7 @@
 #include "kernel/fd.hpp"
 #include "kernel/result.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,10 +26,13 @@ class KernelLog {
     // The first complaint since open() or the last call, "" if there is none. Not to be called
     // between two runs: an mm is checked when its last user lets go, which can be late.
     [[nodiscard]] Result<std::string> complaint() const;
+    // How many there were since open(), with those that complaint() read. Takes them from it.
+    [[nodiscard]] Result<std::uint64_t> complaints() const;
 
   private:
     explicit KernelLog(Fd file) : file_(std::move(file)) {}
     Fd file_;
+    mutable std::uint64_t complaints_ = 0;
 };
 
 } // namespace faultline

@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel/state.hpp"
+
+#include "kernel/fd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <fmt/format.h>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::size_t piece_bytes = std::size_t{64} << 10; // what is read at once
+
+// Documentation/admin-guide/mm/pagemap.rst
+struct Bit {
+    unsigned number;
+    std::string_view name;
+};
+constexpr std::array pagemap_bits = {Bit{63, "present"},   Bit{62, "swapped"},
+                                     Bit{61, "file"},      Bit{57, "uffd-wp"},
+                                     Bit{56, "exclusive"}, Bit{55, "soft-dirty"}};
+constexpr std::uint64_t frame_mask = (std::uint64_t{1} << 55) - 1;
+constexpr std::uint64_t present_mask = std::uint64_t{1} << 63;
+constexpr std::string_view pagemap_column = "pagemap";
+
+// What is compared. Not what reading changes (Referenced), nor events, which only ever grow.
+constexpr std::array<std::string_view, 22> smaps_names = {"Size",
+                                                          "KernelPageSize",
+                                                          "MMUPageSize",
+                                                          "Rss",
+                                                          "Pss",
+                                                          "Pss_Dirty",
+                                                          "Shared_Clean",
+                                                          "Shared_Dirty",
+                                                          "Private_Clean",
+                                                          "Private_Dirty",
+                                                          "Anonymous",
+                                                          "KSM",
+                                                          "LazyFree",
+                                                          "AnonHugePages",
+                                                          "ShmemPmdMapped",
+                                                          "FilePmdMapped",
+                                                          "Shared_Hugetlb",
+                                                          "Private_Hugetlb",
+                                                          "Swap",
+                                                          "SwapPss",
+                                                          "Locked",
+                                                          "THPeligible"};
+constexpr std::array<std::string_view, 13> meminfo_names = {
+    "Shmem",          "AnonHugePages",     "ShmemHugePages",  "ShmemPmdMapped", "FileHugePages",
+    "FilePmdMapped",  "HardwareCorrupted", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd",
+    "HugePages_Surp", "Hugetlb",           "Mlocked"};
+constexpr std::array<std::string_view, 10> vmstat_names = {
+    "nr_memmap_pages",    "nr_memmap_boot_pages", "nr_memmap",
+    "nr_memmap_boot",     "nr_hugetlb",           "nr_shmem",
+    "nr_shmem_hugepages", "nr_shmem_pmdmapped",   "nr_file_hugepages",
+    "nr_file_pmdmapped"};
+constexpr std::array<std::string_view, 4> status_names = {"VmPTE", "VmSwap", "VmLck",
+                                                          "HugetlbPages"};
+constexpr std::array<std::string_view, 20> memory_stat_names = {
+    // version 2
+    "anon", "file", "kernel_stack", "pagetables", "shmem", "file_mapped", "swapcached", "anon_thp",
+    "file_thp", "shmem_thp", "unevictable", "hugetlb",
+    // version 1
+    "cache", "rss", "rss_huge", "mapped_file", "swap", "total_cache", "total_rss", "total_shmem"};
+
+bool among(std::span<const std::string_view> names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// "NAME:   12 kB" or "NAME 12": the number, nothing if it is anything else.
+std::optional<std::uint64_t> number_of(std::string_view value) {
+    const std::size_t start = value.find_first_not_of(" \t");
+    if (start == std::string_view::npos)
+        return std::nullopt;
+    value.remove_prefix(start);
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    const std::string_view rest(end, static_cast<std::size_t>(value.data() + value.size() - end));
+    if (error != std::errc() || (!rest.empty() && rest != " kB"))
+        return std::nullopt;
+    return number;
+}
+
+struct Line {
+    std::string_view name;
+    std::string_view value;
+};
+
+Line split(std::string_view line, char separator) {
+    const std::size_t at = line.find(separator);
+    return at == std::string_view::npos ? Line{line, {}}
+                                        : Line{line.substr(0, at), line.substr(at + 1)};
+}
+
+// Takes a line off the text; nothing at its end, or where it was cut.
+std::optional<std::string_view> next_line(std::string_view& text) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos)
+        return std::nullopt;
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    return line;
+}
+
+Result<std::vector<Counter>> parse_counters(std::string_view text, char separator,
+                                            std::span<const std::string_view> names,
+                                            std::string_view path) {
+    std::vector<Counter> counters;
+    while (const std::optional<std::string_view> line = next_line(text)) {
+        const auto [name, value] = split(*line, separator);
+        if (!among(names, name))
+            continue;
+        const std::optional<std::uint64_t> number = number_of(value);
+        if (!number)
+            return Error::make(EPROTO, "not understood: " + std::string(*line), path);
+        if (std::any_of(counters.begin(), counters.end(),
+                        [&](const Counter& one) { return one.first == name; }))
+            return Error::make(EPROTO, "twice: " + std::string(name), path);
+        counters.emplace_back(name, *number);
+    }
+    if (!text.empty())
+        return Error::make(EPROTO, "a line is cut: " + std::string(text), path);
+    if (counters.empty())
+        return Error::make(EPROTO, "none of the counters that are known", path);
+    return counters;
+}
+
+} // namespace
+
+Result<std::vector<Counter>> parse_meminfo(std::string_view text) {
+    return parse_counters(text, ':', meminfo_names, "/proc/meminfo");
+}
+
+Result<std::vector<Counter>> parse_vmstat(std::string_view text) {
+    return parse_counters(text, ' ', vmstat_names, "/proc/vmstat");
+}
+
+Result<std::vector<Counter>> parse_status(std::string_view text) {
+    return parse_counters(text, ':', status_names, "/proc/self/status");
+}
+
+Result<std::vector<Counter>> parse_memory_stat(std::string_view text) {
+    return parse_counters(text, ' ', memory_stat_names, "memory.stat");
+}
+
+Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t from,
+                                         std::uint64_t to) {
+    constexpr std::string_view path = "/proc/self/smaps";
+    std::vector<Counter> sums;
+    bool counts = false;
+    bool found = false;
+    bool open = false; // a mapping's last line, VmFlags, has not come
+    while (const std::optional<std::string_view> line = next_line(text)) {
+        const auto [name, value] = split(*line, ':');
+        std::uint64_t start = 0;
+        std::uint64_t end = 0;
+        // "7f00-7f10 rw-p 00000000 00:00 0 [heap]": alone has a minus before the first blank.
+        if (line->find('-') < line->find(' ')) {
+            if (open || std::sscanf(std::string(*line).c_str(), "%" SCNx64 "-%" SCNx64 " %*4s ",
+                                    &start, &end) != 2)
+                return Error::make(EPROTO, "not understood: " + std::string(*line), path);
+            open = true;
+            counts = start < to && end > from;
+            found = found || counts;
+        } else if (!open) {
+            return Error::make(EPROTO, "of no mapping: " + std::string(*line), path);
+        } else if (name == "VmFlags") {
+            open = false;
+        } else if (counts && among(smaps_names, name)) {
+            const std::optional<std::uint64_t> number = number_of(value);
+            if (!number)
+                return Error::make(EPROTO, "not understood: " + std::string(*line), path);
+            const auto sum = std::find_if(sums.begin(), sums.end(),
+                                          [&](const Counter& one) { return one.first == name; });
+            if (sum == sums.end())
+                sums.emplace_back(name, *number);
+            else
+                sum->second += *number;
+        }
+    }
+    if (!text.empty() || open)
+        return Error::make(EPROTO, "the text is cut", path);
+    if (!found)
+        return Error::make(ENOENT, "no mapping is there", path);
+    return sums;
+}
+
+namespace {
+
+struct Hierarchy {
+    bool second = false; // of version 2
+    std::string path;    // of the task
+};
+
+// "4:memory:/a" before "0::/a": where version 1 has the controller, version 2 does not.
+std::optional<Hierarchy> memory_hierarchy(std::string_view cgroup) {
+    std::optional<Hierarchy> found;
+    while (const std::optional<std::string_view> line = next_line(cgroup)) {
+        const auto [number, rest] = split(*line, ':');
+        const auto [controllers, path] = split(rest, ':');
+        if (("," + std::string(controllers) + ",").find(",memory,") != std::string::npos)
+            return Hierarchy{false, std::string(path)};
+        if (number == "0" && controllers.empty())
+            found = Hierarchy{true, std::string(path)};
+    }
+    return found;
+}
+
+} // namespace
+
+Result<std::string> memory_stat_path(std::string_view cgroup, std::string_view mountinfo) {
+    const std::optional<Hierarchy> wanted = memory_hierarchy(cgroup);
+    while (const std::optional<std::string_view> line =
+               wanted ? next_line(mountinfo) : std::nullopt) {
+        const std::size_t dash = line->find(" - ");
+        if (dash == std::string_view::npos)
+            return Error::make(EPROTO, "not understood: " + std::string(*line), "mountinfo");
+        std::istringstream front{std::string(line->substr(0, dash))};
+        std::istringstream back{std::string(line->substr(dash + 3))};
+        std::string word;
+        std::string root;
+        std::string mount;
+        std::string type;
+        std::string options;
+        front >> word >> word >> word >> root >> mount;
+        back >> type >> word >> options;
+        if (!front || !back)
+            return Error::make(EPROTO, "not understood: " + std::string(*line), "mountinfo");
+        const bool fits =
+            wanted->second
+                ? type == "cgroup2"
+                : type == "cgroup" && ("," + options + ",").find(",memory,") != std::string::npos;
+        if (!fits)
+            continue;
+        std::string path = wanted->path;
+        if (root != "/" && path.starts_with(root)) // a part of the hierarchy is mounted
+            path.erase(0, root.size());
+        return mount + (path == "/" ? "" : path) + "/memory.stat";
+    }
+    return Error::make(ENOENT, "no memory controller is mounted", "memory.stat");
+}
+
+std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before) {
+    constexpr std::uint64_t odd = 0x9e3779b97f4a7c15;
+    // Each step can be undone, so one other word is another digest.
+    for (const std::uint64_t word : piece) {
+        before = (before ^ word) * odd + 1;
+        before ^= before >> 32;
+    }
+    return before;
+}
+
+bool allows(const Allowed& allowed, std::string_view name) {
+    return std::any_of(allowed.begin(), allowed.end(), [name](const MayDiffer& one) {
+        std::istringstream wanted(one.words);
+        std::istringstream found{std::string(name)};
+        std::string word;
+        std::string here;
+        while (wanted >> word)
+            if (!(found >> here) || (word != "*" && word != here))
+                return false;
+        return !here.empty(); // no words allow nothing
+    });
+}
+
+std::string to_string(const std::vector<Difference>& differences, std::size_t most) {
+    const auto text_of = [](const std::optional<std::uint64_t>& value) {
+        return value ? std::to_string(*value) : std::string("nothing");
+    };
+    std::string text;
+    for (std::size_t i = 0; i < std::min(most, differences.size()); ++i)
+        text += fmt::format("{}{}: {} before, {} after", i == 0 ? "" : "; ", differences[i].name,
+                            text_of(differences[i].before), text_of(differences[i].after));
+    if (differences.size() > most)
+        text += fmt::format("; and {} more", differences.size() - most);
+    return text;
+}
+
+void State::add(const std::string& object, const Result<std::vector<Counter>>& counters) {
+    if (!counters) {
+        absent_.push_back(object + ": " + counters.error().to_string());
+        return;
+    }
+    for (const auto& [name, value] : *counters)
+        counters_.emplace_back(object + " " + name, value);
+}
+
+Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::string object = "mapping " + scope.name;
+    const std::size_t pages = scope.bytes / page;
+    std::vector<unsigned char> resident(pages);
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): mincore() takes no const
+    if (::mincore(const_cast<char*>(scope.start), pages * page, resident.data()) != 0)
+        return Error::last("mincore", object);
+    Column incore{object, "mincore", {}};
+    for (const unsigned char one : resident)
+        incore.values.emplace_back(one & 1U);
+
+    const Result<Fd> file = Fd::open("/proc/self/pagemap", O_RDONLY);
+    if (!file)
+        return file.error();
+    std::vector<std::uint64_t> entries(pages);
+    const auto entry_bytes = static_cast<ssize_t>(pages * sizeof(std::uint64_t));
+    const auto first = reinterpret_cast<std::uintptr_t>(scope.start) / page;
+    const ssize_t got = ::pread(file->get(), entries.data(), static_cast<std::size_t>(entry_bytes),
+                                static_cast<off_t>(first * sizeof(std::uint64_t)));
+    if (got != entry_bytes)
+        return got < 0 ? Error::last("read", "/proc/self/pagemap")
+                       : Error::make(EIO, "short", "/proc/self/pagemap");
+    Column map{object, std::string(pagemap_column), {}};
+    for (const std::uint64_t entry : entries)
+        map.values.emplace_back(frames ? entry : entry & ~frame_mask);
+
+    Column bytes{object, "bytes", {}};
+    bytes.values.resize(pages);
+    const std::size_t at_once = std::max<std::size_t>(piece_bytes / page, 1);
+    std::vector<std::uint64_t> words(at_once * page / sizeof(std::uint64_t));
+    for (std::size_t i = 0; i < pages && scope.content;) {
+        std::size_t count = 0;
+        while (count < at_once && i + count < pages && (entries[i + count] & present_mask) != 0)
+            ++count;
+        const iovec local{words.data(), count * page};
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): iovec has no const
+        const iovec remote{const_cast<char*>(scope.start) + i * page, count * page};
+        // Not a load: a page may be mapped and not readable.
+        const ssize_t read =
+            count == 0 ? 0 : ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+        if (read < 0 && errno != EFAULT)
+            return Error::last("process_vm_readv", object);
+        const std::size_t readable = read < 0 ? 0 : static_cast<std::size_t>(read) / page;
+        for (std::size_t k = 0; k < readable; ++k)
+            bytes.values[i + k] = digest(std::span(words).subspan(k * page / sizeof(std::uint64_t),
+                                                                  page / sizeof(std::uint64_t)));
+        i += std::max<std::size_t>(readable, 1); // what is not there has no bytes
+    }
+    columns_.push_back(std::move(incore));
+    columns_.push_back(std::move(map));
+    if (scope.content)
+        columns_.push_back(std::move(bytes));
+    return {};
+}
+
+Result<void> State::take_smaps(const std::vector<MappingScope>& mappings) {
+    if (std::none_of(mappings.begin(), mappings.end(),
+                     [](const MappingScope& one) { return one.smaps; }))
+        return {};
+    const Result<std::string> text = read_text("/proc/self/smaps");
+    if (!text)
+        return text.error();
+    for (const MappingScope& one : mappings) {
+        if (!one.smaps)
+            continue;
+        const auto from = reinterpret_cast<std::uintptr_t>(one.start);
+        const Result<std::vector<Counter>> sums = parse_smaps(*text, from, from + one.bytes);
+        if (!sums)
+            return sums.error();
+        add("mapping " + one.name + " smaps", sums);
+    }
+    return {};
+}
+
+Result<void> State::take_file(const FileScope& scope) {
+    const std::string object = "file " + scope.name;
+    struct stat file {};
+    struct statvfs system {};
+    // In this order: fstat() mends the accounting of a shmem file whose pages it finds miscounted
+    // (shmem_getattr()), and would hide a lost uncharge from statfs.
+    if (::fstatvfs(scope.file, &system) != 0 || ::fstat(scope.file, &file) != 0)
+        return Error::last("fstat", object);
+    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::uint64_t>>{
+             {"st_size", static_cast<std::uint64_t>(file.st_size)},
+             {"st_blocks", static_cast<std::uint64_t>(file.st_blocks)},
+             {"st_nlink", static_cast<std::uint64_t>(file.st_nlink)},
+             {"statfs blocks", system.f_blocks},
+             {"statfs bfree", system.f_bfree},
+             {"statfs files", system.f_files},
+             {"statfs ffree", system.f_ffree}})
+        counters_.emplace_back(object + " " + name, value);
+    if (!scope.content)
+        return {};
+    const std::size_t page = scope.page_bytes != 0
+                                 ? scope.page_bytes
+                                 : static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    Column bytes{object, "bytes", {}};
+    std::vector<std::uint64_t> words(piece_bytes / sizeof(std::uint64_t));
+    std::uint64_t so_far = 0;
+    // A piece is a part of one page, or some pages.
+    for (std::size_t at = 0; at < static_cast<std::size_t>(file.st_size);) {
+        const ssize_t got = ::pread(scope.file, words.data(), piece_bytes, static_cast<off_t>(at));
+        if (got < 0)
+            return Error::last("pread", object);
+        if (got == 0)
+            break;
+        const auto read = static_cast<std::size_t>(got);
+        if (read % sizeof(std::uint64_t) != 0) // the end of the file: 0 is read after it
+            std::fill_n(reinterpret_cast<char*>(words.data()) + read,
+                        sizeof(std::uint64_t) - read % sizeof(std::uint64_t), 0);
+        for (std::size_t done = 0; done < read;) {
+            const std::size_t part = std::min(read - done, page - (at + done) % page);
+            so_far = digest(std::span(words).subspan(done / sizeof(std::uint64_t),
+                                                     (part + sizeof(std::uint64_t) - 1) /
+                                                         sizeof(std::uint64_t)),
+                            so_far);
+            done += part;
+            if ((at + done) % page == 0) {
+                bytes.values.emplace_back(so_far);
+                so_far = 0;
+            }
+        }
+        at += read;
+        if (at % sizeof(std::uint64_t) != 0)
+            break; // that was the end
+    }
+    if (static_cast<std::size_t>(file.st_size) % page != 0)
+        bytes.values.emplace_back(so_far);
+    columns_.push_back(std::move(bytes));
+    return {};
+}
+
+Result<void> State::take_machine() {
+    // Each CPU has some changes of its own that it has not told yet.
+    if (const Result<void> folded = write_text("/proc/sys/vm/stat_refresh", "1"); !folded)
+        absent_.push_back("machine, exact: " + folded.error().to_string());
+    const Result<std::string> meminfo = read_text("/proc/meminfo");
+    if (!meminfo)
+        return meminfo.error();
+    const Result<std::string> vmstat = read_text("/proc/vmstat");
+    if (!vmstat)
+        return vmstat.error();
+    add("machine meminfo", parse_meminfo(*meminfo));
+    add("machine vmstat", parse_vmstat(*vmstat));
+    return {};
+}
+
+Result<void> State::take_cgroup() {
+    const Result<std::string> cgroup = read_text("/proc/self/cgroup");
+    const Result<std::string> mounts = read_text("/proc/self/mountinfo");
+    const Result<std::string> path = !cgroup   ? cgroup.error()
+                                     : !mounts ? mounts.error()
+                                               : memory_stat_path(*cgroup, *mounts);
+    const Result<std::string> text = path ? read_text(*path) : path.error();
+    add("cgroup memory.stat",
+        text ? parse_memory_stat(*text) : Result<std::vector<Counter>>(text.error()));
+    return {};
+}
+
+Result<State> State::take(const StateScope& scope) {
+    State state;
+    // What counts first: reading the content needs memory, too.
+    if (Result<void> taken = scope.machine ? state.take_machine() : Result<void>(); !taken)
+        return taken.error();
+    if (Result<void> taken = scope.cgroup ? state.take_cgroup() : Result<void>(); !taken)
+        return taken.error();
+    if (scope.process) {
+        const Result<std::string> text = read_text("/proc/self/status");
+        if (!text)
+            return text.error();
+        state.add("process status", parse_status(*text));
+    }
+    if (Result<void> taken = state.take_smaps(scope.mappings); !taken)
+        return taken.error();
+    for (const FileScope& file : scope.files)
+        if (Result<void> taken = state.take_file(file); !taken)
+            return taken.error();
+    for (const MappingScope& mapping : scope.mappings)
+        if (Result<void> taken = state.take_mapping(mapping, scope.frames); !taken)
+            return taken.error();
+    if (scope.log != nullptr) {
+        const Result<std::uint64_t> complaints = scope.log->complaints();
+        if (!complaints)
+            return complaints.error();
+        state.counters_.emplace_back("kernel-log complaints", *complaints);
+    }
+    return state;
+}
+
+std::optional<std::uint64_t> State::value(std::string_view name) const {
+    for (const auto& [here, value] : counters_)
+        if (here == name)
+            return value;
+    return std::nullopt;
+}
+
+std::size_t State::pages() const {
+    std::size_t sum = 0;
+    for (const Column& column : columns_)
+        sum += column.name == "bytes" ? column.values.size() : 0;
+    return sum;
+}
+
+namespace {
+
+class Comparison {
+  public:
+    explicit Comparison(const Allowed& may_differ) : may_differ_(may_differ) {}
+
+    void value(std::string name, std::optional<std::uint64_t> before,
+               std::optional<std::uint64_t> after) {
+        if (before != after && !allows(may_differ_, name))
+            differences_.push_back({std::move(name), before, after});
+    }
+
+    void pagemap(const std::string& page, std::uint64_t before, std::uint64_t after) {
+        for (const Bit& bit : pagemap_bits)
+            value(fmt::format("{} {}-{}", page, pagemap_column, bit.name),
+                  before >> bit.number & 1U, after >> bit.number & 1U);
+        value(fmt::format("{} {}-frame", page, pagemap_column), before & frame_mask,
+              after & frame_mask);
+    }
+
+    std::vector<Difference> take() { return std::move(differences_); }
+
+  private:
+    const Allowed& may_differ_;
+    std::vector<Difference> differences_;
+};
+
+std::optional<std::uint64_t> value_at(const std::vector<std::optional<std::uint64_t>>& values,
+                                      std::size_t index) {
+    return index < values.size() ? values[index] : std::nullopt;
+}
+
+std::optional<std::uint64_t> value_of(const std::vector<Counter>& counters,
+                                      const std::string& name) {
+    const auto found = std::find_if(counters.begin(), counters.end(),
+                                    [&name](const Counter& one) { return one.first == name; });
+    return found == counters.end() ? std::nullopt : std::optional(found->second);
+}
+
+} // namespace
+
+std::vector<Difference> compare(const State& before, const State& after,
+                                const Allowed& may_differ) {
+    Comparison comparison(may_differ);
+    for (const auto& [name, value] : before.counters_)
+        comparison.value(name, value, value_of(after.counters_, name));
+    for (const auto& [name, value] : after.counters_)
+        if (!value_of(before.counters_, name))
+            comparison.value(name, std::nullopt, value);
+    // One scope makes the same columns each time.
+    for (std::size_t i = 0; i < std::min(before.columns_.size(), after.columns_.size()); ++i) {
+        const State::Column& was = before.columns_[i];
+        const State::Column& now = after.columns_[i];
+        for (std::size_t at = 0; at < std::max(was.values.size(), now.values.size()); ++at) {
+            const std::optional<std::uint64_t> old = value_at(was.values, at);
+            const std::optional<std::uint64_t> fresh = value_at(now.values, at);
+            if (old == fresh)
+                continue;
+            const std::string page = fmt::format("{} page {}", was.object, at);
+            if (was.name == pagemap_column)
+                comparison.pagemap(page, old.value_or(0), fresh.value_or(0));
+            else
+                comparison.value(page + " " + was.name, old, fresh);
+        }
+    }
+    return comparison.take();
+}
+
+} // namespace faultline

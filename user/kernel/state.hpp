@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+// The whole state of an experiment's objects that user space can see, taken before and after, and
+// compared: every byte, every page, every counter. A scenario says what may differ, and why; what
+// else differs has a name and two values.
+//
+//     const StateScope scope{.mappings = {{"a", address, bytes}}, .files = {{"f", fd}}};
+//     const Result<State> before = State::take(scope);
+//     ...
+//     const Result<State> after = State::take(scope);
+//     compare(*before, *after, {{"mapping a page 7", "the actor writes to it"}});
+//
+// The names:
+//     mapping NAME page N bytes|mincore|pagemap-present|pagemap-swapped|...   (see pagemap_bits)
+//     mapping NAME smaps Rss|Pss|...
+//     file NAME page N bytes          file NAME st_size|st_blocks|st_nlink
+//     file NAME statfs blocks|bfree|files|ffree
+//     machine meminfo Shmem|...       machine vmstat nr_memmap_pages|...
+//     process status VmPTE            cgroup memory.stat shmem|...
+//     kernel-log complaints
+#ifndef FAULTLINE_KERNEL_STATE_HPP
+#define FAULTLINE_KERNEL_STATE_HPP
+
+#include "kernel/kernel_log.hpp"
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace faultline {
+
+// Whole pages of this process. A page that is not mapped is not touched: its bytes are not there to
+// compare. The mappings in it should be no part of larger ones: smaps counts those whole.
+struct MappingScope {
+    std::string name;
+    const char* start = nullptr;
+    std::size_t bytes = 0;
+    bool content = true;
+    bool smaps = true;
+};
+
+// An open file. Its bytes are read, which makes no page in tmpfs and hugetlbfs.
+struct FileScope {
+    std::string name;
+    int file = -1;
+    std::size_t page_bytes = 0; // what a page of it is; 0 = the machine's smallest
+    bool content = true;
+};
+
+struct StateScope {
+    std::vector<MappingScope> mappings{};
+    std::vector<FileScope> files{};
+    bool frames = false;            // page frames, too: as root, and where no page should move
+    bool process = true;            // /proc/self/status
+    bool machine = true;            // /proc/meminfo, /proc/vmstat: all tasks' doings are in them
+    bool cgroup = true;             // memory.stat of this task's cgroup: the same
+    const KernelLog* log = nullptr; // its complaints so far
+};
+
+using Counter = std::pair<std::string, std::uint64_t>;
+
+// Each gives the counters that are compared, in the order of the text, in the kernel's own unit. A
+// counter that a kernel does not have is left out; a text without any is EPROTO, and so is a line
+// that is cut or is not what it should be.
+Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t from,
+                                         std::uint64_t to); // sums over the mappings in there
+Result<std::vector<Counter>> parse_meminfo(std::string_view text);
+Result<std::vector<Counter>> parse_vmstat(std::string_view text);
+Result<std::vector<Counter>> parse_status(std::string_view text);
+Result<std::vector<Counter>> parse_memory_stat(std::string_view text); // of both versions
+
+// The file memory.stat of a task by its /proc/PID/cgroup and mountinfo; ENOENT if no hierarchy with
+// a memory controller is mounted.
+Result<std::string> memory_stat_path(std::string_view cgroup, std::string_view mountinfo);
+
+// Of all bytes. Two pages of which one word differs never have the same. `before`: what it was of
+// the piece before this one.
+std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before = 0);
+
+struct Difference {
+    std::string name;
+    std::optional<std::uint64_t> before; // nothing: it was not there
+    std::optional<std::uint64_t> after;
+    friend bool operator==(const Difference&, const Difference&) = default;
+};
+// "file f st_blocks: 8 before, 16 after; mapping a page 7 mincore: 1 before, 0 after; and 3 more"
+std::string to_string(const std::vector<Difference>& differences, std::size_t most = 3);
+
+// Names that may differ: those that begin with these words, where "*" stands for any one word:
+// {"mapping a page * pagemap-present", "the collapse unmaps its pages"}.
+struct MayDiffer {
+    std::string words;
+    std::string why;
+};
+using Allowed = std::vector<MayDiffer>;
+bool allows(const Allowed& allowed, std::string_view name);
+
+class State {
+  public:
+    static Result<State> take(const StateScope& scope);
+
+    // What could not be taken because this machine does not have it, in words.
+    [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
+    // A value by its name; nothing if there is none.
+    [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
+    [[nodiscard]] std::size_t pages() const; // of all mappings and files
+
+  private:
+    friend std::vector<Difference> compare(const State& before, const State& after,
+                                           const Allowed& may_differ);
+    // A value of each page of an object. Nothing: the page is not there.
+    struct Column {
+        std::string object; // "mapping a"
+        std::string name;   // "mincore"; "pagemap" is told by its bits
+        std::vector<std::optional<std::uint64_t>> values;
+    };
+    Result<void> take_mapping(const MappingScope& scope, bool frames);
+    Result<void> take_smaps(const std::vector<MappingScope>& mappings);
+    Result<void> take_file(const FileScope& scope);
+    Result<void> take_machine();
+    Result<void> take_cgroup();
+    void add(const std::string& object, const Result<std::vector<Counter>>& counters);
+
+    std::vector<Column> columns_;
+    std::vector<Counter> counters_;
+    std::vector<std::string> absent_;
+};
+
+// In the order of their names' objects; of two states with one scope.
+std::vector<Difference> compare(const State& before, const State& after, const Allowed& may_differ);
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_STATE_HPP
