@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """The judge of kernel logs, on recorded ones: clean, broken, cut, interleaved."""
 
+import re
 import unittest
 from pathlib import Path
 
 from vm.console import judge, panicked
-from vm.tables import KnownLog
+from vm.tables import ARCHES, KERNELS, KNOWN_LOGS, KnownLog
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -14,18 +15,87 @@ def kinds(name: str) -> list[str]:
     return [finding.kind for finding in judge((LOGS / name).read_text())]
 
 
+OOPS = "[2.0] BUG: unable to handle page fault for address: ffee0c97c01467b4\n"
+REPORT = "[2.0] #PF: error_code(0x0003) - permissions violation\n[2.0] RIP: 0010:filemap_get_entry+0x96/0x160\n"
+KNOWN = (r"[1.1] faultline: known BUG: unable to handle page fault // error_code\(0x0003\).*RIP: 0010:filemap_get_entry\+"
+         " // no fix is known\n")
+BAD_PAGE = "[5.0] BUG: Bad page state in process faultline  pfn:0081b\n"
+
+
+def begin(name: str) -> str:
+    return f"[1.0] faultline: begin {name}\n"
+
+
+def end(name: str) -> str:
+    return f"[3.0] faultline: end {name}\n"
+
+
+def fixes(log: str) -> list[str]:
+    return [finding.fix for finding in judge(log)]
+
+
 class KnownTest(unittest.TestCase):
-    KNOWN = (KnownLog("s390x", "6.1", r"BUG: Bad page map", "the fix"),
-             KnownLog("s390x", "6.1", r"BUG: Bad page state", "the other fix", r"\bfrag_destroy\+"))
+    """A known bug explains what it makes the kernel say between the marks of its own variant, and nothing else."""
 
-    def test_explains_its_own_lines_and_no_others(self) -> None:
-        found = judge("[1.0] BUG: Bad page map in process a\n[2.0] WARNING: CPU: 0 PID: 1 at mm/x.c:1\n", self.KNOWN)
-        self.assertEqual([finding.fix for finding in found], ["the fix", ""])
+    def test_between_its_marks(self) -> None:
+        found = judge(begin("hvo-stale/pread") + KNOWN + OOPS + REPORT + end("hvo-stale/pread"))
+        self.assertEqual([(f.fix, f.where) for f in found], [("no fix is known", "hvo-stale/pread")])
 
-    def test_a_common_line_is_explained_by_its_trace(self) -> None:
-        line = "[1.0] BUG: Bad page state in process a\n"
-        self.assertEqual(judge(f"{line}[1.0] frag_destroy+0x1/0x2\n", self.KNOWN)[0].fix, "the other fix")
-        self.assertEqual(judge(f"{line}[1.0] free_frag+0x1/0x2\n", self.KNOWN)[0].fix, "")
+    def test_not_outside_of_them(self) -> None:
+        whole = begin("a/b") + KNOWN + end("a/b")
+        self.assertEqual(fixes(OOPS + REPORT + whole), [""])
+        self.assertEqual(fixes(whole + OOPS + REPORT), [""])
+        self.assertEqual(fixes(whole + begin("a/c") + OOPS + REPORT + end("a/c")), [""], "of another variant")
+        self.assertEqual(fixes(KNOWN + begin("a/b") + OOPS + REPORT + end("a/b")), [""], "before the mark")
+
+    def test_not_without_its_trace(self) -> None:
+        other = REPORT.replace("filemap_get_entry", "gup_fast")
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + other + end("a/b")), [""])
+        code = REPORT.replace("0x0003", "0x0000")
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + code + end("a/b")), [""])
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + end("a/b") + REPORT), [""], "a report behind the end")
+
+    def test_not_when_the_driver_did_not_come_to_the_end(self) -> None:
+        found = judge(begin("a/b") + KNOWN + OOPS + REPORT)
+        self.assertEqual([(f.fix, f.where) for f in found], [("", "a/b")])
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + REPORT + begin("a/c") + end("a/c")), [""])
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + REPORT + end("a/c")), [""])
+        self.assertEqual(fixes(begin("a/b") + KNOWN + OOPS + REPORT + "[3.0] faultline: end a/"), [""], "cut")
+
+    def test_a_panic_is_never_explained(self) -> None:
+        known = "[1.1] faultline: known Kernel panic //  // the fix\n"
+        self.assertEqual(fixes(begin("a/b") + known + "[2.0] Kernel panic - not syncing: x\n" + end("a/b")), [""])
+
+    def test_rows_without_a_trace_and_broken_rows(self) -> None:
+        for known, fix in (("Bad page map //  // the fix", "the fix"), ("Bad page map // // the fix", "the fix"),
+                           ("Bad page (map //  // the fix", ""), ("Bad page map // the fix", ""), ("", "")):
+            log = begin("a/b") + f"[1.1] faultline: known {known}\n[2.0] BUG: Bad page map in process a\n" + end("a/b")
+            self.assertEqual(fixes(log), [fix], known)
+
+    def test_a_mark_is_no_finding_itself(self) -> None:
+        self.assertEqual(judge(begin("a/b") + KNOWN + end("a/b")), [])
+
+    def test_what_comes_at_the_drivers_exit(self) -> None:
+        rows = (KnownLog("ppc64le-64k", "6.12", r"pgtable-", r"BUG: Bad page state in process faultline\b",
+                         r"\(active\|.*\bfrag_destroy\+", "the fix"),)
+        report = "[5.0] flags: 0x3ff(active|node=0)\n[5.0] frag_destroy+0x1/0x2\n"
+        ran = begin("pgtable-a/b") + end("pgtable-a/b")
+        self.assertEqual(judge(ran + BAD_PAGE + report, rows)[0].fix, "the fix")
+        for other in (BAD_PAGE + report, begin("mthp-a/b") + end("mthp-a/b") + BAD_PAGE + report,
+                      ran + BAD_PAGE, ran + BAD_PAGE + report.replace("active", "locked"),
+                      ran + begin("mthp-a/b") + BAD_PAGE + report + end("mthp-a/b")):
+            self.assertEqual(judge(other, rows)[0].fix, "", other)
+
+    def test_the_rows_of_the_tables_name_a_scenario_and_compile(self) -> None:
+        for row in KNOWN_LOGS:
+            self.assertTrue(row.after and re.compile(row.after) and re.compile(row.line) and re.compile(row.trace))
+            self.assertIn(row.arch, ARCHES)
+            self.assertIn(row.series, KERNELS)
+        frag = next(row for row in KNOWN_LOGS if row.arch == "ppc64le-64k")
+        recorded = (begin("pgtable-lifetime/a") + end("pgtable-lifetime/a") + BAD_PAGE
+                    + "[5.0] flags: 0x3ffff800000100(active|node=0|zone=0|lastcpupid=0x7ffff)\n"
+                    "[5.0] page dumped because: PAGE_FLAGS_CHECK_AT_FREE flag(s) set\n[5.0] pte_frag_destroy+0x10/0x20\n")
+        self.assertIn("v7.1", judge(recorded, (frag,))[0].fix)
 
 
 class JudgeTest(unittest.TestCase):
@@ -50,15 +120,16 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual(kinds("stalls.log"), ["RCU stall", "soft lockup", "hung task", "lockdep"])
 
     def test_what_a_control_planted_does_not_count(self) -> None:
-        oops = "[2.0] BUG: unable to handle page fault for address: ffee0c97c01467b4\n"
-        begin = "[1.0] faultline: complaints planted by a control begin\n"
-        end = "[3.0] faultline: complaints planted by a control end\n"
-        self.assertEqual(judge(begin + oops + end), [])
-        self.assertEqual([f.number for f in judge(begin + oops + end + oops)], [4])
-        self.assertEqual([f.number for f in judge(oops + begin + end)], [1])
-        self.assertEqual(len(judge(begin + oops)), 1, "the driver did not come to the end")
-        self.assertEqual(len(judge(end + oops + end)), 1)
-        self.assertEqual([f.kind for f in judge(begin + "[2.5] Kernel panic - not syncing: x\n" + end)], ["panic"])
+        begin_mark = "[1.0] faultline: complaints planted by a/b+c begin\n"
+        end_mark = "[3.0] faultline: complaints planted by a/b+c end\n"
+        self.assertEqual(judge(begin_mark + OOPS + end_mark), [])
+        self.assertEqual([f.number for f in judge(begin_mark + OOPS + end_mark + OOPS)], [4])
+        self.assertEqual([f.number for f in judge(OOPS + begin_mark + end_mark)], [1])
+        self.assertEqual(len(judge(begin_mark + OOPS)), 1, "the driver did not come to the end")
+        self.assertEqual(len(judge(end_mark + OOPS + end_mark)), 1)
+        self.assertEqual(len(judge(begin_mark + OOPS + end_mark.replace("+c", "+d"))), 1, "the end of another")
+        self.assertEqual(len(judge(begin_mark + OOPS + end_mark[:-6])), 1, "cut")
+        self.assertEqual([f.kind for f in judge(begin_mark + "[2.5] Kernel panic - not syncing: x\n" + end_mark)], ["panic"])
 
     def test_a_planted_warning_is_caught(self) -> None:
         log = (LOGS / "clean.log").read_text()

@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .tables import KnownLog
 
@@ -27,9 +27,10 @@ BAD_LINES = {
 
 # printk's time stamp, and the caller's id where CONFIG_PRINTK_CALLER is on.
 STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
-# What a control makes the kernel complain of stands between these two.
-PLANTED_BEGIN = "faultline: complaints planted by a control begin"
-PLANTED_END = "faultline: complaints planted by a control end"
+# What the driver writes into the log. NAME is SCENARIO/VARIANT, with +CONTROL under a control.
+SECTION = re.compile(r"^faultline: (begin|end) (\S+)$")
+PLANTED = re.compile(r"^faultline: complaints planted by (\S+) (begin|end)$")
+KNOWN = re.compile(r"^faultline: known (.*?) // (.*?) ?// (.*)$")
 # Lines of a stock boot that have the words but mean no harm.
 HARMLESS = re.compile(r"report a bug|not a bug|BUGS? to |systemd")
 
@@ -40,47 +41,112 @@ class Finding:
     line: str  # quoted as it stands in the log
     number: int  # line number in the log, from 1
     fix: str = ""  # of the bug that is known to say so in this kernel
+    where: str = ""  # SCENARIO/VARIANT[+CONTROL] between whose marks it stands
 
 
 REPORT_LINES = 60  # of an oops or a bad page, with registers and call trace
 
 
-def _known(line: str, report: list[str], explained: Iterable[KnownLog]) -> str:
-    """The fix of the bug that explains a line, whose `report` follows it."""
-    for known in explained:
-        if re.search(known.line, line) and any(re.search(known.trace, text) for text in report):
-            return known.fix
-    return ""
+@dataclass(frozen=True)
+class Explanation:
+    """What a known bug makes the kernel say: the line, and what its report has, in this order."""
+
+    line: str  # regular expression
+    trace: str  # regular expression over the whole report; "" asks for none
+    fix: str
+
+    def covers(self, line: str, report: list[str]) -> bool:
+        try:
+            return bool(re.search(self.line, line) and re.search(self.trace, "\n".join(report), re.DOTALL))
+        except re.error:
+            return False  # a broken pattern explains nothing
+
+
+@dataclass
+class Section:
+    """The lines that one variant or control had for itself."""
+
+    name: str
+    begin: int  # line numbers of the two marks
+    end: int = 0  # 0: there is no such mark, so whatever stands here ended the driver
+    known: list[Explanation] = field(default_factory=list)
+
+    def has(self, number: int) -> bool:
+        return self.begin < number < self.end
+
+
+def sections(lines: list[str]) -> list[Section]:
+    """A section that another one begins in, or whose end has another name, has no end."""
+    found: list[Section] = []
+    now: Section | None = None
+    for number, line in enumerate(lines, 1):
+        if mark := SECTION.match(line):
+            if mark.group(1) == "begin":
+                now = Section(mark.group(2), number)
+                found.append(now)
+                continue
+            if now and now.name == mark.group(2):
+                now.end = number
+            now = None
+        elif now and (known := KNOWN.match(line)):
+            now.known.append(Explanation(*known.groups()))
+    return found
 
 
 def _planted(lines: list[str]) -> set[int]:
-    """The numbers of the lines that a control planted. A beginning without an end plants nothing:
-    whatever ended the driver was not meant to."""
+    """The numbers of the lines that a control planted. A beginning without its own end plants nothing:
+    what ended the driver was not planned."""
     planted: set[int] = set()
-    begin = 0
+    begin, name = 0, ""
     for number, line in enumerate(lines, 1):
-        if PLANTED_BEGIN in line:
-            begin = number
-        elif PLANTED_END in line and begin:
-            planted.update(range(begin, number))
+        if not (mark := PLANTED.match(line)):
+            continue
+        if mark.group(2) == "begin":
+            begin, name = number, mark.group(1)
+        else:
+            if begin and name == mark.group(1):
+                planted.update(range(begin, number))
             begin = 0
     return planted
 
 
+def _fix(number: int, lines: list[str], section: Section | None, past: list[Section],
+         explained: Iterable[KnownLog]) -> str:
+    """The fix of the bug that explains the finding in a line; "" if none does. A row of the tables is
+    for a complaint that comes when the driver exits: outside of all sections, behind one of its own."""
+    line, report = lines[number - 1], lines[number - 1 : number + REPORT_LINES]
+    if section:
+        rows = section.known if section.end else []
+        inside = lines[number - 1 : min(number + REPORT_LINES, section.end - 1)] if section.end else []
+        return next((row.fix for row in rows if row.covers(line, inside)), "")
+    for known in explained:
+        if any(re.match(known.after, other.name) for other in past) and \
+                Explanation(known.line, known.trace, known.fix).covers(line, report):
+            return known.fix
+    return ""
+
+
 def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
-    """All lines of a log that a clean one has not, and for those that are `explained` the fix. A
-    line cut by the end of the log counts too; what a control planted does not, but for a panic."""
+    """All lines of a log that a clean one has not, each with its section, and those of known bugs with
+    the fix. A line cut by the end of the log counts too; what a control planted does not, but for a
+    panic, which nothing explains either."""
     findings = []
-    lines = log.splitlines()
-    planted = _planted(lines)
-    for number, raw in enumerate(lines, 1):
-        line = STAMP.sub("", raw.rstrip("\r"))
-        if HARMLESS.search(line):
+    explained = tuple(explained)
+    lines = [STAMP.sub("", raw.rstrip("\r")) for raw in log.splitlines()]
+    planted, parts = _planted(lines), sections(lines)
+    for number, line in enumerate(lines, 1):
+        if HARMLESS.search(line) or KNOWN.match(line):
             continue
-        for kind, pattern in BAD_LINES.items():
-            if re.search(pattern, line) and (number not in planted or kind == "panic"):
-                findings.append(Finding(kind, line, number, _known(line, lines[number - 1 : number + REPORT_LINES], explained)))
-                break
+        kind = next((kind for kind, pattern in BAD_LINES.items() if re.search(pattern, line)), None)
+        if not kind or (number in planted and kind != "panic"):
+            continue
+        section = next((part for part in parts if part.has(number)), None)
+        last = parts[-1] if parts else None
+        if not section and last and not last.end and number > last.begin:
+            section = last  # the driver ended in it
+        past = [part for part in parts if part.end and part.end < number]
+        fix = "" if kind == "panic" else _fix(number, lines, section, past, explained)
+        findings.append(Finding(kind, line, number, fix, section.name if section else ""))
     return findings
 
 
