@@ -49,91 +49,84 @@ unsigned count(const PresentPtes& present, unsigned offset, unsigned number) {
         std::count(from, from + static_cast<std::ptrdiff_t>(number), true));
 }
 
-class ChunkDesign final : public CollapseDesign {
-  public:
-    [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override {
-        return rules.max_ptes_none >> (rules.pmd_order - order);
-    }
-
-    [[nodiscard]] std::vector<Collapse> choose(const PresentPtes& present,
-                                               const CollapseRules& rules) const override {
-        std::vector<Collapse> made;
-        const PresentPtes occupied = occupied_chunks(present, rules);
-        const bool pmd_only = rules.enabled == std::uint32_t{1} << rules.pmd_order;
-        // Where the kernel has a stack of its own, this is one: the left half is on top.
-        std::vector<Collapse> stack = {{0, rules.pmd_order}};
-        while (!stack.empty()) {
-            const Collapse now = stack.back();
-            stack.pop_back();
-            if (rules.may(now.order) && (pmd_only || almost_full(occupied, now, rules)) &&
-                (1U << now.order) - count(present, now.offset, 1U << now.order) <=
-                    most_none(now.order, rules)) {
-                made.push_back(now);
-                continue;
-            }
-            if (now.order > min_mthp_order) {
-                const unsigned half = now.order - 1;
-                stack.push_back({now.offset + (1U << half), half});
-                stack.push_back({now.offset, half});
-            }
-        }
-        return made;
-    }
-
-    [[nodiscard]] std::size_t control_bytes() const override { return sizeof(ChunkControl); }
-
-  private:
-    PresentPtes occupied_chunks(const PresentPtes& present, const CollapseRules& rules) const {
-        PresentPtes occupied(rules.pages() / chunk_ptes);
-        for (unsigned chunk = 0; chunk < occupied.size(); ++chunk)
-            occupied[chunk] = chunk_ptes - count(present, chunk * chunk_ptes, chunk_ptes) <=
-                              most_none(min_mthp_order, rules);
-        return occupied;
-    }
-
-    static bool almost_full(const PresentPtes& occupied, const Collapse& now,
-                            const CollapseRules& rules) {
-        const unsigned chunk_order = now.order - min_mthp_order;
-        const unsigned threshold =
-            (rules.pages() - rules.max_ptes_none - 1) >> (rules.pmd_order - chunk_order);
-        return count(occupied, now.offset / chunk_ptes, 1U << chunk_order) > threshold;
-    }
-};
-
-class MergedDesign final : public CollapseDesign {
-  public:
-    [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override {
-        if (order == rules.pmd_order)
-            return rules.max_ptes_none;
-        return rules.max_ptes_none == rules.pages() - 1 ? (1U << order) - 1 : 0;
-    }
-
-    [[nodiscard]] std::vector<Collapse> choose(const PresentPtes& present,
-                                               const CollapseRules& rules) const override {
-        std::vector<Collapse> made;
-        unsigned offset = 0;
-        unsigned order = rules.pmd_order;
-        while (offset < rules.pages()) {
-            const unsigned number = 1U << order;
-            if (rules.may(order) &&
-                count(present, offset, number) + most_none(order, rules) >= number) {
-                made.push_back({offset, order});
-            } else if (order > min_mthp_order &&
-                       (rules.enabled & ((std::uint32_t{1} << order) - 1)) != 0) {
-                --order;
-                continue;
-            }
-            offset += number;
-            // The largest that is aligned there.
-            order = std::min(rules.pmd_order, static_cast<unsigned>(std::countr_zero(offset)));
-        }
-        return made;
-    }
-
-    [[nodiscard]] std::size_t control_bytes() const override { return sizeof(MergedControl); }
-};
+bool almost_full(const PresentPtes& occupied, const Collapse& now, const CollapseRules& rules) {
+    const unsigned chunk_order = now.order - min_mthp_order;
+    const unsigned threshold =
+        (rules.pages() - rules.max_ptes_none - 1) >> (rules.pmd_order - chunk_order);
+    return count(occupied, now.offset / chunk_ptes, 1U << chunk_order) > threshold;
+}
 
 } // namespace
+
+unsigned ChunkDesign::most_none(unsigned order, const CollapseRules& rules) const {
+    return rules.max_ptes_none >> (rules.pmd_order - order);
+}
+
+std::vector<Collapse> ChunkDesign::choose(const PresentPtes& present,
+                                          const CollapseRules& rules) const {
+    std::vector<Collapse> made;
+    const PresentPtes occupied = occupied_chunks(present, rules);
+    const bool pmd_only = rules.enabled == std::uint32_t{1} << rules.pmd_order;
+    // Where the kernel has a stack of its own, this is one: the left half is on top.
+    std::vector<Collapse> stack = {{0, rules.pmd_order}};
+    while (!stack.empty()) {
+        const Collapse now = stack.back();
+        stack.pop_back();
+        if (rules.may(now.order) && (pmd_only || almost_full(occupied, now, rules)) &&
+            (1U << now.order) - count(present, now.offset, 1U << now.order) <=
+                most_none(now.order, rules)) {
+            made.push_back(now);
+            continue;
+        }
+        if (now.order > min_mthp_order) {
+            const unsigned half = now.order - 1;
+            stack.push_back({now.offset + (1U << half), half});
+            stack.push_back({now.offset, half});
+        }
+    }
+    return made;
+}
+
+PresentPtes ChunkDesign::occupied_chunks(const PresentPtes& present,
+                                         const CollapseRules& rules) const {
+    PresentPtes occupied(rules.pages() / chunk_ptes);
+    for (unsigned chunk = 0; chunk < occupied.size(); ++chunk)
+        occupied[chunk] = chunk_ptes - count(present, chunk * chunk_ptes, chunk_ptes) <=
+                          most_none(min_mthp_order, rules);
+    return occupied;
+}
+
+std::size_t ChunkDesign::control_bytes() const { return sizeof(ChunkControl); }
+
+unsigned MergedDesign::most_none(unsigned order, const CollapseRules& rules) const {
+    if (order == rules.pmd_order)
+        return rules.max_ptes_none;
+    return rules.max_ptes_none == rules.pages() - 1 ? (1U << order) - 1 : 0;
+}
+
+std::vector<Collapse> MergedDesign::choose(const PresentPtes& present,
+                                           const CollapseRules& rules) const {
+    std::vector<Collapse> made;
+    unsigned offset = 0;
+    unsigned order = rules.pmd_order;
+    while (offset < rules.pages()) {
+        const unsigned number = 1U << order;
+        if (rules.may(order) &&
+            count(present, offset, number) + most_none(order, rules) >= number) {
+            made.push_back({offset, order});
+        } else if (order > min_mthp_order &&
+                   (rules.enabled & ((std::uint32_t{1} << order) - 1)) != 0) {
+            --order;
+            continue;
+        }
+        offset += number;
+        // The largest that is aligned there.
+        order = std::min(rules.pmd_order, static_cast<unsigned>(std::countr_zero(offset)));
+    }
+    return made;
+}
+
+std::size_t MergedDesign::control_bytes() const { return sizeof(MergedControl); }
 
 const CollapseDesign& chunk_design() {
     static const ChunkDesign design;

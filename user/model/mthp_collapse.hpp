@@ -3,6 +3,9 @@
 // September 2025 (Nico Pache and Lorenzo Stoakes, "khugepaged: add mTHP support") over one
 // interface. Pure: what the kernel does is compared with it (scenarios/mthp_orders.cpp).
 //
+// The tests compare each design with a slow reference that has its own rules, written from the
+// e-mail, and override most_none() to see that the reference notices.
+//
 // Left out, as neither design differs in it: swapped and shared pages, and a collapse that fails.
 #ifndef FAULTLINE_MODEL_MTHP_COLLAPSE_HPP
 #define FAULTLINE_MODEL_MTHP_COLLAPSE_HPP
@@ -51,10 +54,30 @@ class CollapseDesign {
 
 // The seed's, version 10: a bit for each four PTEs, a stack of its own, and a limit that is scaled
 // to the order, which lets memory creep.
+class ChunkDesign : public CollapseDesign {
+  public:
+    [[nodiscard]] std::vector<Collapse> choose(const PresentPtes& present,
+                                               const CollapseRules& rules) const override;
+    [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override;
+    [[nodiscard]] std::size_t control_bytes() const override;
+
+  private:
+    [[nodiscard]] PresentPtes occupied_chunks(const PresentPtes& present,
+                                              const CollapseRules& rules) const;
+};
 const CollapseDesign& chunk_design();
+
 // The merged one (7.2): a bit for each PTE, no stack; below the PMD's order no PTE may be none, or
 // all but one.
+class MergedDesign : public CollapseDesign {
+  public:
+    [[nodiscard]] std::vector<Collapse> choose(const PresentPtes& present,
+                                               const CollapseRules& rules) const override;
+    [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override;
+    [[nodiscard]] std::size_t control_bytes() const override;
+};
 const CollapseDesign& merged_design();
+
 // Before both: the size of struct collapse_control.
 std::size_t pmd_only_control_bytes();
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-// The two designs against what they are to do, written down slowly: every pattern of a small range,
-// and many of a large one.
+// The two designs against a slow reference: every pattern of a small range, and many of a large
+// one. The reference takes no rule from the designs. Its words are those of the e-mails:
+// Nico Pache, August 2025, of version 10: "Each bit represents a utilized region of order
+// KHUGEPAGED_MIN_MTHP_ORDER ptes"; "max_ptes_none will be scaled by the attempted collapse order to
+// determine how 'full' an order must be before being considered for collapse". Of the merged one:
+// below the PMD's order no PTE may be none, or all but one (docs/mthp.md, measured on 7.2).
 #include "model/mthp_collapse.hpp"
 
 #include "engine/rng.hpp"
 
+#include <algorithm>
 #include <gmock/gmock.h>
+#include <string>
 
 namespace faultline::model {
 namespace {
@@ -20,47 +26,62 @@ unsigned there(const PresentPtes& present, unsigned offset, unsigned number) {
     return sum;
 }
 
-// A range becomes a folio if its order may be made and few enough are none; else its halves are
-// asked. `also` is what a design asks for beside that.
-template <typename Also>
-void slow(const CollapseDesign& design, const PresentPtes& present, const CollapseRules& rules,
-          Collapse range, const Also& also, std::vector<Collapse>& made) {
-    const unsigned number = 1U << range.order;
-    const unsigned none = number - there(present, range.offset, number);
-    if (rules.may(range.order) && none <= design.most_none(range.order, rules) && also(range)) {
+// A range becomes a folio if its order may be made and `fit` says so; else its halves are asked.
+template <typename Fit>
+void slow(const CollapseRules& rules, Collapse range, const Fit& fit, std::vector<Collapse>& made) {
+    if (rules.may(range.order) && fit(range)) {
         made.push_back(range);
         return;
     }
     if (range.order == min_mthp_order)
         return;
-    for (const unsigned offset : {range.offset, range.offset + number / 2})
-        slow(design, present, rules, {offset, range.order - 1}, also, made);
+    const unsigned half = (1U << range.order) / 2;
+    for (const unsigned offset : {range.offset, range.offset + half})
+        slow(rules, {offset, range.order - 1}, fit, made);
 }
 
+// Of the PMD's range max_ptes_none may be none. Of a smaller one no PTE may be, or, if
+// max_ptes_none lets all but one be none, all but one may be here, too.
 std::vector<Collapse> slow_merged(const PresentPtes& present, const CollapseRules& rules) {
+    const auto fit = [&](Collapse range) {
+        const unsigned number = 1U << range.order;
+        const unsigned pages = there(present, range.offset, number);
+        if (number == present.size())
+            return pages + rules.max_ptes_none >= number;
+        return pages == number || (pages > 0 && rules.max_ptes_none + 1 == present.size());
+    };
     std::vector<Collapse> made;
-    slow(
-        merged_design(), present, rules, {0, rules.pmd_order}, [](Collapse) { return true; }, made);
+    slow(rules, {0, rules.pmd_order}, fit, made);
     return made;
 }
 
-// How many chunks of four have enough, as a share of the range, against the share that must be.
+// Few enough are none if their share of these PTEs is no more than max_ptes_none's of them all.
+bool scaled(const PresentPtes& present, unsigned offset, unsigned number, unsigned max_ptes_none) {
+    const unsigned none = number - there(present, offset, number);
+    return none * present.size() <= std::size_t{max_ptes_none} * number;
+}
+
+// In the same way for each chunk of four; and of a range's chunks more than a threshold must be
+// full enough, of which an eager order, the PMD's alone, is free.
 std::vector<Collapse> slow_chunks(const PresentPtes& present, const CollapseRules& rules) {
-    const auto enough = [&](Collapse range) {
+    const auto fit = [&](Collapse range) {
+        const unsigned number = 1U << range.order;
+        if (!scaled(present, range.offset, number, rules.max_ptes_none))
+            return false;
         if (rules.enabled == 1U << rules.pmd_order)
             return true;
         unsigned chunks = 0;
-        for (unsigned at = 0; at < 1U << range.order; at += 4)
-            if (4 - there(present, range.offset + at, 4) <=
-                rules.max_ptes_none / (rules.pages() / 4))
-                ++chunks;
-        const unsigned parts = rules.pages() * 4 / (1U << range.order);
+        for (unsigned at = 0; at < number; at += 4)
+            chunks += scaled(present, range.offset + at, 4, rules.max_ptes_none) ? 1 : 0;
+        const unsigned parts = rules.pages() * 4 / number;
         return chunks > (rules.pages() - rules.max_ptes_none - 1) / parts;
     };
     std::vector<Collapse> made;
-    slow(chunk_design(), present, rules, {0, rules.pmd_order}, enough, made);
+    slow(rules, {0, rules.pmd_order}, fit, made);
     return made;
 }
+
+using Reference = std::vector<Collapse> (*)(const PresentPtes&, const CollapseRules&);
 
 PresentPtes bits(unsigned pattern, unsigned number) {
     PresentPtes present(number);
@@ -69,34 +90,102 @@ PresentPtes bits(unsigned pattern, unsigned number) {
     return present;
 }
 
-TEST(MthpCollapseTest, AgreesWithTheSlowOnesForEveryPatternOfSixteenPtes) {
-    for (std::uint32_t enabled = 0; enabled < 32; enabled += 4)
-        for (const unsigned none : {0U, 1U, 3U, 7U, 8U, 12U, 14U, 15U})
-            for (unsigned pattern = 0; pattern < 1U << 16; ++pattern) {
-                const CollapseRules rules{4, enabled, none};
-                const PresentPtes present = bits(pattern, 16);
-                ASSERT_EQ(merged_design().choose(present, rules), slow_merged(present, rules))
-                    << pattern << " enabled " << enabled << " none " << none;
-                ASSERT_EQ(chunk_design().choose(present, rules), slow_chunks(present, rules))
-                    << pattern << " enabled " << enabled << " none " << none;
-            }
+std::string difference(const CollapseDesign& design, Reference reference,
+                       const PresentPtes& present, const CollapseRules& rules) {
+    if (design.choose(present, rules) == reference(present, rules))
+        return {};
+    return picture(present, 1) + " enabled " + std::to_string(rules.enabled) + " none " +
+           std::to_string(rules.max_ptes_none);
 }
 
-TEST(MthpCollapseTest, AgreesWithTheSlowOnesForManyPatternsOfEverySetOfOrders) {
+// "" or the first pattern of sixteen PTEs for which they differ.
+std::string small_difference(const CollapseDesign& design, Reference reference) {
+    for (std::uint32_t enabled = 0; enabled < 32; enabled += 4)
+        for (const unsigned none : {0U, 1U, 3U, 7U, 8U, 12U, 14U, 15U})
+            for (unsigned pattern = 0; pattern < 1U << 16; ++pattern)
+                if (std::string differ =
+                        difference(design, reference, bits(pattern, 16), {4, enabled, none});
+                    !differ.empty())
+                    return differ;
+    return {};
+}
+
+// The same for one pattern of each of many ranges, and of every set of orders.
+std::string large_difference(const CollapseDesign& design, Reference reference) {
     Rng rng(1);
     for (const unsigned pmd_order : {5U, 8U, 9U, 11U})
         for (std::uint32_t enabled = 0; enabled < 1U << (pmd_order + 1); enabled += 4)
             for (const unsigned share : {0U, 1U, 2U, 3U}) {
                 const unsigned pages = 1U << pmd_order;
                 const unsigned none = share == 0 ? 0 : share == 1 ? 1 : pages / 2 * (share - 1) - 1;
-                const CollapseRules rules{pmd_order, enabled, none};
                 const auto density = rng.below(17);
                 PresentPtes present(pages);
                 for (unsigned i = 0; i < pages; ++i)
                     present[i] = rng.below(16) < density;
-                ASSERT_EQ(merged_design().choose(present, rules), slow_merged(present, rules));
-                ASSERT_EQ(chunk_design().choose(present, rules), slow_chunks(present, rules));
+                if (std::string differ =
+                        difference(design, reference, present, {pmd_order, enabled, none});
+                    !differ.empty())
+                    return differ;
             }
+    return {};
+}
+
+TEST(MthpCollapseTest, AgreesWithTheReferenceForEveryPatternOfSixteenPtes) {
+    EXPECT_EQ(small_difference(merged_design(), slow_merged), "");
+    EXPECT_EQ(small_difference(chunk_design(), slow_chunks), "");
+}
+
+TEST(MthpCollapseTest, AgreesWithTheReferenceForManyPatternsOfEverySetOfOrders) {
+    EXPECT_EQ(large_difference(merged_design(), slow_merged), "");
+    EXPECT_EQ(large_difference(chunk_design(), slow_chunks), "");
+}
+
+// A design whose most_none() is wrong: the reference must notice, as it has a rule of its own.
+using Limit = unsigned (*)(unsigned right, unsigned order, const CollapseRules& rules);
+
+template <typename Design> class Wrong final : public Design {
+  public:
+    explicit Wrong(Limit limit) : limit_(limit) {}
+    [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override {
+        return limit_(Design::most_none(order, rules), order, rules);
+    }
+
+  private:
+    Limit limit_;
+};
+
+unsigned right(unsigned limit, unsigned /*order*/, const CollapseRules& /*rules*/) { return limit; }
+unsigned one_more(unsigned limit, unsigned order, const CollapseRules& /*rules*/) {
+    return std::min(limit + 1, (1U << order) - 1);
+}
+unsigned one_less(unsigned limit, unsigned /*order*/, const CollapseRules& /*rules*/) {
+    return limit == 0 ? 0 : limit - 1;
+}
+unsigned not_scaled(unsigned /*limit*/, unsigned /*order*/, const CollapseRules& rules) {
+    return rules.max_ptes_none;
+}
+unsigned scaled_twice(unsigned limit, unsigned order, const CollapseRules& rules) {
+    return limit >> (rules.pmd_order - order);
+}
+unsigned none_at_all(unsigned /*limit*/, unsigned /*order*/, const CollapseRules& /*rules*/) {
+    return 0;
+}
+unsigned always_the_largest(unsigned /*limit*/, unsigned order, const CollapseRules& /*rules*/) {
+    return (1U << order) - 1;
+}
+
+TEST(MthpCollapseTest, TheReferenceNoticesAWrongLimitOfTheSeedsDesign) {
+    EXPECT_EQ(small_difference(Wrong<ChunkDesign>(right), slow_chunks), "");
+    for (const Limit wrong :
+         {one_more, one_less, not_scaled, scaled_twice, none_at_all, always_the_largest})
+        EXPECT_NE(small_difference(Wrong<ChunkDesign>(wrong), slow_chunks), "");
+}
+
+TEST(MthpCollapseTest, TheReferenceNoticesAWrongLimitOfTheMergedDesign) {
+    EXPECT_EQ(small_difference(Wrong<MergedDesign>(right), slow_merged), "");
+    for (const Limit wrong :
+         {one_more, one_less, not_scaled, scaled_twice, none_at_all, always_the_largest})
+        EXPECT_NE(small_difference(Wrong<MergedDesign>(wrong), slow_merged), "");
 }
 
 // The seed: "a collapse will introduce at least 2x the number of pages, and on a future scan will
