@@ -19,6 +19,10 @@ namespace faultline {
 // patch its own code again and again is more than QEMU 7.2's TCG can bear: "Oops: int3".
 inline constexpr unsigned anchor_pages = 1;
 
+// 6.1 has the aliases of heads, and neither asks for them nor waits for a grace period.
+inline constexpr std::string_view fixed_fake_heads =
+    "fixed by \"mm/hugetlb_vmemmap: fix race with speculative PFN walkers\" (v6.11)";
+
 class HvoExperiment : public Experiment {
   public:
     Result<void> prepare() override; // optimization on, the pool empty, a file made
