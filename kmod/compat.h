@@ -71,19 +71,6 @@ static inline spinlock_t *fl_table_lock(struct mm_struct *mm, pte_t *table)
 }
 
 /*
- * Is this struct page an alias of the head of its huge page, in a page of vmemmap
- * that is mapped read-only? page_ref_add_unless() asks so from bd225530a4c7
- * ("mm/hugetlb_vmemmap: fix race with speculative PFN walkers", v6.11) on, until
- * there are no such aliases any more (v7.1).
- */
-#if KERNEL_VERSION(6, 11, 0) <= LINUX_VERSION_CODE && \
-	KERNEL_VERSION(7, 1, 0) > LINUX_VERSION_CODE
-#define fl_page_is_fake_head(page) page_is_fake_head(page)
-#else
-#define fl_page_is_fake_head(page) ((void)(page), false)
-#endif
-
-/*
  * How the kernel makes a PTE table for user space, and frees one at once:
  *
  *	FL_TABLE_ALLOC, FL_TABLE_FREE	names of the symbols that it takes

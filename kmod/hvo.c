@@ -7,10 +7,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpumask.h>
+#include <linux/gfp.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 
@@ -227,31 +227,31 @@ static bool fl_cmpxchg_may_fault(int *at, int *old, int new)
 	return done;
 }
 
-/* What page_ref_add_unless(page, 1, 0) does, with an instruction that may fault. */
-static enum fl_try_result fl_try_get(struct page *page)
+/*
+ * get_page_unless_zero(), as this kernel's headers have it and the compiler made it.
+ * It may write, and where the struct page is mapped read-only that would be an oops:
+ * there a copy of its page of vmemmap is tried. The copy lies as the original does,
+ * so that a header that tells aliases of heads by their place and their neighbour
+ * finds the same.
+ */
+static enum fl_try_result fl_try_get(struct page *page, void *copy)
 {
-	int *count = &page->_refcount.counter;
-	enum fl_try_result result = FL_TRY_ZERO;
-	int old, seen;
+	struct fl_mapping mapping;
+	void *original = (void *)((unsigned long)page & PAGE_MASK);
+	struct page *tried = page;
 
-	rcu_read_lock();
-	if (fl_page_is_fake_head(page))
-		goto out_unlock;
-	for (old = READ_ONCE(*count); old; old = seen) {
-		seen = old;
-		if (!fl_cmpxchg_may_fault(count, &seen, old + 1)) {
-			result = FL_TRY_FAULT;
-			break;
-		}
-		if (seen == old) {
-			result = FL_TRY_GOT;
-			put_page(page);
-			break;
-		}
+	if (!fl_mapping_of(original, &mapping))
+		return FL_TRY_FAULT;
+	if (!mapping.writable) {
+		memcpy(copy, original, PAGE_SIZE);
+		tried = copy + offset_in_page(page);
 	}
-out_unlock:
-	rcu_read_unlock();
-	return result;
+	if (!get_page_unless_zero(tried))
+		return FL_TRY_ZERO;
+	if (!mapping.writable)
+		return FL_TRY_FAULT;
+	put_page(page);
+	return FL_TRY_GOT;
 }
 
 static enum fl_try_result fl_try_late(struct page *page)
@@ -270,15 +270,20 @@ static int fl_block_try(struct fl_block *block, unsigned int index, bool late)
 {
 	struct page *head = fl_block_page(block, 0);
 	struct fl_try *tried = &block->tried;
+	void *copy;
 
 	if (!block->pfn || index >= PTRS_PER_PTE)
 		return -EINVAL;
+	copy = (void *)__get_free_page(GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
 	tried->late = late;
 	tried->index = index;
 	tried->before = page_ref_count(head);
 	tried->result = late ? fl_try_late(fl_block_page(block, index)) :
-			       fl_try_get(fl_block_page(block, index));
+			       fl_try_get(fl_block_page(block, index), copy);
 	tried->after = page_ref_count(head);
+	free_page((unsigned long)copy);
 	return 0;
 }
 

@@ -14,16 +14,19 @@
  *			No reference is kept: the page may be freed, and the block
  *			become another's. That is the point
  *	pfn PFN		the block of a page frame (hexadecimal)
- *	try I		get_page_unless_zero() of the block's struct page I, by this
- *			kernel's rule for it; what it got it gives back
+ *	try I		get_page_unless_zero() of the block's struct page I, compiled
+ *			into this module from this kernel's headers; what it got it
+ *			gives back. Where the struct page is mapped read-only, a copy
+ *			of its page of vmemmap is tried, and "fault" means that it
+ *			would have written to the original
  *	late I		the same of a task that read the count as 1 some time ago:
  *			the compare-and-exchange alone
  *	unpoison	take the block's pages back into use that were soft-offlined
  *	drain		give back the pages that CPUs keep for themselves, so that
  *			free blocks can become whole
  *
- * Neither of the two is the kernel's own instruction, so that one that faults
- * does so on one that may: it is counted, and the machine goes on.
+ * "late" uses our own cmpxchg with an exception-table entry, so faults are counted
+ * and the machine goes on.
  *
  * Reading gives
  *

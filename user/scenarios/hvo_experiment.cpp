@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/hvo_experiment.hpp"
 
-#include "kernel/series.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <unistd.h>
@@ -83,11 +81,6 @@ Result<std::int64_t> HvoExperiment::take_block(ActorContext& me, unsigned pages)
             return pages;
     }
     return -1;
-}
-
-bool HvoExperiment::aliases_head() {
-    const std::string& release = running_release();
-    return in_series(release, "6.1") || in_series(release, "6.12");
 }
 
 std::vector<Need> hvo_needs() {

@@ -16,7 +16,7 @@
 namespace faultline {
 
 // As long as a huge page is optimized, 6.12 does not switch the static key that it has for them. To
-// patch its own code again and again is more than QEMU 7.2's TCG can bear: "Oops: int3".
+// patch its own code again and again crashes QEMU 7.2's TCG: "Oops: int3".
 inline constexpr unsigned anchor_pages = 1;
 
 // 6.1 has the aliases of heads, and neither asks for them nor waits for a grace period.
@@ -44,9 +44,6 @@ class HvoExperiment : public Experiment {
     // Most of the memory, in huge pages; the rest keeps the OOM killer away.
     [[nodiscard]] unsigned most_pages() const;
     static constexpr unsigned at_once = 32; // huge pages: in such steps the pool grows
-
-    // In 6.1 to 7.0 the tails are aliases of the head's page, later of one that all blocks share.
-    [[nodiscard]] static bool aliases_head();
 
   private:
     std::vector<Setting> settings_;

@@ -8,9 +8,11 @@
 // only by coincidence". What each series really does: 6.1 maps the aliases read-only and tries to
 // write; 6.12 tells them from heads and does not write; since 7.1 nothing aliases the head.
 //
-// Who: the taker grows hugetlb's pool, takes two huge pages, looks at their struct pages from every
-// CPU, and tries a reference at each class of index: the head, its neighbours, every 64th, the
-// last.
+// Actor: the taker grows hugetlb's pool, takes two huge pages, looks at their struct pages from
+// every CPU, and tries a reference at each class of index: the head, its neighbours, every 64th,
+// the last. It is the get_page_unless_zero() of this kernel's headers that is tried, compiled into
+// the module; kmod/hvo.h says how, and why a fault does not end the machine. hvo-stale has the
+// kernel's own functions take the reference.
 //     hugetlb_vmemmap_optimize_folios()  against  get_page_unless_zero()
 //
 // late-refs says what a reference does that was decided upon before the remap: whether anybody can
@@ -69,20 +71,13 @@ class HvoLayoutCheck final : public HvoExperiment {
         outcome.add("tail-refs", got > 0 ? "got" : faulted > 0 ? "fault" : "none");
         outcome.add("late-refs", run.slot("taker", slot_late) > 0 ? "fault" : "harmless");
         outcome.add("head", is(slot_head) ? "exact" : "changed");
-        outcome.require(is(slot_read_only), "a page of tails can be written");
-        outcome.require(alias == (aliases_head() ? 1 : 2) && is(slot_shared) != aliases_head(),
-                        "the tails are not where this series has them");
-        outcome.require(is(slot_agree), "CPUs see different struct pages");
         outcome.require(faulted == 0,
                         fmt::format("a reference of struct page {} of {} would have faulted",
                                     run.slot("taker", slot_first_fault), pages_in_block));
-        outcome.require(got == 0, "a tail gave a reference");
-        outcome.require(is(slot_head), "the head's count is not what it was");
         return outcome;
     }
 
-    // What was seen is about optimized huge pages, in blocks whose struct pages each CPU had seen
-    // before, or it is nothing.
+    // Only of optimized huge pages, in blocks whose struct pages each CPU had seen before.
     std::optional<bool> overlapped(const Run& run) override {
         return run.slot("taker", slot_optimized) == 1 && run.slot("taker", slot_same_blocks) == 1;
     }
@@ -210,25 +205,39 @@ const Scenario& hvo_layout() {
     static const Scenario scenario = {
         .name = "hvo-layout",
         .family = "hvo",
-        .claim = "no tail of an optimized huge page can be written, nor gives a reference",
+        .claim =
+            "no tail of an optimized huge page can be written, nor gives a reference (tried by "
+            "the kernel headers' code, in the module)",
         .source = "Matthew Wilcox, linux-mm, 8 February 2024",
         .races = "hugetlb_vmemmap_optimize_folios() against get_page_unless_zero()",
         .bad = "tails=rw, tail-refs=got, tail-refs=fault, cpus=differ, head=changed",
         .variants = {{.name = "two-pages",
                       .about = "two huge pages in use, each class of struct page",
+                      .expected = {{"tails=ro alias=head two=different cpus=agree tail-refs=none "
+                                    "head=exact",
+                                    "6.1, 6.12"},
+                                   {"tails=ro alias=common two=same cpus=agree tail-refs=none "
+                                    "head=exact",
+                                    "7.2, 7.3"}},
+                      .known = {{.words = "tails=ro alias=head two=different cpus=agree "
+                                          "tail-refs=fault head=exact",
+                                 .releases = "6.1",
+                                 .fix = fixed_fake_heads}},
                       .forced = false,
                       .runs_divisor = 10}},
         .controls =
             {{.name = "tails-writable",
               .about = "the pages of tails are mapped writable",
               .variant = "two-pages",
+              .produces = "tails=rw",
               .actions = {{.kind = FL_CONTROL_REPLACE,
                            .function = "vmemmap_remap_pte",
                            .replacement = "vmemmap_remap_writable"}}},
-             // What other CPUs still see must not become anybody's.
+             // Other CPUs still see the old struct pages: nobody else may have that memory.
              {.name = "no-flush",
               .about = "other CPUs' TLBs are not flushed, and the old struct pages not freed",
               .variant = "two-pages",
+              .produces = "cpus=differ",
               .actions = {{.kind = FL_CONTROL_REPLACE,
                            .function = "flush_tlb_all",
                            .replacement = "flush_tlb_here"},
