@@ -30,7 +30,7 @@ const Scenario& hvo_stale();
 const Scenario& hugetlb_exclusion();
 const Scenario& hugetlb_sharing();
 const Scenario& hugetlb_truncate();
-const Scenario& hugetlb_insert(); // in hugetlb_truncate.cpp
+const Scenario& hugetlb_insert();
 const Scenario& hugetlb_mremap();
 const Scenario& hugetlb_mremap_shareable();
 const Scenario& hugetlb_notifier();
