@@ -2,6 +2,7 @@
 // faultline bench: what a schedule buys over hammering, and what the loaded module costs.
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
+#include "kernel/state.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -24,6 +25,7 @@ constexpr unsigned free_jitter_us = 500; // free-running actors start up to this
 constexpr unsigned cost_rounds = 7;      // pairs of unloaded and loaded
 constexpr std::size_t fault_pages = 4096;
 constexpr unsigned collapses = 8;
+constexpr std::size_t state_pages = 512; // of a mapping and of its file
 
 // What a search found: the run that showed the hazard, or that none did.
 struct Search {
@@ -249,6 +251,64 @@ bool bench_cost(const Arguments& arguments, Sink& json) {
     return true;
 }
 
+// Microseconds to take the State of a file and its mapping, and to only read the same bytes.
+struct StateCost {
+    double take_us = 0;
+    double read_us = 0;
+    std::size_t pages = 0;
+};
+
+std::optional<StateCost> time_state() {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = state_pages * page;
+    const Fd file(::memfd_create("faultline-bench", MFD_CLOEXEC));
+    if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+        return std::nullopt;
+    const Mapping memory(bytes, file.get());
+    if (!memory.valid())
+        return std::nullopt;
+    std::memset(memory.at(0), 1, bytes);
+    const StateScope scope{.mappings = {{"m", memory.at(0), bytes}}, .files = {{"f", file.get()}}};
+    std::vector<char> buffer(bytes);
+    std::vector<double> takes;
+    std::vector<double> reads;
+    StateCost cost;
+    for (unsigned round = 0; round < cost_rounds; ++round) {
+        auto start = Clock::now();
+        const Result<State> state = State::take(scope);
+        takes.push_back(nanoseconds_since(start) / 1000);
+        if (!state)
+            return std::nullopt;
+        cost.pages = state->pages();
+        start = Clock::now();
+        // As State: the file's bytes and the mapping's.
+        for (unsigned i = 0; i < 2; ++i)
+            if (::pread(file.get(), buffer.data(), bytes, 0) != static_cast<ssize_t>(bytes))
+                return std::nullopt;
+        reads.push_back(nanoseconds_since(start) / 1000);
+    }
+    cost.take_us = median(takes);
+    cost.read_us = median(reads);
+    return cost;
+}
+
+bool bench_state(Sink& json) {
+    const std::optional<StateCost> cost = time_state();
+    if (!cost) {
+        fmt::print("State: it cannot be taken here\n");
+        return false;
+    }
+    fmt::print("\nState: {:.0f} us for {} pages, x {:.1f} of reading them ({:.0f} us)\n",
+               cost->take_us, cost->pages, cost->take_us / cost->read_us, cost->read_us);
+    Json line{{"kind", "state"},
+              {"pages", cost->pages},
+              {"take_us", cost->take_us},
+              {"read_us", cost->read_us},
+              {"ratio", cost->take_us / cost->read_us}};
+    json.put(line.dump() + "\n");
+    return true;
+}
+
 } // namespace
 
 int bench_command(const Arguments& arguments) {
@@ -263,6 +323,7 @@ int bench_command(const Arguments& arguments) {
         return cannot(json.error().to_string());
 
     bool good = bench_cost(arguments, *json);
+    good = bench_state(*json) && good;
     const Result<Module> module = Module::load(arguments.module);
     if (!module)
         return cannot(module.error().to_string());

@@ -413,12 +413,18 @@ class VariantRunner {
 
     // A control that was not applied shows nothing, and is an error of the control.
     void require_applied() {
-        for (std::size_t i = 0; i < report_.control_hits.size(); ++i)
-            if (report_.control_hits[i] == 0) {
-                end(Verdict::error, fmt::format("its action on {} was never applied",
-                                                control_->actions[i].function));
+        std::uint64_t applied = 0;
+        for (std::size_t i = 0; i < report_.control_hits.size(); ++i) {
+            const ControlAction& action = control_->actions[i];
+            applied += report_.control_hits[i];
+            if (report_.control_hits[i] == 0 && !action.optional) {
+                end(Verdict::error,
+                    fmt::format("its action on {} was never applied", action.function));
                 return;
             }
+        }
+        if (applied == 0)
+            end(Verdict::error, "none of its actions was ever applied");
     }
 
     [[nodiscard]] Standing standing() {

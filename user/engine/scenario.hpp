@@ -275,6 +275,7 @@ struct ControlAction {
     std::string_view replacement = {};
     unsigned every = 1;
     bool value_is_address = false; // value is an offset from Experiment::corrupt_base()
+    bool optional = false; // one of several, of which a kernel inlines some: one must be applied
 };
 
 // A deliberate defect. This variant under it must FAIL with the outcome that it names, and the

@@ -18,8 +18,8 @@ struct Place {
 };
 
 constexpr std::array known_places = {
+    Place{"folio_wait_bit_common", Sleep::lock},
     Place{"folio_wait_writeback", Sleep::writeback},
-    Place{"wait_on_page_writeback", Sleep::writeback},
     Place{"__folio_lock", Sleep::lock},
     Place{"__folio_lock_killable", Sleep::lock},
     Place{"__folio_lock_or_retry", Sleep::lock},
@@ -84,6 +84,9 @@ std::string_view to_string(Sleep sleep) {
 Sleep sleep_of(std::string_view stack) {
     if (stack.starts_with("for CPU "))
         return Sleep::call;
+    // The lock of a folio and its writeback are waited for in one function.
+    if (at_place(stack, "folio_wait_bit_common < folio_wait_writeback"))
+        return Sleep::writeback;
     while (!stack.empty()) {
         const std::string_view function = next_function(stack);
         const auto* const known =

@@ -99,6 +99,11 @@ struct Line {
     std::string_view value;
 };
 
+std::vector<Counter>::iterator find(std::vector<Counter>& counters, std::string_view name) {
+    return std::find_if(counters.begin(), counters.end(),
+                        [name](const Counter& one) { return one.first == name; });
+}
+
 Line split(std::string_view line, char separator) {
     const std::size_t at = line.find(separator);
     return at == std::string_view::npos ? Line{line, {}}
@@ -120,16 +125,15 @@ Result<std::vector<Counter>> parse_counters(std::string_view text, char separato
                                             std::string_view path) {
     std::vector<Counter> counters;
     while (const std::optional<std::string_view> line = next_line(text)) {
-        const auto [name, value] = split(*line, separator);
-        if (!among(names, name))
+        const Line parts = split(*line, separator);
+        if (!among(names, parts.name))
             continue;
-        const std::optional<std::uint64_t> number = number_of(value);
+        const std::optional<std::uint64_t> number = number_of(parts.value);
         if (!number)
             return Error::make(EPROTO, "not understood: " + std::string(*line), path);
-        if (std::any_of(counters.begin(), counters.end(),
-                        [&](const Counter& one) { return one.first == name; }))
-            return Error::make(EPROTO, "twice: " + std::string(name), path);
-        counters.emplace_back(name, *number);
+        if (find(counters, parts.name) != counters.end())
+            return Error::make(EPROTO, "twice: " + std::string(parts.name), path);
+        counters.emplace_back(parts.name, *number);
     }
     if (!text.empty())
         return Error::make(EPROTO, "a line is cut: " + std::string(text), path);
@@ -164,7 +168,7 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
     bool found = false;
     bool open = false; // a mapping's last line, VmFlags, has not come
     while (const std::optional<std::string_view> line = next_line(text)) {
-        const auto [name, value] = split(*line, ':');
+        const Line parts = split(*line, ':');
         std::uint64_t start = 0;
         std::uint64_t end = 0;
         // "7f00-7f10 rw-p 00000000 00:00 0 [heap]": alone has a minus before the first blank.
@@ -177,16 +181,15 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
             found = found || counts;
         } else if (!open) {
             return Error::make(EPROTO, "of no mapping: " + std::string(*line), path);
-        } else if (name == "VmFlags") {
+        } else if (parts.name == "VmFlags") {
             open = false;
-        } else if (counts && among(smaps_names, name)) {
-            const std::optional<std::uint64_t> number = number_of(value);
+        } else if (counts && among(smaps_names, parts.name)) {
+            const std::optional<std::uint64_t> number = number_of(parts.value);
             if (!number)
                 return Error::make(EPROTO, "not understood: " + std::string(*line), path);
-            const auto sum = std::find_if(sums.begin(), sums.end(),
-                                          [&](const Counter& one) { return one.first == name; });
+            const auto sum = find(sums, parts.name);
             if (sum == sums.end())
-                sums.emplace_back(name, *number);
+                sums.emplace_back(parts.name, *number);
             else
                 sum->second += *number;
         }
@@ -205,13 +208,25 @@ struct Hierarchy {
     std::string path;    // of the task
 };
 
+// "cpu,memory"
+bool lists_memory(std::string_view words) {
+    constexpr std::string_view memory = "memory";
+    while (!words.empty()) {
+        const auto [first, rest] = split(words, ',');
+        if (first == memory)
+            return true;
+        words = rest;
+    }
+    return false;
+}
+
 // "4:memory:/a" before "0::/a": where version 1 has the controller, version 2 does not.
 std::optional<Hierarchy> memory_hierarchy(std::string_view cgroup) {
     std::optional<Hierarchy> found;
     while (const std::optional<std::string_view> line = next_line(cgroup)) {
         const auto [number, rest] = split(*line, ':');
         const auto [controllers, path] = split(rest, ':');
-        if (("," + std::string(controllers) + ",").find(",memory,") != std::string::npos)
+        if (lists_memory(controllers))
             return Hierarchy{false, std::string(path)};
         if (number == "0" && controllers.empty())
             found = Hierarchy{true, std::string(path)};
@@ -240,9 +255,7 @@ Result<std::string> memory_stat_path(std::string_view cgroup, std::string_view m
         if (!front || !back)
             return Error::make(EPROTO, "not understood: " + std::string(*line), "mountinfo");
         const bool fits =
-            wanted->second
-                ? type == "cgroup2"
-                : type == "cgroup" && ("," + options + ",").find(",memory,") != std::string::npos;
+            wanted->second ? type == "cgroup2" : type == "cgroup" && lists_memory(options);
         if (!fits)
             continue;
         std::string path = wanted->path;
@@ -295,7 +308,7 @@ void State::add(const std::string& object, const Result<std::vector<Counter>>& c
         return;
     }
     for (const auto& [name, value] : *counters)
-        counters_.emplace_back(object + " " + name, value);
+        counters_.emplace_back(fmt::format("{} {}", object, name), value);
 }
 
 Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
@@ -389,7 +402,7 @@ Result<void> State::take_file(const FileScope& scope) {
              {"statfs bfree", system.f_bfree},
              {"statfs files", system.f_files},
              {"statfs ffree", system.f_ffree}})
-        counters_.emplace_back(object + " " + name, value);
+        counters_.emplace_back(fmt::format("{} {}", object, name), value);
     if (!scope.content)
         return {};
     const std::size_t page = scope.page_bytes != 0
@@ -493,6 +506,16 @@ std::optional<std::uint64_t> State::value(std::string_view name) const {
         if (here == name)
             return value;
     return std::nullopt;
+}
+
+std::size_t State::pages_with(std::string_view object, std::string_view column) const {
+    std::size_t sum = 0;
+    for (const Column& one : columns_)
+        if (one.object == object && one.name == column)
+            sum += static_cast<std::size_t>(
+                std::count_if(one.values.begin(), one.values.end(),
+                              [](const auto& value) { return value.value_or(0) != 0; }));
+    return sum;
 }
 
 std::size_t State::pages() const {

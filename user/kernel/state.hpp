@@ -108,7 +108,9 @@ class State {
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
-    [[nodiscard]] std::size_t pages() const; // of all mappings and files
+    [[nodiscard]] std::size_t pages() const; // of all mappings and files whose bytes are taken
+    // How many pages of "mapping a" have a "mincore" that is not 0.
+    [[nodiscard]] std::size_t pages_with(std::string_view object, std::string_view column) const;
 
   private:
     friend std::vector<Difference> compare(const State& before, const State& after,

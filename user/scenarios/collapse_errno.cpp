@@ -74,6 +74,14 @@ struct Row {
     [[nodiscard]] bool expects_excluded() const {
         return waits_on_6_1 && in_series(running_release(), "6.1");
     }
+    // Before 6.4 the huge page is in the page cache by then, locked.
+    [[nodiscard]] Exclusion exclusion() const {
+        if (!waits_on_6_1)
+            return {};
+        return {.places = {"folio_wait_bit_common < shmem_get_folio_gfp",
+                           "folio_wait_bit_common < collapse_pte_mapped_thp"},
+                .releases = "6.1"};
+    }
 };
 
 constexpr std::array rows = {
@@ -350,25 +358,29 @@ std::vector<Variant> variants() {
         all.push_back({.name = row.name,
                        .about = row.about,
                        .schedule = row.schedule,
-                       .forced = !row.schedule.empty(),
+                       .exclusion = row.exclusion(),
+                       .forced = !row.schedule.empty() && !row.by_chance,
+                       .chance = row.by_chance ? std::optional<Chance>({10, 30}) : std::nullopt,
                        .runs_divisor = row.expects_excluded() ? 10U : 1U, // each takes its time
-                       .expects_excluded = row.expects_excluded(),
                        .needs = needs_of(row)});
     return all;
 }
 
 std::vector<Control> controls() {
-    std::vector<Control> all = {
-        {.name = "scan-denied",
-         .about = "the scan of the file is skipped and says: failed",
-         .variant = "full",
-         .actions = {
-             {.kind = FL_CONTROL_SKIP, .actor = "collapser", .function = "collapse_scan_file"}}}};
+    std::vector<Control> all = {{.name = "scan-denied",
+                                 .about = "the scan of the file is skipped and says: failed",
+                                 .variant = "full",
+                                 .produces = "collapse=EINVAL scan=-",
+                                 .actions = {{.kind = FL_CONTROL_SKIP,
+                                              .actor = "collapser",
+                                              .function = "collapse_scan_file"}},
+                                 .kind = Control::Kind::comparison}};
     // 6.1 has no check that could be blinded.
     if (!in_series(running_release(), "6.1"))
         all.push_back({.name = "blind-to-userfaultfd",
                        .about = "collapse_file() finds no mapping in the range it checks",
                        .variant = "holes-registered",
+                       .produces = "collapse=ok",
                        .actions = {{.kind = FL_CONTROL_REPLACE,
                                     .actor = "collapser",
                                     .function = "i_mmap_first",

@@ -196,13 +196,13 @@ std::vector<Variant> variants() {
     all.push_back({.name = "truncate-all-unmapped-waits",
                    .about = "ftruncate cannot end while the old folios are locked",
                    .schedule = waits_unmapped,
-                   .runs_divisor = 10,
-                   .expects_excluded = true});
+                   .exclusion = {.places = {"folio_wait_bit_common < shmem_undo_range"}},
+                   .runs_divisor = 10});
     all.push_back({.name = "punch-all-retract-waits",
                    .about = "the punch cannot end while the huge page is locked",
                    .schedule = waits_retract,
-                   .runs_divisor = 10,
-                   .expects_excluded = true});
+                   .exclusion = {.places = {"folio_wait_bit_common < shmem_undo_range"}},
+                   .runs_divisor = 10});
     return all;
 }
 
@@ -222,16 +222,19 @@ const Scenario& collapse_truncate() {
                 {.name = "truncation-lost",
                  .about = "the page cache part of the truncation is not done",
                  .variant = "truncate-all-unmapped",
+                 .produces = "cut-off=came-back",
                  .actions = {{.kind = FL_CONTROL_SKIP,
                               .actor = "truncator",
                               .function = "shmem_undo_range"}}},
                 {.name = "corrupted-byte",
                  .about = "a byte of the first page is flipped when collapse_file() returns",
                  .variant = "punch-page-retract",
+                 .produces = "kept=changed",
                  .actions = {{.kind = FL_CONTROL_CORRUPT,
                               .actor = "collapser",
                               .function = "collapse_file",
-                              .value_is_address = true}}},
+                              .value_is_address = true}},
+                 .kind = Control::Kind::comparison},
             },
         .needs = collapse_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {

@@ -104,16 +104,25 @@ const Scenario& hugetlb_mremap() {
         .bad = "moved=lost, stray=found",
         .variants = {{.name = "private",
                       .about = "no file has the page: what is lost is lost",
+                      // 6.12.117 is the first version that was seen without it.
+                      .known = {{.words = "moved=lost stray=found",
+                                 .releases = "6.12 < 6.12.117",
+                                 .fix = "fixed for CVE-2026-98373 (7.2.9)",
+                                 .machines = "x86_64, aarch64"}},
                       .forced = false,
                       .runs_divisor = 10}},
         // As if the page tables were moved: two huge pages.
         .controls = {{.name = "not-moved",
                       .about = "the page tables are not moved",
                       .variant = "private",
+                      .produces = "moved=lost stray=none",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "mover",
                                    .function = "move_hugetlb_page_tables",
-                                   .value = 2 * hugetlb_bytes()}}}},
+                                   .value = 2 * hugetlb_bytes()}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control = "the bug of 6.12 is the hazard: it is KNOWN there, and no function "
+                             "brings it back elsewhere",
         .needs = {{"huge pages", missing_hugetlb}},
         .make = [](const Variant& /*variant*/) -> std::unique_ptr<Experiment> {
             return std::make_unique<HugetlbMremap>();

@@ -169,10 +169,13 @@ const Scenario& hugetlb_mremap_shareable() {
         .controls = {{.name = "corrupted",
                       .about = "a byte of the page is another after the move",
                       .variant = "half",
+                      .produces = "page=lost",
                       .actions = {{.kind = FL_CONTROL_CORRUPT,
                                    .actor = "mover",
                                    .function = "sys_mremap",
-                                   .value_is_address = true}}}},
+                                   .value_is_address = true}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control = "the variant that has the hazard never ends, on any kernel",
         .needs = {{"huge pages", missing_hugetlb}, {"PMD sharing", missing_pmd_sharing}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<HugetlbMremapShareable>(variant.name == "whole");

@@ -127,6 +127,7 @@ const Scenario& hugetlb_notifier() {
         .controls = {{.name = "not-widened",
                       .about = "the range is not widened",
                       .variant = "hole",
+                      .produces = "told=never",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "owner",
                                    .function = "adjust_range_if_pmd_sharing_possible"}}}},

@@ -402,10 +402,14 @@ const Scenario& hvo_cycle() {
         .controls = {{.name = "miscounted",
                       .about = "pages that are given back are not counted",
                       .variant = "pool",
+                      .produces = "memmap=changed",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "taker",
                                    .function = "memmap_pages_add",
-                                   .caller = "free_vmemmap_page_list"}}}},
+                                   .caller = "free_vmemmap_page_list"}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control =
+            "none has been built: the window has no function of its own that could be skipped",
         .needs = hvo_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<HvoCycle>(variant.name);

@@ -183,6 +183,7 @@ const Scenario& mthp_creep() {
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "half",
+                      .produces = "pages=crept|other",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "collapse_max_ptes_none",
@@ -190,9 +191,11 @@ const Scenario& mthp_creep() {
                      {.name = "never",
                       .about = "no range is fit to be collapsed, though the limit lets it",
                       .variant = "all-less-one",
+                      .produces = "pages=other",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
-                                   .function = "hugepage_vma_revalidate"}}}},
+                                   .function = "hugepage_vma_revalidate"}},
+                      .kind = Control::Kind::comparison}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpCreep>(row_of(rows, variant));

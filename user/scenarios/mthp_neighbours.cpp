@@ -18,6 +18,7 @@
 
 #include "kernel/hvo.hpp"
 #include "kernel/ksm.hpp"
+#include "kernel/page_pattern.hpp"
 #include "kernel/page_tables.hpp"
 #include "kernel/shared_memory.hpp"
 #include "kernel/swap.hpp"
@@ -89,8 +90,8 @@ struct Row {
     std::string_view about;
     std::string_view schedule;
     Act act;
-    bool excludes;         // somebody will wait
-    bool must_exclude;     // and nobody may not
+    bool excludes;         // the neighbour waits for a lock
+    bool must_exclude;     // always
     unsigned divisor = 10; // of the runs
 };
 
@@ -287,7 +288,9 @@ class MthpNeighbours final : public MthpExperiment {
     Result<void> make_equal() {
         for (std::size_t page = 0; page < pages(); ++page)
             if (pattern_[page])
-                std::memcpy(address(0, page), &new_word, sizeof(new_word));
+                write_pattern({reinterpret_cast<std::uint64_t*>(address(0, page)),
+                               page_bytes() / sizeof(std::uint64_t)},
+                              new_word);
         if (::madvise(address(0), huge_bytes(), MADV_MERGEABLE) != 0)
             return Error::last("madvise(MADV_MERGEABLE)");
         return {};
@@ -432,6 +435,47 @@ std::optional<std::string> missing_soft_offline() {
     return std::nullopt;
 }
 
+// Where each neighbour waits: mmap_lock, or the anon_vma's lock.
+std::vector<std::string_view> places_of(Act act) {
+    switch (act) {
+    case Act::touch: // before 6.5 in the architecture's fault handler
+        return {"down_read_killable < lock_mm_and_find_vma", "down_read < do_user_addr_fault",
+                "down_read < do_page_fault", "down_read < ___do_page_fault",
+                "down_read < do_exception"};
+    case Act::gup:
+        return {"down_read_killable < get_user_pages_fast",
+                "down_read < internal_get_user_pages_fast"};
+    case Act::pageout:
+    case Act::dontneed:
+        return {"down_read < do_madvise"};
+    case Act::mprotect:
+        return {"down_write_killable < do_mprotect_pkey"};
+    case Act::fork:
+        return {"down_write_killable < copy_process"};
+    case Act::munmap:
+        return {"down_write_killable < __vm_munmap"};
+    case Act::uffd:
+        return {"down_write < userfaultfd_register", "down_write < userfaultfd_ioctl"};
+    case Act::merge:
+        return {"down_write_killable < do_madvise"};
+    case Act::ksm:
+        return {"down_read < ksm_scan_thread"};
+    case Act::compact:
+    case Act::soft_offline:
+        break;
+    }
+    return {"down_read < folio_lock_anon_vma_read"};
+}
+
+Exclusion exclusion_of(const Row& row) {
+    if (!row.excludes)
+        return {};
+    Exclusion exclusion{.places = places_of(row.act)};
+    if (!row.must_exclude)
+        exclusion.or_overlap = "compaction may skip the pages, and need no lock";
+    return exclusion;
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
@@ -439,8 +483,12 @@ std::vector<Variant> variants() {
         Variant variant{.name = row.name,
                         .about = row.about,
                         .schedule = row.schedule,
-                        .runs_divisor = row.divisor,
-                        .expects_excluded = row.excludes};
+                        .exclusion = exclusion_of(row),
+                        // ksmd comes when it comes.
+                        .forced = row.schedule != allocating_ksmd,
+                        .chance = row.schedule == allocating_ksmd ? std::optional<Chance>({1, 60})
+                                                                  : std::nullopt,
+                        .runs_divisor = row.divisor};
         if (row.act == Act::ksm)
             variant.needs = {{"KSM", missing_ksm}};
         if (row.act == Act::pageout && !row.excludes)
@@ -469,6 +517,7 @@ const Scenario& mthp_neighbours() {
         .controls = {{.name = "no-vma-lock",
                       .about = "khugepaged does not lock the VMA: faults do not see it",
                       .variant = "touch",
+                      .produces = "order=had",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
                                    .function = "__vma_start_write"}},
@@ -477,6 +526,7 @@ const Scenario& mthp_neighbours() {
                       .about = "khugepaged takes neither mmap_lock nor the anon_vma's",
                       // A fault would have the kernel oops, where there is a page table again.
                       .variant = "merge",
+                      .produces = "order=had",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
                                    .function = "down_write",
@@ -489,6 +539,7 @@ const Scenario& mthp_neighbours() {
                      {.name = "blind-to-userfaultfd",
                       .about = "holes may be filled though a userfaultfd is registered",
                       .variant = "early-uffd",
+                      .produces = "holes=filled",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "collapse_max_ptes_none",

@@ -375,6 +375,7 @@ const Scenario& mthp_orders() {
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "patterns",
+                      .produces = "orders=differ",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "collapse_max_ptes_none",
@@ -382,9 +383,11 @@ const Scenario& mthp_orders() {
                      {.name = "never",
                       .about = "no range is fit to be collapsed",
                       .variant = "patterns",
+                      .produces = "orders=differ",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
-                                   .function = "hugepage_vma_revalidate"}}}},
+                                   .function = "hugepage_vma_revalidate"}},
+                      .kind = Control::Kind::comparison}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpOrders>(variant.name == "madvise", variant.name == "stack");

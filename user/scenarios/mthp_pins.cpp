@@ -114,6 +114,7 @@ const Scenario& mthp_pins() {
         .controls = {{.name = "any-reference",
                       .about = "references are not counted",
                       .variant = "pipe",
+                      .produces = "pinned=ok pipe=old",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "collapser",
                                    .function = "is_refcount_suitable",

@@ -213,10 +213,14 @@ const Scenario& pgtable_accounting() {
         .controls = {{.name = "miscounted",
                       .about = "one page table is counted twice, and the next not at all",
                       .variant = "own",
+                      .produces = "count=wrong",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "owner",
                                    .function = "pmd_install",
-                                   .replacement = "pmd_install_miscounted"}}}},
+                                   .replacement = "pmd_install_miscounted"}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control =
+            "mm_dec_nr_ptes() is inlined everywhere, so that the count cannot be left out",
         .needs = {{"transparent huge pages", missing_huge_pages}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableAccounting>(variant.name);

@@ -111,6 +111,7 @@ const Scenario& pgtable_notifier() {
         .controls = {{.name = "silent",
                       .about = "the collapser's invalidations are told to nobody",
                       .variant = "retract",
+                      .produces = "told=never",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "collapser",
                                    .function = "__mmu_notifier_invalidate_range_start"},

@@ -233,10 +233,12 @@ std::vector<Variant> variants() {
     return all;
 }
 
-Control replacing(std::string_view name, std::string_view about, std::string_view replacement) {
+Control replacing(std::string_view name, std::string_view about, std::string_view produces,
+                  std::string_view replacement) {
     return {.name = name,
             .about = about,
             .variant = "in-turn",
+            .produces = produces,
             .actions = {{.kind = FL_CONTROL_REPLACE,
                          .function = "pte_free_defer",
                          .replacement = replacement}}};
@@ -254,10 +256,11 @@ const Scenario& pgtable_shared() {
         .bad = "queued=again, freed=early, freed=never, marked=yes",
         .variants = variants(),
         .controls = {replacing("queue-each", "the one rcu_head is queued for every table",
-                               "pte_free_queue_each"),
+                               "queued=again", "pte_free_queue_each"),
                      replacing("free-at-once", "pte_free_defer() frees the table at once",
-                               "pte_free_at_once"),
-                     replacing("leak", "pte_free_defer() does nothing", "pte_free_never")},
+                               "freed=early", "pte_free_at_once"),
+                     replacing("leak", "pte_free_defer() does nothing", "freed=never",
+                               "pte_free_never")},
         .needs = pgtable_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableShared>(row_of(rows, variant));

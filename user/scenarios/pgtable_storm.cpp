@@ -49,7 +49,7 @@ struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    bool excluded = false;
+    std::string_view excluded_by = {};
 };
 
 constexpr std::array rows = {
@@ -57,8 +57,9 @@ constexpr std::array rows = {
     Row{"munmap-before", "it is unmapped there", before},
     Row{"dontneed-before", "its entries are zapped there", before},
     Row{"mremap-moving", "the table is retracted while move_page_tables() begins", moving},
-    Row{"mremap-within", "a move waits for i_mmap_rwsem when the table was found", within, true},
-    Row{"munmap-within", "so does an munmap", within, true},
+    Row{"mremap-within", "a move waits for i_mmap_rwsem when the table was found", within,
+        "down_write < vma_link_file"},
+    Row{"munmap-within", "so does an munmap", within, "down_write < free_pgtables"},
     Row{"dontneed-within", "entries are zapped in the table that was found", within},
     Row{"mremap-storm", "moves to and fro during the collapse", storm},
     Row{"munmap-storm", "unmaps and maps again", storm},
@@ -234,16 +235,24 @@ class PgtableStorm final : public CollapseExperiment {
     SharedMemory<Shared> shared_;
 };
 
+std::vector<std::string_view> places_of(const Row& row) {
+    if (row.excluded_by.empty())
+        return {};
+    return {row.excluded_by};
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
     for (const Row& row : rows)
-        all.push_back({.name = row.name,
-                       .about = row.about,
-                       .schedule = row.schedule,
-                       .forced = !row.name.ends_with("storm"),
-                       .runs_divisor = row.excluded ? 10U : 4U,
-                       .expects_excluded = row.excluded});
+        all.push_back(
+            {.name = row.name,
+             .about = row.about,
+             .schedule = row.schedule,
+             .exclusion = {.places = places_of(row)},
+             .forced = row.schedule != storm,
+             .chance = row.schedule == storm ? std::optional<Chance>({5, 30}) : std::nullopt,
+             .runs_divisor = row.excluded_by.empty() ? 4U : 10U});
     return all;
 }
 
@@ -262,10 +271,14 @@ const Scenario& pgtable_storm() {
         .controls = {{.name = "corrupted-byte",
                       .about = "a byte of the first page is flipped when collapse_file() returns",
                       .variant = "dontneed-before",
+                      .produces = "file=changed",
                       .actions = {{.kind = FL_CONTROL_CORRUPT,
                                    .actor = "collapser",
                                    .function = "collapse_file",
-                                   .value_is_address = true}}}},
+                                   .value_is_address = true}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control =
+            "the locks that keep the two apart are taken by both, and no skip leaves them balanced",
         .needs = retraction_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableStorm>(variant.name);

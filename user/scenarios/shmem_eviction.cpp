@@ -240,11 +240,14 @@ std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
     for (const Row& row : rows)
-        all.push_back({.name = row.name,
-                       .about = row.about,
-                       .schedule = schedule,
-                       .runs_divisor = 5,
-                       .expects_excluded = row.must_exclude});
+        all.push_back(
+            {.name = row.name,
+             .about = row.about,
+             .schedule = schedule,
+             .exclusion = {.places = row.must_exclude
+                                         ? std::vector<std::string_view>{"shmem_evict_inode"}
+                                         : std::vector<std::string_view>{}},
+             .runs_divisor = 5});
     return all;
 }
 
@@ -262,6 +265,7 @@ const Scenario& shmem_eviction() {
         .controls = {{.name = "no-stop-eviction",
                       .about = "nothing holds off the eviction",
                       .variant = "unlink",
+                      .produces = "order=had",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "swapper",
                                    .function = "shmem_unuse_inode",
@@ -270,6 +274,7 @@ const Scenario& shmem_eviction() {
                      {.name = "igrab",
                       .about = "a reference instead of stop_eviction",
                       .variant = "umount",
+                      .produces = "order=had",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "swapper",
                                    .function = "shmem_unuse_inode",

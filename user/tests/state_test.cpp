@@ -240,6 +240,8 @@ TEST_F(StateOfMemoryTest, DoesNotChangeByBeingTaken) {
     EXPECT_EQ(before.value("mapping a smaps Rss"),
               (Pages::count - 1) * memory_.page_bytes() / 1024);
     EXPECT_FALSE(before.value("no such name"));
+    EXPECT_EQ(before.pages_with("mapping f", "mincore"), Pages::count - 1);
+    EXPECT_EQ(before.pages_with("mapping g", "mincore"), 0U);
 }
 
 TEST_F(StateOfMemoryTest, SeesTheLastByteOfAPage) {
@@ -327,7 +329,7 @@ TEST_F(StateOfMemoryTest, SaysWhatFailed) {
     EXPECT_EQ(State::take(bad).error().path, "file f");
     bad = scope();
     bad.mappings[0].smaps = false;
-    bad.mappings[0].start = reinterpret_cast<const char*>(memory_.page_bytes());
+    bad.mappings[0].start = nullptr;
     EXPECT_EQ(State::take(bad).error().number, ENOMEM);
     EXPECT_EQ(State::take(bad).error().path, "mapping a");
 }
