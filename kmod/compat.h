@@ -39,6 +39,13 @@
 #endif
 
 /*
+ * Since the same commit collapse_file() looks again at the holes before it stores the
+ * huge page. The controls of that use generic_error_remove_folio(), which is there
+ * since "fs: convert error_remove_page to error_remove_folio" (v6.8).
+ */
+#define FL_COLLAPSE_RE_CHECKS (KERNEL_VERSION(6, 8, 0) <= LINUX_VERSION_CODE)
+
+/*
  * Page tables of a page that are in use or were never handed out. Several share
  * a page on ppc64 alone; their count moved to struct ptdesc in v6.6
  * (32cc0b7c9d50 uses it there).

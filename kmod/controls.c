@@ -11,6 +11,8 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
@@ -275,6 +277,81 @@ static int shmem_unuse_igrab(struct inode *inode, unsigned int type)
 
 #endif
 
+/* --- for collapse_file() and its windows, as they are since 6.4 --- */
+
+#if FL_COLLAPSE_RE_CHECKS
+
+/*
+ * For down_read(&mapping->i_mmap_rwsem), after which collapse_file() looks again
+ * at what it took for holes. A page that filled one meanwhile goes: the huge page
+ * takes its place, as it would if nothing looked again. The old folios are locked
+ * by the collapse, and stay.
+ */
+static void i_mmap_lock_forget_filled(struct rw_semaphore *sem)
+{
+	struct address_space *mapping =
+		container_of(sem, struct address_space, i_mmap_rwsem);
+	struct folio_batch batch;
+	pgoff_t index = 0;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mapping, &index, ULONG_MAX, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			if (!folio_trylock(folio))
+				continue;
+			generic_error_remove_folio(mapping, folio);
+			folio_unlock(folio);
+		}
+		folio_batch_release(&batch);
+	}
+	down_read(sem);
+}
+
+/*
+ * For folio_add_lru(folio), just before the huge page goes to the page cache: it is
+ * not up to date yet, as before 6.4. folio_unlock_uptodate() mends that.
+ */
+static void folio_add_lru_not_uptodate(struct folio *folio)
+{
+	folio_add_lru(folio);
+	folio_clear_uptodate(folio);
+}
+
+/* For folio_unlock(folio), of the huge page as of the old folios. */
+static void folio_unlock_uptodate(struct folio *folio)
+{
+	if (folio_test_large(folio) && !folio_test_uptodate(folio))
+		folio_mark_uptodate(folio);
+	folio_unlock(folio);
+}
+
+/*
+ * For __folio_lock(folio), by a truncation: a folio of tmpfs that another task has
+ * locked is taken for locked. Removal will take a reference and a page from the
+ * counts that the lock's owner relies on: both are given first, so that the data
+ * goes wrong and the kernel goes on.
+ */
+static void shmem_folio_lock_passed(struct folio *folio)
+{
+	struct address_space *mapping = folio->mapping;
+
+	if (folio_test_anon(folio) || !folio_test_swapbacked(folio) || !mapping) {
+		__folio_lock(folio);
+		return;
+	}
+	folio_get(folio);
+	xa_lock_irq(&mapping->i_pages);
+	mapping->nrpages += folio_nr_pages(folio);
+	xa_unlock_irq(&mapping->i_pages);
+	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, folio_nr_pages(folio));
+	lruvec_stat_mod_folio(folio, NR_SHMEM, folio_nr_pages(folio));
+}
+
+#endif
+
 /* --- for the selftests --- */
 
 /* For any function: lets the selftests see that it was run instead. */
@@ -398,6 +475,28 @@ static const struct fl_replacement {
 		.address = shmem_unuse_igrab,
 		.needs = (void **)&fl_sym.shmem_unuse_inode,
 		.about = "for shmem_unuse_inode: igrab() instead of stop_eviction",
+	},
+#endif
+#if FL_COLLAPSE_RE_CHECKS
+	{
+		.name = "i_mmap_lock_forget_filled",
+		.address = i_mmap_lock_forget_filled,
+		.about = "for down_read: pages that filled a hole are forgotten",
+	},
+	{
+		.name = "folio_add_lru_not_uptodate",
+		.address = folio_add_lru_not_uptodate,
+		.about = "for folio_add_lru: the folio is not up to date yet",
+	},
+	{
+		.name = "folio_unlock_uptodate",
+		.address = folio_unlock_uptodate,
+		.about = "for folio_unlock: the folio is up to date only now",
+	},
+	{
+		.name = "shmem_folio_lock_passed",
+		.address = shmem_folio_lock_passed,
+		.about = "for __folio_lock: goes on without the lock",
 	},
 #endif
 	{

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// collapse-errno: what MADV_COLLAPSE answers, and why, by kernel series.
+// collapse-errno: the errno of MADV_COLLAPSE, and its reason, by kernel series.
 //
-// Claim: a table. madvise(2) documents EAGAIN and EBUSY in a sentence each; what a caller really
-// gets is decided by madvise_collapse_errno() from the result of the scan (mm/khugepaged.c). Each
-// row is brought about for real, and the word of the kernel's own tracepoint says why the call
-// failed.
+// Claim: a table. madvise(2) documents EAGAIN and EBUSY in a sentence each;
+// madvise_collapse_errno() decides from the result of the scan (mm/khugepaged.c). Each row makes
+// its situation for real, and the kernel's own tracepoint says why the call failed.
 //
-// Who: the collapser. In some rows also another actor who changes the page cache while the
-// collapser is held, or who is held himself with folios locked or taken off the LRU.
+// Actors: the collapser. In some rows also another actor, which changes the page cache while the
+// collapser is held, or is held itself with folios locked or taken off the LRU.
 //     madvise_collapse()  alone, or against  shmem_get_folio_gfp(), shmem_write_end(),
 //     shmem_undo_range(), get_user_pages() or a second collapse_file()
 //
@@ -40,11 +39,28 @@ namespace faultline {
 
 namespace {
 
-struct Answer {
-    std::string_view series; // "" = every other
-    std::string_view errno_word;
-    std::string_view scan; // "" = not looked at: a success has one of several; "-" = no scan at all
-};
+class CollapseErrno;
+
+enum class Holes { none, drawn, all };
+enum class Memory { file, anonymous, untouched, with_hole };
+
+constexpr std::string_view any = "";
+constexpr std::string_view before_6_4 = "6.1";
+constexpr std::string_view since_6_4 = "6.12, 7.2, 7.3";
+constexpr std::string_view until_6_12 = "6.1, 6.12";
+constexpr std::string_view since_7 = "7.2, 7.3";
+
+// One of these holds for each series. scan=- is no scan at all; a success has one of several.
+using Answers = std::array<Expected, 2>;
+constexpr Answers everywhere(std::string_view words) { return {{{words, any}, {}}}; }
+constexpr Answers split(std::string_view first, std::string_view releases, std::string_view later,
+                        std::string_view later_releases) {
+    return {{{first, releases}, {later, later_releases}}};
+}
+constexpr std::string_view ok = "collapse=ok";
+constexpr std::string_view unscanned = "collapse=EINVAL scan=-";
+constexpr std::string_view count_wrong = "collapse=EAGAIN scan=not_suitable_page_count";
+constexpr std::string_view under_userfaultfd = "collapse=EBUSY scan=exceed_none_pte";
 
 constexpr std::string_view fill_inside =
     "collapser@enter:collapse_file/unmapped -> other@user:act; "
@@ -65,99 +81,22 @@ constexpr std::string_view locked_by_write =
 struct Row {
     std::string_view name;
     std::string_view about;
-    std::array<Answer, 3> answers; // the first that fits
+    Answers answers;
     std::string_view schedule = {};
-    bool waits_on_6_1 = false; // there the schedule is excluded by a folio lock
+    bool locked_on_6_1 = false; // there the lock of the new huge page excludes the order
     // The situation is up to chance, and where it did not arise the collapse succeeds: no overlap.
     bool by_chance = false;
-
-    [[nodiscard]] bool expects_excluded() const {
-        return waits_on_6_1 && in_series(running_release(), "6.1");
-    }
-    // Before 6.4 the huge page is in the page cache by then, locked.
-    [[nodiscard]] Exclusion exclusion() const {
-        if (!waits_on_6_1)
-            return {};
-        return {.places = {"folio_wait_bit_common < shmem_get_folio_gfp",
-                           "folio_wait_bit_common < collapse_pte_mapped_thp"},
-                .releases = "6.1"};
-    }
+    Holes holes = Holes::none; // of the file
+    bool at_hole = false;      // the page that is acted on
+    Memory memory = Memory::file;
+    Result<void> (CollapseErrno::*set_up)() = nullptr; // in each run, before the actors start
+    Result<void> (CollapseErrno::*act)() = nullptr;    // of the other actor, in its time
+    std::string_view setting = {};                     // below transparent_hugepage/
+    std::string_view value = {};
+    bool thp_disabled = false;  // the collapser is a process with PR_SET_THP_DISABLE
+    bool two_pages = false;     // that much is collapsed, from the second page on
+    bool write_protect = false; // needs that of userfaultfd
 };
-
-constexpr std::array rows = {
-    Row{"full", "every page present", {{{"", "ok", ""}}}},
-    Row{"already-huge", "collapsed once before", {{{"", "ok", ""}}}},
-    Row{"holes", "holes, nobody registered", {{{"", "ok", ""}}}},
-    Row{"holes-registered",
-        "holes under a MISSING userfaultfd; 6.1 fills them (see collapse-contract)",
-        {{{"6.1", "ok", ""}, {"", "EBUSY", "exceed_none_pte"}}}},
-    Row{"neighbour-registered",
-        "a registered mapping of only the next extent's first page: the walk has an inclusive end",
-        {{{"6.1", "ok", ""}, {"", "EBUSY", "exceed_none_pte"}}}},
-    Row{"empty", "no page at all", {{{"", "EINVAL", "truncated"}}}},
-    Row{"pinned",
-        "a pipe holds a reference to one page",
-        {{{"", "EAGAIN", "not_suitable_page_count"}}}},
-    Row{"filled",
-        "a hole is filled after the scan; before 6.4 that waits for the collapse",
-        {{{"6.1", "ok", ""}, {"", "EAGAIN", "page_filled"}}},
-        fill_inside,
-        true},
-    Row{"locked",
-        "another collapse has taken the pages off the LRU; before 6.4 its huge page is waited for",
-        {{{"6.1", "ok", ""}, {"", "EAGAIN", "page_not_in_lru"}}},
-        locked_by_other,
-        true},
-    Row{"page-locked",
-        "a write(2) of one page holds its folio's lock",
-        {{{"", "EAGAIN", "page_locked"}}},
-        locked_by_write},
-    Row{"pinned-inside",
-        "a pipe takes its reference after the quick scan",
-        {{{"", "EAGAIN", "not_suitable_page_count"}}},
-        after_quick_scan},
-    Row{"new-page",
-        "a hole is filled before the scan of collapse_file(): the page waits for the LRU in a "
-        "CPU's batch, if it did not just fill the batch up",
-        {{{"", "EAGAIN", "could_not_delete_page_from_lru"}}},
-        after_quick_scan,
-        false,
-        true},
-    Row{"truncated-inside",
-        "the file is truncated to 0 after the quick scan",
-        {{{"", "EINVAL", "truncated"}}},
-        after_quick_scan},
-    Row{"shmem-denied", "shmem_enabled is deny", {{{"", "EINVAL", "-"}}}},
-    Row{"write-protected",
-        "present pages under a write-protecting userfaultfd: collapsed, but not mapped",
-        {{{"6.1", "EINVAL", "pte_uffd_wp"}, {"", "EINVAL", "pte_mapped_hugepage"}}}},
-    Row{"anon-untouched", "anonymous memory that was never touched", {{{"", "EINVAL", "-"}}}},
-    Row{"anon-full", "anonymous memory, every page present", {{{"", "ok", "succeeded"}}}},
-    Row{"anon-sparse", "anonymous memory with one hole", {{{"", "ok", "succeeded"}}}},
-    Row{"anon-pinned",
-        "a pipe holds a reference to one page of anonymous memory",
-        {{{"", "EAGAIN", "not_suitable_page_count"}}}},
-    Row{"anon-holes-registered",
-        "anonymous memory with holes under a MISSING userfaultfd",
-        {{{"6.1", "EINVAL", "exceed_none_pte"}, {"", "EBUSY", "exceed_none_pte"}}}},
-    Row{"anon-readonly",
-        "anonymous memory mapped read-only",
-        {{{"6.1", "EINVAL", "no_writable_page"},
-          {"6.12", "EINVAL", "no_writable_page"},
-          {"", "ok", ""}}}},
-    Row{"anon-nohugepage", "MADV_NOHUGEPAGE", {{{"", "EINVAL", "-"}}}},
-    Row{"anon-disabled", "PR_SET_THP_DISABLE", {{{"", "EINVAL", "-"}}}},
-    Row{"inside-one-huge-page",
-        "a range that touches no boundary of huge pages",
-        {{{"6.1", "EINVAL", "-"}, {"6.12", "EINVAL", "-"}, {"", "ok", "-"}}}},
-};
-
-const Answer& answer_of(const Row& row) {
-    for (const Answer& answer : row.answers)
-        if (answer.series.empty() || in_series(running_release(), answer.series))
-            return answer;
-    return row.answers.front();
-}
 
 class CollapseErrno final : public CollapseExperiment {
   public:
@@ -166,26 +105,22 @@ class CollapseErrno final : public CollapseExperiment {
     Result<void> prepare() override {
         if (Result<void> prepared = CollapseExperiment::prepare(); !prepared)
             return prepared;
-        if (is("shmem-denied"))
-            return set("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "deny");
+        if (!row_.setting.empty())
+            return set(row_.setting, row_.value);
         // No huge page by a fault, and khugepaged at rest. MADV_COLLAPSE does not mind.
-        if (is("anon") || is("inside"))
-            return set("/sys/kernel/mm/transparent_hugepage/enabled", "never");
-        return {};
+        return anonymous() ? set("enabled", "never") : Result<void>();
     }
 
     std::vector<Actor> actors() override {
-        const bool process = is("anon-disabled"); // the setting is the process's
-        Actor calling =
-            collapser(extent().address(), process ? Actor::Kind::process : Actor::Kind::thread);
-        if (process)
-            calling.body = [this, collapse = std::move(calling.body)](ActorContext& me) {
-                if (::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        Actor calling = collapser(extent().address(),
+                                  row_.thp_disabled ? Actor::Kind::process : Actor::Kind::thread);
+        if (anonymous())
+            calling.body = [this](ActorContext& me) {
+                // The setting is the process's own.
+                if (row_.thp_disabled && ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
                     return me.fail(Error::last("prctl(PR_SET_THP_DISABLE)"));
                 anonymous_collapse(me);
             };
-        else if (is("anon") || is("inside"))
-            calling.body = [this](ActorContext& me) { anonymous_collapse(me); };
         std::vector<Actor> all;
         all.push_back(std::move(calling));
         if (!row_.schedule.empty())
@@ -194,50 +129,26 @@ class CollapseErrno final : public CollapseExperiment {
     }
 
     Result<void> begin(Run& run) override {
-        std::vector<bool> hole(extent().pages(), false);
-        if (is("empty"))
-            hole.assign(extent().pages(), true);
+        std::vector<bool> hole(extent().pages(), row_.holes == Holes::all);
         // Where there is no TLB batch to flush, collapse_file/unmapped is reached with holes only.
-        else if (is("holes") || is("neighbour") || is("filled") || is("locked") || is("new-page"))
+        if (row_.holes == Holes::drawn)
             hole = draw_holes(run.rng());
         if (Result<void> laid = lay_out(hole); !laid)
             return laid;
-        touch_ = is("filled") || is("new-page") ? draw_hole(run.rng())
-                 : is("empty")                  ? 0
-                                                : draw_page(run.rng());
-        if (is("anon") || is("inside"))
-            return lay_out_anonymous(run.rng());
-        if (is("already-huge") && extent().collapse() != 0)
-            return Error::last("the first collapse");
-        if (row_.name == "pinned")
-            return pin(touch_);
-        if (is("holes-registered"))
-            return with_userfaultfd(extent().other(), extent().bytes());
-        if (is("neighbour"))
-            return with_userfaultfd(extent().other() + extent().bytes(), extent().page_bytes());
-        if (is("write-protected"))
-            return with_userfaultfd(extent().address(), extent().bytes(), true);
-        return {};
+        touch_ = row_.at_hole               ? draw_hole(run.rng())
+                 : row_.holes == Holes::all ? 0
+                                            : draw_page(run.rng());
+        if (anonymous())
+            if (Result<void> laid = lay_out_anonymous(run.rng()); !laid)
+                return laid;
+        return row_.set_up == nullptr ? Result<void>() : (this->*row_.set_up)();
     }
 
     Outcome judge(Run& run) override {
         Outcome outcome;
-        const Answer& answer = answer_of(row_);
-        const std::string collapse = collapse_word(run);
-        const std::string scan = scan_word(run);
-        outcome.add("collapse", collapse).add("scan", scan);
-        outcome.require(collapse != "-", "the collapse did not end");
+        outcome.add("collapse", collapse_word(run)).add("scan", scan_word(run));
+        outcome.require(collapse_errno(run).has_value(), "the collapse did not end");
         pinned_.clear();
-        // The situation did not arise: the answer is to another one.
-        if (!row_.schedule.empty() && !run.overlapped() &&
-            !(row_.expects_excluded() && run.excluded()))
-            return outcome;
-        if (row_.by_chance && collapse == "ok")
-            return outcome;
-        outcome.require(collapse == answer.errno_word,
-                        fmt::format("this series answers {} here", answer.errno_word));
-        if (!answer.scan.empty())
-            outcome.require(scan == answer.scan, fmt::format("the reason must be {}", answer.scan));
         return outcome;
     }
 
@@ -246,11 +157,40 @@ class CollapseErrno final : public CollapseExperiment {
         return answer.has_value() && !(row_.by_chance && *answer == 0);
     }
 
-  private:
-    [[nodiscard]] bool is(std::string_view start) const { return row_.name.starts_with(start); }
+    // What makes a row's situation: the row says which, and when.
+    Result<void> collapse_first() {
+        return extent().collapse() == 0 ? Result<void>() : Error::last("the first collapse");
+    }
+    Result<void> pin_page() { return pin(touch_); }
+    Result<void> register_other() { return with_userfaultfd(extent().other(), extent().bytes()); }
+    Result<void> register_neighbour() {
+        return with_userfaultfd(extent().other() + extent().bytes(), extent().page_bytes());
+    }
+    Result<void> register_own() { return with_userfaultfd(extent().address(), extent().bytes()); }
+    Result<void> write_protect() {
+        return with_userfaultfd(extent().address(), extent().bytes(), true);
+    }
+    Result<void> forbid_huge_pages() {
+        return ::madvise(extent().address(), extent().bytes(), MADV_NOHUGEPAGE) == 0
+                   ? Result<void>()
+                   : Error::last("madvise(MADV_NOHUGEPAGE)");
+    }
+    Result<void> make_readonly() {
+        return ::mprotect(extent().address(), extent().bytes(), PROT_READ) == 0
+                   ? Result<void>()
+                   : Error::last("mprotect");
+    }
+    Result<void> truncate() {
+        return ::ftruncate(extent().file(), 0) == 0 ? Result<void>() : Error::last("ftruncate");
+    }
+    Result<void> write_page() { return extent().write_word(touch_, 1); }
 
-    Result<void> set(const std::string& path, std::string_view value) {
-        Result<Setting> setting = Setting::set(path, value);
+  private:
+    [[nodiscard]] bool anonymous() const { return row_.memory != Memory::file; }
+
+    Result<void> set(std::string_view name, std::string_view value) {
+        Result<Setting> setting =
+            Setting::set("/sys/kernel/mm/transparent_hugepage/" + std::string(name), value);
         if (!setting)
             return setting.error();
         setting_ = std::move(*setting);
@@ -286,40 +226,21 @@ class CollapseErrno final : public CollapseExperiment {
         if (::mmap(at, extent().bytes(), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
             return Error::last("mmap (anonymous)");
-        if (!is("anon-untouched")) {
-            const std::size_t hole = is("anon-holes") || is("anon-sparse")
-                                         ? rng.below(extent().pages())
-                                         : extent().pages();
-            for (std::size_t page = 0; page < extent().pages(); ++page)
-                if (page != hole)
-                    *static_cast<volatile char*>(extent().address(page)) = 1;
-        }
-        if (is("anon-nohugepage") && ::madvise(at, extent().bytes(), MADV_NOHUGEPAGE) != 0)
-            return Error::last("madvise(MADV_NOHUGEPAGE)");
-        if (is("anon-readonly") && ::mprotect(at, extent().bytes(), PROT_READ) != 0)
-            return Error::last("mprotect");
-        if (is("anon-holes"))
-            return with_userfaultfd(at, extent().bytes());
-        if (is("anon-pinned"))
-            return pin(touch_);
+        if (row_.memory == Memory::untouched)
+            return {};
+        const std::size_t hole =
+            row_.memory == Memory::with_hole ? rng.below(extent().pages()) : extent().pages();
+        for (std::size_t page = 0; page < extent().pages(); ++page)
+            if (page != hole)
+                *static_cast<volatile char*>(extent().address(page)) = 1;
         return {};
     }
 
     void anonymous_collapse(ActorContext& me) {
-        const bool inside = is("inside");
         const std::size_t page = extent().page_bytes();
-        const int failed = ::madvise(extent().address() + (inside ? page : 0),
-                                     inside ? 2 * page : extent().bytes(), MADV_COLLAPSE);
+        const int failed = ::madvise(extent().address() + (row_.two_pages ? page : 0),
+                                     row_.two_pages ? 2 * page : extent().bytes(), MADV_COLLAPSE);
         report_collapse(me, failed == 0 ? 0 : errno);
-    }
-
-    // What the other actor does to the file while the collapser is held.
-    Result<void> act() {
-        if (is("pinned"))
-            return pin(touch_);
-        if (is("truncated"))
-            return ::ftruncate(extent().file(), 0) == 0 ? Result<void>() : Error::last("ftruncate");
-        return extent().write_word(touch_, 1);
     }
 
     // Acts, or is a collapser too.
@@ -328,13 +249,13 @@ class CollapseErrno final : public CollapseExperiment {
                 .kind = Actor::Kind::thread,
                 .cpu = 1,
                 .body = [this](ActorContext& me) {
-                    if (is("locked")) {
+                    if (row_.act == nullptr) {
                         (void)extent().collapse(extent().other());
                         return;
                     }
                     if (!me.at("act"))
                         return;
-                    if (const Result<void> done = act(); !done)
+                    if (const Result<void> done = (this->*row_.act)(); !done)
                         return me.fail(done.error());
                     (void)me.at("acted").ok();
                 }};
@@ -345,37 +266,165 @@ class CollapseErrno final : public CollapseExperiment {
     Setting setting_; // restored when the variant ends
 };
 
-std::vector<Need> needs_of(const Row& row) {
-    if (row.name == "write-protected")
-        return {{"userfaultfd write protection", missing_write_protect}};
-    return {};
-}
+using E = CollapseErrno;
+
+constexpr std::array rows = {
+    Row{.name = "full", .about = "every page present", .answers = everywhere(ok)},
+    Row{.name = "already-huge",
+        .about = "collapsed once before",
+        .answers = everywhere(ok),
+        .set_up = &E::collapse_first},
+    Row{.name = "holes",
+        .about = "holes, nothing registered",
+        .answers = everywhere(ok),
+        .holes = Holes::drawn},
+    Row{.name = "holes-registered",
+        .about = "holes under a MISSING userfaultfd; 6.1 fills them (see collapse-contract)",
+        .answers = split(ok, before_6_4, under_userfaultfd, since_6_4),
+        .holes = Holes::drawn,
+        .set_up = &E::register_other},
+    Row{.name = "neighbour-registered",
+        .about = "a registered mapping of only the next extent's first page: the walk has an "
+                 "inclusive end",
+        .answers = split(ok, before_6_4, under_userfaultfd, since_6_4),
+        .holes = Holes::drawn,
+        .set_up = &E::register_neighbour},
+    Row{.name = "empty",
+        .about = "no page at all",
+        .answers = everywhere("collapse=EINVAL scan=truncated"),
+        .holes = Holes::all},
+    Row{.name = "pinned",
+        .about = "a pipe holds a reference to one page",
+        .answers = everywhere(count_wrong),
+        .set_up = &E::pin_page},
+    Row{.name = "filled",
+        .about = "a hole is filled after the scan; before 6.4 that waits for the collapse",
+        .answers = split(ok, before_6_4, "collapse=EAGAIN scan=page_filled", since_6_4),
+        .schedule = fill_inside,
+        .locked_on_6_1 = true,
+        .holes = Holes::drawn,
+        .at_hole = true,
+        .act = &E::write_page},
+    Row{.name = "locked",
+        .about = "another collapse has taken the pages off the LRU; before 6.4 its huge page is "
+                 "waited for",
+        .answers = split(ok, before_6_4, "collapse=EAGAIN scan=page_not_in_lru", since_6_4),
+        .schedule = locked_by_other,
+        .locked_on_6_1 = true,
+        .holes = Holes::drawn},
+    Row{.name = "page-locked",
+        .about = "a write(2) of one page holds its folio's lock",
+        .answers = everywhere("collapse=EAGAIN scan=page_locked"),
+        .schedule = locked_by_write,
+        .act = &E::write_page},
+    Row{.name = "pinned-inside",
+        .about = "a pipe takes its reference after the quick scan",
+        .answers = everywhere(count_wrong),
+        .schedule = after_quick_scan,
+        .act = &E::pin_page},
+    Row{.name = "new-page",
+        .about = "a hole is filled before the scan of collapse_file(): the page waits for the LRU "
+                 "in a CPU's batch, if it did not just fill the batch up",
+        .answers = split("collapse=EAGAIN scan=could_not_delete_page_from_lru", any, ok, any),
+        .schedule = after_quick_scan,
+        .by_chance = true,
+        .holes = Holes::drawn,
+        .at_hole = true,
+        .act = &E::write_page},
+    Row{.name = "truncated-inside",
+        .about = "the file is truncated to 0 after the quick scan",
+        .answers = everywhere("collapse=EINVAL scan=truncated"),
+        .schedule = after_quick_scan,
+        .act = &E::truncate},
+    Row{.name = "shmem-denied",
+        .about = "shmem_enabled is deny",
+        .answers = everywhere(unscanned),
+        .setting = "shmem_enabled",
+        .value = "deny"},
+    Row{.name = "write-protected",
+        .about = "present pages under a write-protecting userfaultfd: collapsed, but not mapped",
+        .answers = split("collapse=EINVAL scan=pte_uffd_wp", before_6_4,
+                         "collapse=EINVAL scan=pte_mapped_hugepage", since_6_4),
+        .set_up = &E::write_protect,
+        .write_protect = true},
+    Row{.name = "anon-untouched",
+        .about = "anonymous memory that was never touched",
+        .answers = everywhere(unscanned),
+        .memory = Memory::untouched},
+    Row{.name = "anon-full",
+        .about = "anonymous memory, every page present",
+        .answers = everywhere("collapse=ok scan=succeeded"),
+        .memory = Memory::anonymous},
+    Row{.name = "anon-sparse",
+        .about = "anonymous memory with one hole",
+        .answers = everywhere("collapse=ok scan=succeeded"),
+        .memory = Memory::with_hole},
+    Row{.name = "anon-pinned",
+        .about = "a pipe holds a reference to one page of anonymous memory",
+        .answers = everywhere(count_wrong),
+        .memory = Memory::anonymous,
+        .set_up = &E::pin_page},
+    Row{.name = "anon-holes-registered",
+        .about = "anonymous memory with holes under a MISSING userfaultfd",
+        .answers =
+            split("collapse=EINVAL scan=exceed_none_pte", before_6_4, under_userfaultfd, since_6_4),
+        .memory = Memory::with_hole,
+        .set_up = &E::register_own},
+    Row{.name = "anon-readonly",
+        .about = "anonymous memory mapped read-only",
+        .answers = split("collapse=EINVAL scan=no_writable_page", until_6_12, ok, since_7),
+        .memory = Memory::anonymous,
+        .set_up = &E::make_readonly},
+    Row{.name = "anon-nohugepage",
+        .about = "MADV_NOHUGEPAGE",
+        .answers = everywhere(unscanned),
+        .memory = Memory::anonymous,
+        .set_up = &E::forbid_huge_pages},
+    Row{.name = "anon-disabled",
+        .about = "PR_SET_THP_DISABLE",
+        .answers = everywhere(unscanned),
+        .memory = Memory::anonymous,
+        .thp_disabled = true},
+    Row{.name = "inside-one-huge-page",
+        .about = "a range that touches no boundary of huge pages",
+        .answers = split(unscanned, until_6_12, "collapse=ok scan=-", since_7),
+        .memory = Memory::anonymous,
+        .two_pages = true},
+};
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
-    all.reserve(std::size(rows));
-    for (const Row& row : rows)
-        all.push_back({.name = row.name,
-                       .about = row.about,
-                       .schedule = row.schedule,
-                       .exclusion = row.exclusion(),
-                       .forced = !row.schedule.empty() && !row.by_chance,
-                       .chance = row.by_chance ? std::optional<Chance>({10, 30}) : std::nullopt,
-                       .runs_divisor = row.expects_excluded() ? 10U : 1U, // each takes its time
-                       .needs = needs_of(row)});
+    all.reserve(rows.size());
+    const bool waits_here = in_series(running_release(), "6.1");
+    for (const Row& row : rows) {
+        Variant variant = {.name = row.name,
+                           .about = row.about,
+                           .schedule = row.schedule,
+                           .forced = !row.schedule.empty()};
+        for (const Expected& answer : row.answers)
+            if (!answer.words.empty())
+                variant.expected.push_back(answer);
+        if (row.locked_on_6_1) {
+            variant.exclusion = {.places = {"folio_wait_bit_common"}, .releases = before_6_4};
+            variant.runs_divisor = waits_here ? 10 : 1; // an exclusion takes time to be sure of
+        }
+        if (row.write_protect)
+            variant.needs = {{"userfaultfd write protection", missing_write_protect}};
+        all.push_back(std::move(variant));
+    }
     return all;
 }
 
 std::vector<Control> controls() {
-    std::vector<Control> all = {{.name = "scan-denied",
-                                 .about = "the scan of the file is skipped and says: failed",
-                                 .variant = "full",
-                                 .produces = "collapse=EINVAL scan=-",
-                                 .actions = {{.kind = FL_CONTROL_SKIP,
-                                              .actor = "collapser",
-                                              .function = "collapse_scan_file"}},
-                                 .kind = Control::Kind::comparison}};
-    // 6.1 has no check that could be blinded.
+    std::vector<Control> all = {
+        {.name = "scan-denied",
+         .about = "the scan of the file is skipped, and its answer is SCAN_FAIL",
+         .variant = "full",
+         .produces = "collapse=EINVAL scan=-",
+         .actions = {{.kind = FL_CONTROL_SKIP,
+                      .actor = "collapser",
+                      .function = "collapse_scan_file"}},
+         .kind = Control::Kind::comparison}};
     if (!in_series(running_release(), "6.1"))
         all.push_back({.name = "blind-to-userfaultfd",
                        .about = "collapse_file() finds no mapping in the range it checks",
@@ -397,10 +446,13 @@ const Scenario& collapse_errno() {
         .family = "collapse-uffd",
         .claim = "MADV_COLLAPSE answers each situation with the errno and the reason of its series",
         .source = "madvise_collapse_errno() in mm/khugepaged.c",
-        .races = "madvise_collapse(), in two rows against another actor",
+        .races = "madvise_collapse(), in some rows against another actor",
         .bad = "another errno or another reason",
         .variants = variants(),
         .controls = controls(),
+        .no_hazard_control = in_series(running_release(), "6.1")
+                                 ? "6.1 has no check of userfaultfds that could be blinded"
+                                 : "",
         .needs = collapse_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<CollapseErrno>(row_of(rows, variant));
