@@ -7,7 +7,7 @@
 // none, or with the largest limit of anything, at once: no scan makes way for another. Before 7.2
 // the PMD's order alone is made, and nothing is left to creep.
 //
-// Who: khugepaged alone, scan after scan, over ranges in which two pages were touched, or any.
+// Actor: khugepaged alone, scan after scan, over ranges in which two pages were touched, or any.
 //     collapse_max_ptes_none()  against nobody
 //
 // A bad outcome: pages=other: the first scan left others than the model says. Or pages=crept: a
@@ -165,7 +165,11 @@ std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
     for (const Row& row : rows)
-        all.push_back({.name = row.name, .about = row.about, .forced = false, .runs_divisor = 25});
+        all.push_back({.name = row.name,
+                       .about = row.about,
+                       .expected = {{"pages=as-modelled"}},
+                       .forced = false,
+                       .runs_divisor = 25});
     return all;
 }
 
@@ -183,6 +187,7 @@ const Scenario& mthp_creep() {
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "half",
+                      .produces = "pages=other|crept",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
                                    .actor = "khugepaged",
                                    .function = "collapse_max_ptes_none",
@@ -190,9 +195,11 @@ const Scenario& mthp_creep() {
                      {.name = "never",
                       .about = "no range is fit to be collapsed, though the limit lets it",
                       .variant = "all-less-one",
+                      .produces = "pages=other",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
-                                   .function = "hugepage_vma_revalidate"}}}},
+                                   .function = "hugepage_vma_revalidate"}},
+                      .kind = Control::Kind::comparison}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<MthpCreep>(row_of(rows, variant));
