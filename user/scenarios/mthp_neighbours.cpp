@@ -5,14 +5,14 @@
 // locked until after we collapse the mTHP: in the PMD case all the pages are isolated, but in the
 // non-PMD case this is not true". Meanwhile the PMD is not there, for its neighbours either.
 //
-// Who: khugepaged is held when it has taken the PMD away, or where it allocates the folio and has
-// no page table's lock; the neighbour, a process, says which locks are taken, and does something to
-// other pages of the same PMD, or to its address space.
+// Actors: khugepaged is held when it has taken the PMD away, or where it allocates the folio and
+// has no page table's lock; the neighbour, a process, says which locks are taken, and does
+// something to other pages of the same PMD, or to its address space.
 //     collapse_huge_page()  against  faults, GUP, madvise(), mprotect(), munmap(), fork(),
 //                                    userfaultfd, ksmd, rmap
 //
-// A bad outcome: order=had where the PMD is away, pages=lost, holes=filled (a page that a
-// userfaultfd was to tell of), entries=stuck.
+// A bad outcome: order=had where the PMD is away, pages=lost, holes=filled (a page whose fault a
+// userfaultfd should have reported), entries=stuck.
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
@@ -50,7 +50,7 @@ constexpr std::string_view allocating =
     "khugepaged@enter:collapse_huge_page/allocate -> neighbour@user:act; "
     "neighbour@user:done -> khugepaged@enter:collapse_huge_page/allocate";
 
-// The neighbour has ksmd run, which is to wait, or to merge a page.
+// The neighbour has ksmd run, which must wait, or merges a page.
 constexpr std::string_view detached_ksmd =
     "khugepaged@enter:collapse_huge_page/detached -> neighbour@user:act; "
     "ksmd@return:try_to_merge_one_page -> khugepaged@enter:collapse_huge_page/detached";
@@ -70,57 +70,24 @@ enum Slot : unsigned {
     slot_out,   // pages that were swapped out
 };
 
-enum class Act {
-    touch,
-    gup,
-    pageout,
-    dontneed,
-    mprotect,
-    fork,
-    merge,
-    ksm,
-    compact,
-    soft_offline,
-    munmap,
-    uffd
-};
+class MthpNeighbours;
 
 struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    Act act;
-    bool excludes;         // the neighbour waits for a lock
-    bool must_exclude;     // always
-    unsigned divisor = 10; // of the runs
-};
-
-constexpr std::array rows = {
-    Row{"touch", "a page beside is written to", detached, Act::touch, true, true},
-    Row{"gup", "a page beside is looked up for a futex", detached, Act::gup, true, true},
-    Row{"pageout", "pages beside are to be swapped out", detached, Act::pageout, true, true},
-    Row{"dontneed", "pages beside are given back", detached, Act::dontneed, true, true},
-    Row{"mprotect", "a page beside becomes read-only", detached, Act::mprotect, true, true},
-    Row{"fork", "a child is forked, and reads all", detached, Act::fork, true, true},
-    Row{"munmap", "half of the range is unmapped", detached, Act::munmap, true, true},
-    Row{"uffd", "the range is registered with a userfaultfd", detached, Act::uffd, true, true},
-    Row{"merge", "the pages are offered to KSM", detached, Act::merge, true, true},
-    Row{"ksm", "ksmd looks for pages to merge", detached_ksmd, Act::ksm, true, true, 2},
-    Row{"compact", "all memory is compacted, which moves pages", detached, Act::compact, true,
-        false, 2},
-    Row{"soft-offline", "a page beside is taken out of use, which moves it", detached,
-        Act::soft_offline, true, true},
-    Row{"early-touch", "a page is written to before the folio is there", allocating, Act::touch,
-        false, false},
-    Row{"early-dontneed", "pages are given back", allocating, Act::dontneed, false, false},
-    Row{"early-pageout", "all pages are swapped out, to a RAM disk", allocating, Act::pageout,
-        false, false},
-    Row{"early-mprotect", "a page becomes read-only", allocating, Act::mprotect, false, false},
-    Row{"early-munmap", "half of the range is unmapped", allocating, Act::munmap, false, false},
-    Row{"early-ksm", "ksmd merges a page", allocating_ksmd, Act::ksm, false, false, 2},
-    Row{"early-fork", "a child is forked, and reads all", allocating, Act::fork, false, false},
-    Row{"early-uffd", "the range, which has holes, is registered with a userfaultfd", allocating,
-        Act::uffd, false, false},
+    bool (MthpNeighbours::*act)(); // false, and errno
+    Exclusion exclusion = {};      // none: no lock is held
+    unsigned divisor = 10;         // of the runs
+    // Before the first run, in the driver; and before each, in the neighbour.
+    Result<void> (MthpNeighbours::*set_up)() = nullptr;
+    Result<void> (MthpNeighbours::*ready)() = nullptr;
+    bool ksmd = false;       // it is an actor, and all pages are equal
+    bool writes = false;     // the middle page has a new word afterwards
+    bool gives_back = false; // the second half is 0 afterwards
+    bool unmaps = false;     // the second half is not there afterwards
+    bool holes = false;      // most pages are not there, and must not be filled
+    std::vector<Need> needs = {};
 };
 
 class MthpNeighbours final : public MthpExperiment {
@@ -132,12 +99,9 @@ class MthpNeighbours final : public MthpExperiment {
         if (!locks)
             return locks.error();
         locks_ = std::move(*locks);
-        if (row_.act == Act::ksm)
-            if (Result<void> asleep = have_ksm(); !asleep)
-                return asleep;
-        if (row_.act == Act::pageout && !row_.excludes)
-            if (Result<void> swap = have_swap(); !swap)
-                return swap;
+        if (row_.set_up != nullptr)
+            if (Result<void> ready = (this->*row_.set_up)(); !ready)
+                return ready;
         return MthpExperiment::prepare();
     }
 
@@ -148,7 +112,7 @@ class MthpNeighbours final : public MthpExperiment {
                                       .body = [this](ActorContext& me) { me.check(live(me)); },
                                       .may_die = true},
                                      khugepaged_actor()};
-        if (row_.act == Act::ksm)
+        if (row_.ksmd)
             actors.push_back({.name = "ksmd", .kind = Actor::Kind::kernel_thread});
         return actors;
     }
@@ -160,12 +124,12 @@ class MthpNeighbours final : public MthpExperiment {
         const Orders all = khugepaged().all();
         const Orders smallest = all & (~all + 1); // as many pages as its bit is worth
         const Orders pmd = Orders{1} << khugepaged().pmd_order();
-        const bool holes = has_holes();
+        const bool holes = row_.holes;
         const std::size_t apart = holes ? 2 : smallest == pmd ? 1 : std::size_t{2} * smallest;
         pattern_.assign(pages(), false);
         for (std::size_t page = 0; page < pages(); ++page)
             pattern_[page] = page % apart == 0 || (!holes && page < smallest);
-        if (row_.act == Act::ksm)
+        if (row_.ksmd)
             if (Result<void> rests = Ksm::run(false); !rests)
                 return rests;
         return khugepaged().allow(holes ? pmd : smallest, holes ? pages() - 1 : 0);
@@ -174,8 +138,6 @@ class MthpNeighbours final : public MthpExperiment {
     Outcome judge(Run& run) override {
         Outcome outcome;
         outcome.add("order", run.order());
-        outcome.require(!row_.must_exclude || !run.overlapped(),
-                        "the neighbour did not wait for the PMD to come back");
         outcome.add("locks", locks_->data());
         const std::int64_t number = run.slot("neighbour", slot_errno);
         outcome.require(number == 0,
@@ -184,7 +146,7 @@ class MthpNeighbours final : public MthpExperiment {
                             : fmt::format("the neighbour could not do it: {}",
                                           ::strerrorname_np(static_cast<int>(number))));
         judge_count(outcome, run, slot_lost, "pages", "kept", "lost");
-        if (has_holes())
+        if (row_.holes)
             judge_count(outcome, run, slot_holes, "holes", "kept", "filled");
         judge_count(outcome, run, slot_stuck, "entries", "well", "stuck");
         return outcome;
@@ -194,7 +156,6 @@ class MthpNeighbours final : public MthpExperiment {
         return swap_ ? std::optional(run.slot("neighbour", slot_out) > 0) : std::nullopt;
     }
 
-  private:
     using Text = std::array<char, 80>;
 
     Result<void> have_ksm() {
@@ -213,9 +174,6 @@ class MthpNeighbours final : public MthpExperiment {
         return swap_->on();
     }
 
-    // Not where the registration comes too late for them.
-    [[nodiscard]] bool has_holes() const { return row_.act == Act::uffd && !row_.excludes; }
-
     static void judge_count(Outcome& outcome, const Run& run, Slot slot, const char* what,
                             const char* good, const char* bad) {
         const std::int64_t count = run.slot("neighbour", slot);
@@ -228,19 +186,16 @@ class MthpNeighbours final : public MthpExperiment {
             return opened;
         if (Result<void> laid = lay_out({pattern_}); !laid)
             return laid;
-        if (Result<void> found = find_page_frame(); !found)
-            return found;
-        if (row_.act == Act::ksm)
-            if (Result<void> equal = make_equal(); !equal)
-                return equal;
-        if (Result<void> rehearsed = rehearse(me); !rehearsed)
-            return rehearsed;
+        rehearse(me);
+        if (row_.ready != nullptr)
+            if (Result<void> ready = (this->*row_.ready)(); !ready)
+                return ready;
         if (Result<void> offered = offer(1); !offered)
             return offered;
         if (!me.at("act"))
             return {};
         note_locks();
-        me.report(slot_errno, act() ? 0 : errno);
+        me.report(slot_errno, (this->*row_.act)() ? 0 : errno);
         if (swap_)
             if (Result<void> out = count_swapped(me, slot_out); !out)
                 return out;
@@ -253,15 +208,14 @@ class MthpNeighbours final : public MthpExperiment {
         return block_ ? block_->order("unpoison") : Result<void>();
     }
 
-    // What is done then is done once before, so that no page of our own is missing: its fault would
+    // Each step before the window, once, so that no page of our own is missing: its fault would
     // wait, too.
-    Result<void> rehearse(ActorContext& me) {
+    void rehearse(ActorContext& me) {
         note_locks();
         me.report(slot_errno, unreported);
-        if (row_.act == Act::ksm)
-            return Ksm::run(false);
-        if (row_.act != Act::uffd)
-            return {};
+    }
+
+    Result<void> open_userfaultfd() {
         Result<Userfaultfd> userfaultfd = Userfaultfd::open();
         if (!userfaultfd)
             return userfaultfd.error();
@@ -271,8 +225,6 @@ class MthpNeighbours final : public MthpExperiment {
 
     // While the PMD is away, nobody can tell. The page is given back at the end.
     Result<void> find_page_frame() {
-        if (row_.act != Act::soft_offline)
-            return {};
         const Result<std::uint64_t> frame = frame_of(address(0, pages() / 2));
         if (!frame)
             return frame.error();
@@ -293,7 +245,7 @@ class MthpNeighbours final : public MthpExperiment {
                               new_word);
         if (::madvise(address(0), huge_bytes(), MADV_MERGEABLE) != 0)
             return Error::last("madvise(MADV_MERGEABLE)");
-        return {};
+        return Ksm::run(false);
     }
 
     // Without taking any.
@@ -306,43 +258,29 @@ class MthpNeighbours final : public MthpExperiment {
         std::copy_n(text.begin(), std::min(text.size(), locks_->size() - 1), locks_->begin());
     }
 
-    // False, and errno.
-    bool act() {
-        const std::size_t half = pages() / 2;
-        char* beside = address(0, half);
-        switch (row_.act) {
-        case Act::touch:
-            std::memcpy(beside, &new_word, sizeof(new_word));
-            return true;
-        case Act::gup:
-            return ::syscall(SYS_futex, beside, FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0;
-        case Act::pageout:
-            return ::madvise(address(0), huge_bytes(), MADV_PAGEOUT) == 0;
-        case Act::dontneed:
-            return ::madvise(beside, half * page_bytes(), MADV_DONTNEED) == 0;
-        case Act::mprotect:
-            return ::mprotect(beside, page_bytes(), PROT_READ) == 0;
-        case Act::fork:
-            return child_reads();
-        case Act::merge:
-            return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0;
-        case Act::ksm:
-            return as_errno(Ksm::run(true));
-        case Act::compact:
-            return compact();
-        case Act::soft_offline:
-            return as_errno(
-                write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())));
-        case Act::munmap:
-            return ::munmap(beside, half * page_bytes()) == 0;
-        case Act::uffd:
-            return as_errno(userfaultfd_.register_missing(address(0), huge_bytes()));
-        }
-        return false;
+    [[nodiscard]] std::size_t half() const { return pages() / 2; }
+    [[nodiscard]] char* beside() const { return address(0, half()); }
+
+    bool touch() {
+        std::memcpy(beside(), &new_word, sizeof(new_word));
+        return true;
+    }
+    bool gup() { return ::syscall(SYS_futex, beside(), FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0; }
+    bool pageout() { return ::madvise(address(0), huge_bytes(), MADV_PAGEOUT) == 0; }
+    bool dontneed() { return ::madvise(beside(), half() * page_bytes(), MADV_DONTNEED) == 0; }
+    bool protect() { return ::mprotect(beside(), page_bytes(), PROT_READ) == 0; }
+    bool merge() { return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0; }
+    bool run_ksmd() { return as_errno(Ksm::run(true)); }
+    bool soft_offline() {
+        return as_errno(write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())));
+    }
+    bool unmap() { return ::munmap(beside(), half() * page_bytes()) == 0; }
+    bool register_range() {
+        return as_errno(userfaultfd_.register_missing(address(0), huge_bytes()));
     }
 
     // Which pages it takes is not ours to choose: so, more than once.
-    static bool compact() {
+    bool compact() {
         for (int i = 0; i < 8; ++i)
             if (!as_errno(write_text("/proc/sys/vm/compact_memory", "1")))
                 return false;
@@ -369,16 +307,15 @@ class MthpNeighbours final : public MthpExperiment {
         return word;
     }
 
-    // What the page should have; nothing is to be read of what is gone.
+    // The word that the page should have; pages that are gone are not read.
     [[nodiscard]] std::uint64_t wanted(std::size_t page) const {
-        const std::size_t half = pages() / 2;
-        if (row_.act == Act::ksm || (row_.act == Act::touch && page == half))
+        if (row_.ksmd || (row_.writes && page == half()))
             return new_word;
-        return row_.act == Act::dontneed && page >= half ? 0 : word_of(page);
+        return row_.gives_back && page >= half() ? 0 : word_of(page);
     }
 
     Result<void> look_around(ActorContext& me) {
-        const std::size_t there = row_.act == Act::munmap ? pages() / 2 : pages();
+        const std::size_t there = row_.unmaps ? half() : pages();
         std::int64_t lost = 0;
         for (std::size_t page = 0; page < there; ++page)
             if (pattern_[page])
@@ -411,6 +348,7 @@ class MthpNeighbours final : public MthpExperiment {
         return {};
     }
 
+  private:
     const Row& row_;
     SharedMemory<Text> locks_;
     model::PresentPtes pattern_;
@@ -435,70 +373,165 @@ std::optional<std::string> missing_soft_offline() {
     return std::nullopt;
 }
 
-// Where each neighbour waits: mmap_lock, or the anon_vma's lock.
-std::vector<std::string_view> places_of(Act act) {
-    switch (act) {
-    case Act::touch: // before 6.5 in the architecture's fault handler
-        return {"down_read_killable < lock_mm_and_find_vma", "down_read < do_user_addr_fault",
-                "down_read < do_page_fault", "down_read < ___do_page_fault",
-                "down_read < do_exception"};
-    case Act::gup:
-        return {"down_read_killable < get_user_pages_fast",
-                "down_read < internal_get_user_pages_fast"};
-    case Act::pageout:
-    case Act::dontneed:
-        return {"down_read < do_madvise"};
-    case Act::mprotect:
-        return {"down_write_killable < do_mprotect_pkey"};
-    case Act::fork:
-        return {"down_write_killable < copy_process"};
-    case Act::munmap:
-        return {"down_write_killable < __vm_munmap"};
-    case Act::uffd:
-        return {"down_write < userfaultfd_register", "down_write < userfaultfd_ioctl"};
-    case Act::merge:
-        return {"down_write_killable < do_madvise"};
-    case Act::ksm:
-        return {"down_read < ksm_scan_thread"};
-    case Act::compact:
-    case Act::soft_offline:
-        break;
-    }
-    return {"down_read < folio_lock_anon_vma_read"};
+// Whose lock is khugepaged's, by the function that asks for it; inlined ones are not in a stack.
+Exclusion asks(std::vector<std::string_view> places) { return {.places = std::move(places)}; }
+Exclusion asks_mmap_lock_for_a_fault() {
+    return asks({"down_read_killable < lock_mm_and_find_vma", "down_read < lock_mm_and_find_vma",
+                 "down_read < do_user_addr_fault", "down_read < exc_page_fault", // 6.1: by machine
+                 "down_read < do_page_fault", "down_read < ___do_page_fault",
+                 "down_read < do_exception", "down_read_killable < do_page_fault"});
+}
+Exclusion asks_mmap_lock_for_gup() {
+    return asks({"down_read_killable < get_user_pages_fast", "down_read_killable < get_futex_key",
+                 "down_read < get_user_pages_fast", "down_read < get_futex_key"});
+}
+Exclusion asks_anon_vma_lock() {
+    return asks({"down_read < folio_lock_anon_vma_read", "down_read < page_lock_anon_vma_read"});
+}
+Exclusion asks_anon_vma_lock_or_moves_others() {
+    Exclusion exclusion = asks_anon_vma_lock();
+    exclusion.or_overlap = "compaction chooses its pages: it may move none of the range";
+    return exclusion;
 }
 
-Exclusion exclusion_of(const Row& row) {
-    if (!row.excludes)
-        return {};
-    Exclusion exclusion{.places = places_of(row.act)};
-    if (!row.must_exclude)
-        exclusion.or_overlap = "compaction may skip the pages, and need no lock";
-    return exclusion;
+const std::vector<Row>& rows() {
+    using N = MthpNeighbours;
+    const std::vector<Need> ksm = {{"KSM", missing_ksm}};
+    const std::vector<Need> userfaultfd = {{"userfaultfd(2)", missing_userfaultfd}};
+    static const std::vector<Row> all = {
+        {.name = "touch",
+         .about = "a page beside is written to",
+         .schedule = detached,
+         .act = &N::touch,
+         .exclusion = asks_mmap_lock_for_a_fault(),
+         .writes = true},
+        {.name = "gup",
+         .about = "a page beside is looked up for a futex",
+         .schedule = detached,
+         .act = &N::gup,
+         .exclusion = asks_mmap_lock_for_gup()},
+        {.name = "pageout",
+         .about = "MADV_PAGEOUT of the pages beside",
+         .schedule = detached,
+         .act = &N::pageout,
+         .exclusion = asks({"down_read < do_madvise"})},
+        {.name = "dontneed",
+         .about = "pages beside are given back",
+         .schedule = detached,
+         .act = &N::dontneed,
+         .exclusion = asks({"down_read < do_madvise"}),
+         .gives_back = true},
+        {.name = "mprotect",
+         .about = "a page beside becomes read-only",
+         .schedule = detached,
+         .act = &N::protect,
+         .exclusion = asks({"down_write_killable < do_mprotect_pkey"})},
+        {.name = "fork",
+         .about = "a child is forked, and reads all",
+         .schedule = detached,
+         .act = &N::child_reads,
+         .exclusion = asks({"down_write_killable < copy_process"})},
+        {.name = "munmap",
+         .about = "half of the range is unmapped",
+         .schedule = detached,
+         .act = &N::unmap,
+         .exclusion = asks({"down_write_killable < __vm_munmap"}),
+         .unmaps = true},
+        {.name = "uffd",
+         .about = "the range is registered with a userfaultfd",
+         .schedule = detached,
+         .act = &N::register_range,
+         .exclusion = asks({"down_write < userfaultfd_register", "down_write < userfaultfd_ioctl"}),
+         .ready = &N::open_userfaultfd,
+         .needs = userfaultfd},
+        {.name = "merge",
+         .about = "the pages are offered to KSM",
+         .schedule = detached,
+         .act = &N::merge,
+         .exclusion = asks({"down_write_killable < do_madvise"})},
+        {.name = "ksm",
+         .about = "ksmd looks for pages to merge",
+         .schedule = detached_ksmd,
+         .act = &N::run_ksmd,
+         .exclusion = asks({"down_read < ksm_scan_thread"}),
+         .divisor = 2,
+         .set_up = &N::have_ksm,
+         .ready = &N::make_equal,
+         .ksmd = true,
+         .needs = ksm},
+        {.name = "compact",
+         .about = "all memory is compacted, which moves pages",
+         .schedule = detached,
+         .act = &N::compact,
+         .exclusion = asks_anon_vma_lock_or_moves_others(),
+         .divisor = 2},
+        {.name = "soft-offline",
+         .about = "a page beside is taken out of use, which moves it",
+         .schedule = detached,
+         .act = &N::soft_offline,
+         .exclusion = asks_anon_vma_lock(),
+         .ready = &N::find_page_frame,
+         .needs = {{"soft offlining", missing_soft_offline}}},
+        {.name = "early-touch",
+         .about = "a page is written to before the folio is there",
+         .schedule = allocating,
+         .act = &N::touch,
+         .writes = true},
+        {.name = "early-dontneed",
+         .about = "pages are given back",
+         .schedule = allocating,
+         .act = &N::dontneed,
+         .gives_back = true},
+        {.name = "early-pageout",
+         .about = "all pages are swapped out, to a RAM disk",
+         .schedule = allocating,
+         .act = &N::pageout,
+         .set_up = &N::have_swap,
+         .needs = {{"a RAM disk to swap to", missing_ram_disk}}},
+        {.name = "early-mprotect",
+         .about = "a page becomes read-only",
+         .schedule = allocating,
+         .act = &N::protect},
+        {.name = "early-munmap",
+         .about = "half of the range is unmapped",
+         .schedule = allocating,
+         .act = &N::unmap,
+         .unmaps = true},
+        {.name = "early-ksm",
+         .about = "ksmd merges a page",
+         .schedule = allocating_ksmd,
+         .act = &N::run_ksmd,
+         .divisor = 2,
+         .set_up = &N::have_ksm,
+         .ready = &N::make_equal,
+         .ksmd = true,
+         .needs = ksm},
+        {.name = "early-fork",
+         .about = "a child is forked, and reads all",
+         .schedule = allocating,
+         .act = &N::child_reads},
+        {.name = "early-uffd",
+         .about = "the range, which has holes, is registered with a userfaultfd",
+         .schedule = allocating,
+         .act = &N::register_range,
+         .ready = &N::open_userfaultfd,
+         .holes = true,
+         .needs = userfaultfd},
+    };
+    return all;
 }
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
-    all.reserve(rows.size());
-    for (const Row& row : rows) {
-        Variant variant{.name = row.name,
-                        .about = row.about,
-                        .schedule = row.schedule,
-                        .exclusion = exclusion_of(row),
-                        // ksmd comes when it comes.
-                        .forced = row.schedule != allocating_ksmd,
-                        .chance = row.schedule == allocating_ksmd ? std::optional<Chance>({1, 60})
-                                                                  : std::nullopt,
-                        .runs_divisor = row.divisor};
-        if (row.act == Act::ksm)
-            variant.needs = {{"KSM", missing_ksm}};
-        if (row.act == Act::pageout && !row.excludes)
-            variant.needs = {{"a RAM disk to swap to", missing_ram_disk}};
-        if (row.act == Act::soft_offline)
-            variant.needs = {{"soft offlining", missing_soft_offline}};
-        if (row.act == Act::uffd)
-            variant.needs = {{"userfaultfd(2)", missing_userfaultfd}};
-        all.push_back(variant);
-    }
+    for (const Row& row : rows())
+        all.push_back({.name = row.name,
+                       .about = row.about,
+                       .schedule = row.schedule,
+                       .expected = {{row.holes ? "pages=kept holes=kept entries=well"
+                                               : "pages=kept entries=well"}},
+                       .exclusion = row.exclusion,
+                       .runs_divisor = row.divisor,
+                       .needs = row.needs});
     return all;
 }
 
@@ -517,7 +550,7 @@ const Scenario& mthp_neighbours() {
         .controls = {{.name = "no-vma-lock",
                       .about = "khugepaged does not lock the VMA: faults do not see it",
                       .variant = "touch",
-                      .produces = "order=had",
+                      .produces = "pages=lost",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "khugepaged",
                                    .function = "__vma_start_write"}},
@@ -546,7 +579,7 @@ const Scenario& mthp_neighbours() {
                                    .replacement = "collapse_scaled_ptes_none"}}}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpNeighbours>(row_of(rows, variant));
+            return std::make_unique<MthpNeighbours>(row_of(rows(), variant));
         },
     };
     return scenario;

@@ -6,7 +6,7 @@
 // PMD's order max_ptes_none, of a smaller one none, or with the largest limit all but one. Before
 // 7.2 the PMD's order alone is made. MADV_COLLAPSE makes no other order in any kernel.
 //
-// Who: khugepaged alone. Each run lays out many ranges of one PMD each, at random and by system,
+// Actor: khugepaged alone. Each run lays out many ranges of one PMD each, at random and by system,
 // for one set of orders and one limit, has them scanned, and looks at every page.
 //     mthp_collapse()  against nobody
 //
@@ -24,6 +24,7 @@
 #include "kernel/stack_depth.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
@@ -43,6 +44,21 @@ constexpr std::chrono::seconds shortening{8};
 constexpr unsigned most_tries = 10; // of one MADV_COLLAPSE
 
 constexpr unsigned slot_patterns = 0; // that were compared
+
+struct Row {
+    std::string_view name;
+    std::string_view about;
+    unsigned divisor;
+    bool by_madvise = false;
+    bool measures_stack = false;
+};
+
+constexpr std::array rows = {
+    // make run: 333 runs, more than there are sets of orders
+    Row{"patterns", "64 patterns a run (less where huge pages are larger)", 3},
+    Row{"madvise", "the same by MADV_COLLAPSE, which asks for no setting", 50, true},
+    Row{"stack", "patterns, and how deep khugepaged's kernel stack gets", 25, false, true},
+};
 
 class MthpOrders final : public MthpExperiment {
   public:
@@ -350,6 +366,20 @@ class MthpOrders final : public MthpExperiment {
     std::string lost_;
 };
 
+std::vector<Variant> variants() {
+    std::vector<Variant> all;
+    all.reserve(rows.size());
+    for (const Row& row : rows)
+        all.push_back(
+            {.name = row.name,
+             .about = row.about,
+             .expected = {{row.measures_stack ? "orders=as-modelled data=kept stack=half-free"
+                                              : "orders=as-modelled data=kept"}},
+             .forced = false,
+             .runs_divisor = row.divisor});
+    return all;
+}
+
 } // namespace
 
 const Scenario& mthp_orders() {
@@ -360,18 +390,7 @@ const Scenario& mthp_orders() {
         .source = "Nico Pache and Lorenzo Stoakes, linux-mm, 11 September 2025",
         .races = "mthp_collapse() against nobody",
         .bad = "orders=differ, data=lost, stack=deep",
-        .variants = {{.name = "patterns",
-                      .about = "64 patterns a run (less where huge pages are larger)",
-                      .forced = false,
-                      .runs_divisor = 3}, // make run: 333, more than there are sets of orders
-                     {.name = "madvise",
-                      .about = "the same by MADV_COLLAPSE, which asks for no setting",
-                      .forced = false,
-                      .runs_divisor = 50},
-                     {.name = "stack",
-                      .about = "patterns, and how deep khugepaged's kernel stack gets",
-                      .forced = false,
-                      .runs_divisor = 25}},
+        .variants = variants(),
         .controls = {{.name = "scaled-limit",
                       .about = "max_ptes_none is scaled to the order, as in the seed",
                       .variant = "patterns",
@@ -390,7 +409,8 @@ const Scenario& mthp_orders() {
                       .kind = Control::Kind::comparison}},
         .needs = mthp_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<MthpOrders>(variant.name == "madvise", variant.name == "stack");
+            const Row& row = row_of(rows, variant);
+            return std::make_unique<MthpOrders>(row.by_madvise, row.measures_stack);
         },
     };
     return scenario;

@@ -4,7 +4,7 @@
 // Claim (mm/khugepaged.c, __collapse_huge_page_isolate()): a page with references that its mappings
 // do not explain may be written to or read by others (GUP): it stays where it is.
 //
-// Who: the collapser alone. A page of the range is in a pipe (vmsplice(2)); it has the range
+// Actor: the collapser alone. A page of the range is in a pipe (vmsplice(2)); it has the range
 // collapsed, writes to the page, and reads it from the pipe.
 //     __collapse_huge_page_isolate()  against  references of GUP
 //
@@ -63,11 +63,6 @@ class MthpPins final : public MthpExperiment {
         outcome.add("pinned", name(slot_pinned));
         outcome.add("pipe", coherent ? "new" : "old");
         outcome.add("after", name(slot_after));
-        outcome.require(coherent, "the page in the pipe is not that of the range any more");
-        outcome.require(run.slot("collapser", slot_pinned) == EAGAIN,
-                        "the collapse did not say EAGAIN while the page was in the pipe");
-        outcome.require(run.slot("collapser", slot_after) == 0,
-                        "the range cannot be collapsed afterwards");
         return outcome;
     }
 
@@ -109,12 +104,13 @@ const Scenario& mthp_pins() {
         .bad = "pipe=old",
         .variants = {{.name = "pipe",
                       .about = "vmsplice(2) has put the page into a pipe",
+                      .expected = {{"pinned=EAGAIN pipe=new after=ok"}},
                       .forced = false,
                       .runs_divisor = 5}},
         .controls = {{.name = "any-reference",
                       .about = "references are not counted",
                       .variant = "pipe",
-                      .produces = "pinned=ok pipe=old",
+                      .produces = "pipe=old",
                       .actions = {{.kind = FL_CONTROL_SKIP,
                                    .actor = "collapser",
                                    .function = "is_refcount_suitable",

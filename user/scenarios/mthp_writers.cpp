@@ -5,8 +5,9 @@
 // is away and all CPUs have flushed their TLBs, nobody writes to the old pages; what was written
 // before is copied, what comes after waits for the new page.
 //
-// Who: writers add to words of the range, or a reader looks whether it sees what was last written
-// through /proc/self/mem; the splitter has the range collapsed, splits it and makes it whole again.
+// Actors: writers add to words of the range, or a reader looks whether it sees what was last
+// written through /proc/self/mem; the splitter has the range collapsed, splits it and makes it
+// whole again.
 //     pmdp_collapse_flush()  against  stores and loads
 //
 // A bad outcome: sum=wrong, or reader=stale.
@@ -40,12 +41,15 @@ struct Row {
     std::string_view name;
     std::string_view about;
     Kind kind;
+    std::string_view expected;
 };
 
 constexpr std::array rows = {
-    Row{"khugepaged", "two threads write while khugepaged collapses", Kind::khugepaged},
-    Row{"madvise", "two threads write while MADV_COLLAPSE does", Kind::madvise},
-    Row{"reader", "a thread reads what another writes through /proc/self/mem", Kind::reader},
+    Row{"khugepaged", "two threads write while khugepaged collapses", Kind::khugepaged,
+        "sum=exact"},
+    Row{"madvise", "two threads write while MADV_COLLAPSE does", Kind::madvise, "sum=exact"},
+    Row{"reader", "a thread reads what another writes through /proc/self/mem", Kind::reader,
+        "reader=right"},
 };
 
 class MthpWriters final : public MthpExperiment {
@@ -132,7 +136,7 @@ class MthpWriters final : public MthpExperiment {
     [[nodiscard]] std::size_t last() const { return pages() - 1; }
 
     Result<void> split(ActorContext& me) {
-        // Nobody is met who has not begun.
+        // Wait until the others are running.
         while (at_work_ < (row_.kind == Kind::reader ? 1U : 2U) && !me.stopping())
             ::usleep(100);
         std::int64_t collapses = 0;
@@ -215,7 +219,11 @@ std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
     for (const Row& row : rows)
-        all.push_back({.name = row.name, .about = row.about, .forced = false, .runs_divisor = 10});
+        all.push_back({.name = row.name,
+                       .about = row.about,
+                       .expected = {{row.expected}},
+                       .forced = false,
+                       .runs_divisor = 10});
     return all;
 }
 
@@ -230,7 +238,7 @@ const Scenario& mthp_writers() {
         .races = "pmdp_collapse_flush() against stores and loads",
         .bad = "sum=wrong, reader=stale",
         .variants = variants(),
-        // Nobody writes by a stale TLB where the pages are somebody else's by then.
+        // No control has a writer use a stale TLB: it would write to pages that are freed by then.
         .controls = {{.name = "no-tlb-flush",
                       .about = "khugepaged flushes no TLB when it takes the PMD away",
                       .variant = "reader",
