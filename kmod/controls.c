@@ -198,6 +198,27 @@ static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
 	fl_sym.remove_inode_hugepages(inode, start, end);
 }
 
+/*
+ * For move_hugetlb_page_tables(), where the first huge page is absent with its
+ * table: 6.12.95 skips the rest of the table's range by setting bits of both
+ * addresses, so the next page lands where the new range of a PUD ends. Returns
+ * what the original does: all was moved.
+ */
+static int hugetlb_move_by_mask(struct vm_area_struct *vma,
+				struct vm_area_struct *new_vma,
+				unsigned long old_addr, unsigned long new_addr,
+				unsigned long len)
+{
+	unsigned long skipped = ALIGN(old_addr + 1, PUD_SIZE) - old_addr;
+
+	if (skipped >= len)
+		return fl_sym.move_hugetlb_page_tables(vma, new_vma, old_addr,
+						       new_addr, len);
+	return skipped + fl_sym.move_hugetlb_page_tables(
+				 vma, new_vma, old_addr + skipped,
+				 ALIGN(new_addr + 1, PUD_SIZE), len - skipped);
+}
+
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 
 /*
@@ -499,6 +520,12 @@ static const struct fl_replacement {
 		.about = "for __folio_lock: goes on without the lock",
 	},
 #endif
+	{
+		.name = "hugetlb_move_by_mask",
+		.address = hugetlb_move_by_mask,
+		.needs = (void **)&fl_sym.move_hugetlb_page_tables,
+		.about = "for move_hugetlb_page_tables: loses the offset",
+	},
 	{
 		.name = "selftest_answer",
 		.address = selftest_answer,

@@ -75,6 +75,8 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can make tables of PMDs"),
 	FL_SYMBOL(remove_inode_hugepages, "hugetlb_cut_after_faults",
 		  "this replacement can call the original"),
+	FL_SYMBOL(move_hugetlb_page_tables, "hugetlb_move_by_mask",
+		  "this replacement can call the original"),
 	FL_SYMBOL(khugepaged_max_ptes_none, "collapse_scaled_ptes_none",
 		  "this replacement can scale the limit"),
 	FL_SYMBOL(shmem_unuse_inode, "shmem_unuse_unprotected",

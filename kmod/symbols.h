@@ -50,6 +50,11 @@ struct fl_symbols {
 			   unsigned long address);
 	void (*remove_inode_hugepages)(struct inode *inode, loff_t start,
 				       loff_t end);
+	int (*move_hugetlb_page_tables)(struct vm_area_struct *vma,
+					struct vm_area_struct *new_vma,
+					unsigned long old_addr,
+					unsigned long new_addr,
+					unsigned long len);
 	unsigned int *khugepaged_max_ptes_none;
 	int (*shmem_unuse_inode)(struct inode *inode, unsigned int type);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// hugetlb-notifier: who unshares a table of PMDs tells secondary MMUs of all that it maps.
+// hugetlb-notifier: unsharing a table of PMDs notifies secondary MMUs of the table's whole range.
 //
 // Claim (dff11abe280b, "hugetlb: take PMD sharing into account when flushing tlb/caches", v4.19):
-// to unshare drops all that a PUD maps, 1 GB, even where a single huge page was to go. So the range
+// unsharing drops the range of a PUD, 1 GB, even where a single huge page should go. So the range
 // of the MMU notifiers, and that of the flush, is widened to it.
 //
-// Who: the owner shares its table with a partner, and gives one page back, or punches a hole of one
-// page. A notifier listens in the owner's mm for invalidations that cover all the PUD maps.
+// Actors: the owner shares its table with a partner, and gives one page back, or punches a hole of
+// one page. A notifier listens in the owner's mm for invalidations that cover the whole range.
 //     adjust_range_if_pmd_sharing_possible()  before  huge_pmd_unshare()
 //
 // A bad outcome: told=never.
@@ -16,6 +16,7 @@
 #include "kernel/page_tables.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -28,13 +29,22 @@ namespace {
 
 constexpr std::string_view while_shared = "partner@user:shared -> owner@user:act; "
                                           "owner@user:done -> partner@user:end";
-constexpr std::size_t page = 3; // that goes
+constexpr std::size_t page = 3; // the owner gives it back
 
 constexpr unsigned slot_errno = 0; // of the owner
 
+struct Row {
+    std::string_view name;
+    std::string_view about;
+    bool hole; // else MADV_DONTNEED
+};
+
+constexpr std::array rows = {Row{"dontneed", "MADV_DONTNEED of one page", false},
+                             Row{"hole", "a hole of one page", true}};
+
 class HugetlbNotifier final : public HugetlbExperiment {
   public:
-    explicit HugetlbNotifier(bool hole) : hole_(hole) {}
+    explicit HugetlbNotifier(const Row& row) : row_(row) {}
 
     Result<void> prepare() override {
         Result<MmuListener> listener = MmuListener::open();
@@ -84,9 +94,6 @@ class HugetlbNotifier final : public HugetlbExperiment {
         outcome.add("act", error_name(run.slot("owner", slot_errno)));
         outcome.add("told", told(false) ? "all" : "never");
         outcome.add("end", told(true) ? "yes" : "no");
-        outcome.require(run.slot("owner", slot_errno) == 0, "the owner could not do it");
-        outcome.require(told(false), "no invalidation was of all that the PUD maps");
-        outcome.require(told(true), "none was ended");
         return outcome;
     }
 
@@ -97,14 +104,25 @@ class HugetlbNotifier final : public HugetlbExperiment {
   private:
     bool act() {
         const auto huge = static_cast<off_t>(file().huge_bytes());
-        return hole_ ? ::fallocate(file().file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                   static_cast<off_t>(page) * huge, huge) == 0
-                     : ::madvise(file().address(page), file().huge_bytes(), MADV_DONTNEED) == 0;
+        return row_.hole ? ::fallocate(file().file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                       static_cast<off_t>(page) * huge, huge) == 0
+                         : ::madvise(file().address(page), file().huge_bytes(), MADV_DONTNEED) == 0;
     }
 
-    bool hole_;
+    const Row& row_;
     std::optional<MmuListener> listener_;
 };
+
+std::vector<Variant> variants() {
+    std::vector<Variant> all;
+    for (const Row& row : rows)
+        all.push_back({.name = row.name,
+                       .about = row.about,
+                       .schedule = while_shared,
+                       .expected = {{.words = "act=ok told=all end=yes"}},
+                       .runs_divisor = 5});
+    return all;
+}
 
 } // namespace
 
@@ -112,18 +130,11 @@ const Scenario& hugetlb_notifier() {
     static const Scenario scenario = {
         .name = "hugetlb-notifier",
         .family = "hugetlb",
-        .claim = "to unshare a table of PMDs is told for all that it maps",
+        .claim = "unsharing a table of PMDs notifies secondary MMUs of its whole range",
         .source = "dff11abe280b, v4.19",
         .races = "adjust_range_if_pmd_sharing_possible() before huge_pmd_unshare()",
         .bad = "told=never",
-        .variants = {{.name = "dontneed",
-                      .about = "MADV_DONTNEED of one page",
-                      .schedule = while_shared,
-                      .runs_divisor = 5},
-                     {.name = "hole",
-                      .about = "a hole of one page",
-                      .schedule = while_shared,
-                      .runs_divisor = 5}},
+        .variants = variants(),
         .controls = {{.name = "not-widened",
                       .about = "the range is not widened",
                       .variant = "hole",
@@ -135,7 +146,7 @@ const Scenario& hugetlb_notifier() {
                   {"PMD sharing", missing_pmd_sharing},
                   {"pgtable/notifier", missing_mmu_notifier}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<HugetlbNotifier>(variant.name == "hole");
+            return std::make_unique<HugetlbNotifier>(row_of(rows, variant));
         },
     };
     return scenario;
