@@ -2,7 +2,6 @@
 // faultline run and faultline replay.
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
-#include "kernel/settings.hpp"
 #include "report/html.hpp"
 #include "report/human.hpp"
 #include "report/json.hpp"
@@ -89,10 +88,6 @@ class Output {
 
 int run_all(const std::vector<Chosen>& all, Options options, Output& output,
             ProgressLine& progress) {
-    // By default the kernel drops lines of a fast writer: marks in its log must all arrive.
-    const Result<Setting> marks = Setting::set("/proc/sys/kernel/printk_devkmsg", "on");
-    if (!marks)
-        fmt::print(stderr, "faultline: {}\n", marks.error().to_string());
     std::vector<std::string> names;
     names.reserve(all.size());
     for (const Chosen& chosen : all)

@@ -228,7 +228,6 @@ struct Variant {
                         // An unforced variant counts a run when overlapped() says so.
     std::optional<Chance> chance = {};
     unsigned runs_divisor = 1;     // for slow variants: --runs / runs_divisor, at least 1
-    bool expects_excluded = false; // SHIM: goes when all scenarios have moved
     std::vector<Need> needs = {};  // beyond the scenario's
     bool by_name_only = false; // a bad outcome ruins the machine: run only if asked for by name,
                                // and no further than to the first
@@ -293,7 +292,6 @@ struct Control {
     std::string_view produces = {}; // pattern of the forbidden outcome
     std::vector<ControlAction> actions = {};
     Kind kind = Kind::hazard;
-    bool remedy = false; // SHIM
     // The kernel complains in its log under it: what it writes meanwhile is between two marks
     // there, so that the judge of the log knows that it was planted.
     bool complains = false;
