@@ -297,12 +297,12 @@ static void fl_hold_pause(struct fl_armed *armed, int site, bool sleep)
 		udelay(1);
 }
 
-void fl_site_hold(struct fl_armed *armed, int site)
+void fl_site_hold(struct fl_armed *armed, int site, bool atomic)
 {
 	const struct fl_site *in = &armed->program.sites[site];
 	struct fl_site_state *state = &armed->sites[site];
 	struct fl_actor *actor = &armed->actors[in->actor];
-	bool sleep = fl_may_sleep(state->place.context) &&
+	bool sleep = !atomic && fl_may_sleep(state->place.context) &&
 		     in->context != FL_CONTEXT_SPIN;
 	struct fl_sleeper sleeper = {};
 	u32 bound_ms = armed->program.wait_ms;

@@ -145,7 +145,7 @@ void fl_hooks_exit(void)
 static void fl_hold_all(struct fl_armed *armed, u32 sites)
 {
 	for (; sites; sites &= sites - 1)
-		fl_site_hold(armed, __ffs(sites));
+		fl_site_hold(armed, __ffs(sites), false);
 }
 
 static void fl_control_applied(struct fl_armed *armed, int actor, int control)

@@ -7,6 +7,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
 
@@ -108,11 +109,18 @@ static void fl_listener_leave(struct fl_listener *listener)
 static int fl_notifier_show(struct seq_file *m, void *unused)
 {
 	struct fl_listener *listener = m->private;
+	struct fl_note *notes;
 	unsigned int i, nr;
 
-	nr = READ_ONCE(listener->nr);
+	notes = kvmalloc_array(FL_MAX_NOTES, sizeof(*notes), GFP_KERNEL);
+	if (!notes)
+		return -ENOMEM;
+	spin_lock_irq(&listener->notes_lock);
+	nr = listener->nr;
+	memcpy(notes, listener->notes, sizeof(listener->notes));
+	spin_unlock_irq(&listener->notes_lock);
 	for (i = 0; i < nr && i < FL_MAX_NOTES; i++) {
-		const struct fl_note *note = &listener->notes[i];
+		const struct fl_note *note = &notes[i];
 
 		seq_printf(m, "%s %#lx %#lx at %llu event %u\n",
 			   note->end ? "end" : "start", note->from, note->to,
@@ -120,6 +128,7 @@ static int fl_notifier_show(struct seq_file *m, void *unused)
 	}
 	if (nr > FL_MAX_NOTES)
 		seq_puts(m, "more\n");
+	kvfree(notes);
 	return 0;
 }
 

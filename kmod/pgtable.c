@@ -9,6 +9,7 @@
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/seq_file.h>
+#include <linux/spinlock.h>
 
 #include "compat.h"
 #include "pgtable.h"
@@ -19,6 +20,11 @@
 struct fl_range {
 	pid_t pid; /* 0: nothing yet */
 	unsigned long start, end;
+};
+
+struct fl_ranges {
+	spinlock_t lock; /* writes and reads of one open file come at once */
+	struct fl_range last;
 };
 
 /*
@@ -172,15 +178,19 @@ static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
 
 static int fl_range_show(struct seq_file *m, void *unused)
 {
-	struct fl_range *range = m->private;
+	struct fl_ranges *ranges = m->private;
 	struct task_struct *task;
+	struct fl_range range;
 	struct mm_struct *mm;
 	struct pid *pid;
 	int err;
 
-	if (!range->pid)
+	spin_lock(&ranges->lock);
+	range = ranges->last;
+	spin_unlock(&ranges->lock);
+	if (!range.pid)
 		return 0;
-	pid = find_get_pid(range->pid);
+	pid = find_get_pid(range.pid);
 	task = get_pid_task(pid, PIDTYPE_PID);
 	put_pid(pid);
 	if (!task)
@@ -189,28 +199,39 @@ static int fl_range_show(struct seq_file *m, void *unused)
 	put_task_struct(task);
 	if (!mm)
 		return -ESRCH;
-	err = fl_mm_show(m, mm, range->start,
-			 min(range->end, mm->task_size));
+	err = fl_mm_show(m, mm, range.start,
+			 min(range.end, mm->task_size));
 	mmput(mm);
 	return err;
 }
 
+static int fl_range_open(void *state, struct file *file)
+{
+	struct fl_ranges *ranges = state;
+
+	spin_lock_init(&ranges->lock);
+	return 0;
+}
+
 static int fl_range_command(void *state, char *text)
 {
-	struct fl_range *range = state;
+	struct fl_ranges *ranges = state;
 	struct fl_range written = {};
 
 	if (sscanf(text, "%d %lx %lx", &written.pid, &written.start,
 		   &written.end) != 3 ||
 	    written.pid <= 0 || written.start >= written.end)
 		return -EINVAL;
-	*range = written;
+	spin_lock(&ranges->lock);
+	ranges->last = written;
+	spin_unlock(&ranges->lock);
 	return 0;
 }
 
 const struct fl_textfile fl_pgtable_range = {
 	.name = "range",
-	.size = sizeof(struct fl_range),
+	.size = sizeof(struct fl_ranges),
+	.open = fl_range_open,
 	.command = fl_range_command,
 	.show = fl_range_show,
 };

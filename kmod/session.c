@@ -366,7 +366,7 @@ static int fl_arriving(struct fl_armed *armed, u32 index,
 }
 
 static enum fl_end fl_arrive(struct fl_armed *armed, struct fl_actor *actor,
-			     u32 site)
+			     u32 site, bool atomic)
 {
 	enum fl_end end;
 	bool held;
@@ -377,7 +377,7 @@ static enum fl_end fl_arrive(struct fl_armed *armed, struct fl_actor *actor,
 	held = fl_site_reached(armed, site, 0);
 	fl_hit_end(armed);
 	if (held)
-		fl_site_hold(armed, site);
+		fl_site_hold(armed, site, atomic);
 	end = armed->sites[site].result.end;
 	atomic_dec(&actor->inside);
 	return end;
@@ -398,7 +398,7 @@ static long fl_ioc_arrive(struct fl_session *session,
 		return -ENOTCONN;
 	err = fl_arriving(armed, arrive.site, &actor);
 	if (!err)
-		arrive.end = fl_arrive(armed, actor, arrive.site);
+		arrive.end = fl_arrive(armed, actor, arrive.site, false);
 	fl_armed_put(armed);
 	if (!err && copy_to_user(arg, &arrive, sizeof(arrive)))
 		err = -EFAULT;
@@ -419,12 +419,12 @@ static int fl_arrive_reading(struct fl_armed *armed,
 	file = fget(arrive->tables);
 	if (!file)
 		return -EBADF;
-	/* Not every kernel can tell that a section must not sleep. */
-	armed->sites[arrive->site].place.context = FL_CONTEXT_SPIN;
 	err = fl_reading_prepare(&reading, file, arrive->table);
 	if (!err) {
 		if (fl_reading_begin(&reading))
-			arrive->end = fl_arrive(armed, actor, arrive->site);
+			/* Not every kernel can tell that a section must not sleep. */
+			arrive->end = fl_arrive(armed, actor, arrive->site,
+						true);
 		else
 			err = -ESTALE;
 		arrive->broken = fl_reading_end(&reading);

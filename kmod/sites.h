@@ -194,9 +194,10 @@ bool fl_site_reached(struct fl_armed *armed, int site, u64 value);
 
 /*
  * Hold the current task at a site until its edges allow it to go on or a bound
- * is hit. Sleeps if the context allows it, else spins.
+ * is hit. Sleeps if the context allows it, else spins; @atomic: must not sleep,
+ * whatever the context looks like.
  */
-void fl_site_hold(struct fl_armed *armed, int site);
+void fl_site_hold(struct fl_armed *armed, int site, bool atomic);
 
 /* --- controls.c ------------------------------------------------------- */
 

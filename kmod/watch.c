@@ -23,12 +23,17 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "stall.h"
 #include "symbols.h"
 #include "watch.h"
 
 #define FL_NR_SPARES 256
 
-static LIST_HEAD(fl_watches); /* read under RCU */
+/*
+ * Read under RCU. Each walker takes the lock for itself: a hook is called directly,
+ * perhaps preemptible, and probes of newer kernels run under SRCU.
+ */
+static LIST_HEAD(fl_watches);
 static DEFINE_SPINLOCK(fl_watches_lock);
 static DEFINE_MUTEX(fl_users_lock);
 static int fl_users;
@@ -36,6 +41,7 @@ static int fl_users;
 static struct rcu_head fl_spares[FL_NR_SPARES];
 static atomic_t fl_spares_used;
 
+/* The caller is in an RCU section. */
 static struct fl_watch *fl_watch_of(const void *in_page)
 {
 	struct fl_watch *watch;
@@ -53,6 +59,7 @@ static void fl_freed(void *unused, struct page *page, unsigned int order)
 {
 	struct fl_watch *watch;
 
+	rcu_read_lock();
 	list_for_each_entry_rcu(watch, &fl_watches, list) {
 		if (watch->page < page || watch->page >= page + (1UL << order) ||
 		    READ_ONCE(watch->reused))
@@ -64,6 +71,7 @@ static void fl_freed(void *unused, struct page *page, unsigned int order)
 		watch->cpu = raw_smp_processor_id();
 		watch->freed_ns = ktime_get_mono_fast_ns();
 	}
+	rcu_read_unlock();
 }
 
 static void fl_allocated(void *unused, struct page *page, unsigned int order,
@@ -73,10 +81,12 @@ static void fl_allocated(void *unused, struct page *page, unsigned int order,
 
 	if (!page)
 		return;
+	rcu_read_lock();
 	list_for_each_entry_rcu(watch, &fl_watches, list)
 		if (watch->page >= page && watch->page < page + (1UL << order) &&
 		    READ_ONCE(watch->freed))
 			WRITE_ONCE(watch->reused, 1);
+	rcu_read_unlock();
 }
 
 static struct fl_point {
@@ -126,24 +136,38 @@ static void fl_spare_done(struct rcu_head *head)
 {
 }
 
+/* True if it lies in a watched page and has been queued before. */
+static bool fl_queued_again(const void *head)
+{
+	struct fl_watch *watch;
+	bool again = false;
+
+	rcu_read_lock();
+	watch = fl_watch_of(head);
+	if (watch)
+		fl_stall(FL_STALL_QUEUED);
+	if (watch && !READ_ONCE(watch->freed)) {
+		again = atomic_inc_return(&watch->queued) > 1;
+		if (again)
+			watch->again++;
+		else
+			watch->queued_ns = ktime_get_mono_fast_ns();
+	}
+	rcu_read_unlock();
+	return again;
+}
+
 static void fl_queued(unsigned long ip, unsigned long parent_ip,
 		      struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	unsigned long *head;
-	struct fl_watch *watch;
 	int spare;
 
 	if (!fl_entry_usable(fregs))
 		return;
 	head = fl_entry_argument(fregs, 0);
-	watch = fl_watch_of((void *)*head);
-	if (!watch || READ_ONCE(watch->freed))
+	if (!fl_queued_again((void *)*head))
 		return;
-	if (atomic_inc_return(&watch->queued) == 1) {
-		watch->queued_ns = ktime_get_mono_fast_ns();
-		return;
-	}
-	watch->again++;
 	spare = atomic_inc_return(&fl_spares_used) - 1;
 	if (spare >= FL_NR_SPARES) {
 		pr_warn_once("an rcu_head is queued twice, and no spare is left\n");

@@ -218,6 +218,7 @@ static int arrive_reading(int session, unsigned int site, int tables, unsigned i
 TEST_F(tables, a_reader_can_be_held_at_a_site)
 {
 	struct fl_arrive_reading at;
+	struct fl_result result;
 	struct fl_program p;
 	int session = session_open();
 	long long begun;
@@ -243,11 +244,44 @@ TEST_F(tables, a_reader_can_be_held_at_a_site)
 	EXPECT_EQ(FL_END_TIMEOUT, at.end);
 	EXPECT_EQ(0, at.broken);
 	EXPECT_LE(FL_MAX_SPIN_MS, now_ms() - begun);
+	ASSERT_EQ(0, ioctl(session, FL_IOC_RESULT, &result));
+	EXPECT_EQ(FL_CONTEXT_SPIN, result.sites[0].context);
 	ASSERT_EQ(0, order(self->file, "free 0"));
 	EXPECT_EQ(ESTALE, arrive_reading(session, 0, self->file, 0, &at));
 	ASSERT_EQ(1, answer(self->file, self->rows));
 	EXPECT_EQ(1, self->rows[0].reads);
+	/* Without a section it sleeps again, for the 2000 ms. */
+	ASSERT_EQ(0, ioctl(session, FL_IOC_RUN));
+	EXPECT_EQ(FL_END_TIMEOUT, arrive(session, 0));
+	ASSERT_EQ(0, ioctl(session, FL_IOC_RESULT, &result));
+	EXPECT_EQ(FL_CONTEXT_SLEEP, result.sites[0].context);
 	close(session);
+}
+
+/*
+ * The hook on call_rcu() has found a watch of one set and stands still with it, while the other set
+ * drops its own: that one must wait, or the hook would go on in a list that is gone.
+ */
+TEST_F(tables, a_set_goes_when_no_hook_is_at_its_watches)
+{
+	struct row *rows = self->rows;
+	int other = open(TABLES, O_RDWR | O_CLOEXEC);
+	long long begun;
+	pthread_t thread;
+
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(0, order(self->file, "tables 1"));
+	ASSERT_EQ(0, order(other, "tables 1"));
+	ASSERT_EQ(0, write_file(FL_DIR "stall", "queued 1000"));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, defer_table_0, &self->file));
+	ASSERT_TRUE(wait_for_text(FL_DIR "stall", "queued 0\n", 20000));
+	begun = now_ms();
+	EXPECT_EQ(0, order(other, "tables 0"));
+	EXPECT_LE(500, now_ms() - begun);
+	pthread_join(thread, NULL);
+	ASSERT_EQ(1, answer(self->file, rows));
+	EXPECT_EQ(1, rows[0].queued);
+	close(other);
 }
 
 TEST_F(tables, a_table_of_the_program_can_be_watched)
