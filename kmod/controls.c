@@ -8,6 +8,7 @@
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/irqflags.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -395,6 +396,20 @@ static unsigned long selftest_warn(void)
 	return 0;
 }
 
+/* For any function: lets a host see that it survives the end of a machine. */
+static void selftest_panic(void)
+{
+	panic("faultline: planted by a control\n");
+}
+
+/* The same of a CPU that answers nobody any more. */
+static void selftest_spin(void)
+{
+	local_irq_disable();
+	for (;;)
+		cpu_relax();
+}
+
 static const struct fl_replacement {
 	const char *name;
 	void *address;
@@ -535,6 +550,16 @@ static const struct fl_replacement {
 		.name = "selftest_sleep",
 		.address = selftest_sleep,
 		.about = "for any function that may sleep: sleeps for a second, returns 0",
+	},
+	{
+		.name = "selftest_panic",
+		.address = selftest_panic,
+		.about = "for any function: a panic, for tests of the host",
+	},
+	{
+		.name = "selftest_spin",
+		.address = selftest_spin,
+		.about = "for any function: a CPU hangs with interrupts off, for tests of the host",
 	},
 	{
 		.name = "selftest_warn",

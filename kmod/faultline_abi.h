@@ -25,7 +25,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define FL_ABI_VERSION 1
+#define FL_ABI_VERSION 2
 
 #define FL_MAX_ACTORS 8
 #define FL_MAX_SITES 32
@@ -36,6 +36,7 @@
 #define FL_NAME_LEN 56 /* with the final NUL */
 #define FL_ACTOR_LEN 16
 #define FL_WHY_LEN 192
+#define FL_STACK_LEN 512
 #define FL_MAX_WAIT_MS 60000
 #define FL_MAX_LATE_MS 5000
 
@@ -116,6 +117,8 @@ struct fl_control {
 struct fl_program {
 	__u32 size; /* in: sizeof(struct fl_program) */
 	__u32 version; /* in: FL_ABI_VERSION */
+	__u32 flags; /* in: 0 */
+	__u32 reserved; /* in: 0 */
 	__u32 nr_actors; /* in: 1..FL_MAX_ACTORS */
 	__u32 nr_sites; /* in */
 	__u32 nr_edges; /* in */
@@ -185,7 +188,7 @@ struct fl_result {
 	__u32 overlapped; /* out: 1 if all edges were, no wait ended otherwise */
 	__u32 excluded; /* out: 1 if a hold ended EXCLUDED */
 	__u32 blocked_actor; /* out: then who slept */
-	char blocked[FL_WHY_LEN]; /* out: and where: functions, innermost first */
+	char blocked[FL_STACK_LEN]; /* out: and where: functions, innermost first */
 	/* out: how often each control did it; a call that could not be is none */
 	__u32 control_hits[FL_MAX_CONTROLS];
 	struct fl_site_result sites[FL_MAX_SITES]; /* out */

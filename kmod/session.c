@@ -508,7 +508,6 @@ const struct file_operations fl_session_fops = {
 	.open = fl_session_open,
 	.release = fl_session_release,
 	.unlocked_ioctl = fl_session_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
 };
 
 /* --- <debugfs>/sessions -------------------------------------------------- */

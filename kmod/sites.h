@@ -135,7 +135,7 @@ struct fl_armed {
 	raw_spinlock_t tasks_lock; /* actors[].task against FL_IOC_BIND */
 	u32 excluded;
 	u32 blocked_actor;
-	char blocked[FL_WHY_LEN];
+	char blocked[FL_STACK_LEN];
 };
 
 /* --- program.c -------------------------------------------------------- */

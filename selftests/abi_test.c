@@ -50,6 +50,15 @@ TEST_F(abi, size_and_version)
 	EXPECT_EQ(EMSGSIZE, errno);
 }
 
+TEST_F(abi, flags)
+{
+	self->p.flags = 1;
+	EXPECT_REFUSED(EINVAL);
+	program_init(&self->p);
+	self->p.reserved = 1;
+	EXPECT_REFUSED(EINVAL);
+}
+
 TEST_F(abi, counts)
 {
 	self->p.nr_actors = FL_MAX_ACTORS + 1;
