@@ -44,7 +44,7 @@ class CollapseErrno;
 enum class Holes { none, drawn, all };
 enum class Memory { file, anonymous, untouched, with_hole };
 
-constexpr std::string_view any = "";
+constexpr std::string_view any;
 constexpr std::string_view before_6_4 = "6.1";
 constexpr std::string_view since_6_4 = "6.12, 7.2, 7.3";
 constexpr std::string_view until_6_12 = "6.1, 6.12";

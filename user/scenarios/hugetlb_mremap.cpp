@@ -90,11 +90,11 @@ class HugetlbMremap final : public HugetlbExperiment {
 
   private:
     struct Move {
-        char* from;
-        std::size_t bytes;
+        char* from = nullptr;
+        std::size_t bytes = 0;
         std::size_t offset = 0; // of the page that is there
-        char* to;
-        char* beyond; // where a page lands whose address got only its bits set
+        char* to = nullptr;
+        char* beyond = nullptr; // where a page lands whose address got only its bits set
     };
 
     Result<char*> map(char* at, std::size_t bytes, bool shared) const {

@@ -115,6 +115,7 @@ class HugetlbNotifier final : public HugetlbExperiment {
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
+    all.reserve(rows.size());
     for (const Row& row : rows)
         all.push_back({.name = row.name,
                        .about = row.about,

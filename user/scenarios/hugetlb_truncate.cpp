@@ -54,6 +54,7 @@ constexpr std::array rows = {
 
 std::vector<Variant> variants() {
     std::vector<Variant> all;
+    all.reserve(rows.size());
     for (const Row& row : rows)
         all.push_back({.name = row.name,
                        .about = row.about,

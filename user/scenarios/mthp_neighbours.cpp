@@ -210,7 +210,7 @@ class MthpNeighbours final : public MthpExperiment {
 
     // Each step before the window, once, so that no page of our own is missing: its fault would
     // wait, too.
-    void rehearse(ActorContext& me) {
+    void rehearse(ActorContext& me) const {
         note_locks();
         me.report(slot_errno, unreported);
     }
@@ -261,10 +261,12 @@ class MthpNeighbours final : public MthpExperiment {
     [[nodiscard]] std::size_t half() const { return pages() / 2; }
     [[nodiscard]] char* beside() const { return address(0, half()); }
 
+    // NOLINTNEXTLINE(readability-make-member-function-const): a row has a pointer to it
     bool touch() {
         std::memcpy(beside(), &new_word, sizeof(new_word));
         return true;
     }
+    // NOLINTNEXTLINE(readability-make-member-function-const): a row has a pointer to it
     bool gup() { return ::syscall(SYS_futex, beside(), FUTEX_WAKE, 1, nullptr, nullptr, 0) >= 0; }
     bool pageout() { return ::madvise(address(0), huge_bytes(), MADV_PAGEOUT) == 0; }
     bool dontneed() { return ::madvise(beside(), half() * page_bytes(), MADV_DONTNEED) == 0; }
@@ -394,6 +396,7 @@ Exclusion asks_anon_vma_lock_or_moves_others() {
     return exclusion;
 }
 
+// NOLINTNEXTLINE(readability-function-size): a table
 const std::vector<Row>& rows() {
     using N = MthpNeighbours;
     const std::vector<Need> ksm = {{"KSM", missing_ksm}};
