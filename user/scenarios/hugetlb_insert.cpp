@@ -29,9 +29,11 @@ constexpr std::string_view empty = "fault=ok pool=exact data=zero";
 // A fault that sees the new size fails; one that came before it had its page, which is gone.
 constexpr std::string_view beyond = "fault=ok|EFAULT pool=exact beyond=SIGBUS";
 
-// In the cutter's truncation; with the remedy, too.
-constexpr std::string_view fault_mutex = "__mutex_lock < hugetlbfs_setattr";
+constexpr std::string_view fault_mutex = "__mutex_lock < remove_inode_hugepages";
+constexpr std::string_view remedys_mutex = "__mutex_lock < hugetlb_cut_after_faults [faultline]";
+// 6.1's down_write() jumps to the slow path and leaves no frame.
 constexpr std::string_view vma_lock = "down_write < remove_inode_hugepages";
+constexpr std::string_view vma_lock_jumped = "rwsem_down_write_slowpath < remove_inode_hugepages";
 constexpr std::string_view no_need_to_wait =
     "a truncation need not wait for a fault that looks at the size again";
 
@@ -55,7 +57,7 @@ const std::vector<Row>& rows() {
          .expected = beyond,
          .cut = {.truncate = true, .page = 4, .present = false, .with_others = false},
          .known = {beyond_end},
-         .exclusion = {.places = {fault_mutex}, .or_overlap = no_need_to_wait}},
+         .exclusion = {.places = {fault_mutex, remedys_mutex}, .or_overlap = no_need_to_wait}},
         // For the folios beside the page, the cutter waits for the VMA's hugetlb lock, or for the
         // faulter's fault mutex if a hash gives the first of them the same: and misses the page.
         {.name = "beyond-end-others",
@@ -63,7 +65,8 @@ const std::vector<Row>& rows() {
          .expected = beyond,
          .cut = {.truncate = true, .page = 4, .present = false},
          .known = {beyond_end},
-         .exclusion = {.places = {vma_lock, fault_mutex}, .or_overlap = no_need_to_wait}},
+         .exclusion = {.places = {vma_lock, vma_lock_jumped, fault_mutex},
+                       .or_overlap = no_need_to_wait}},
     };
     return all;
 }
