@@ -49,7 +49,7 @@ struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    bool excluded = false;
+    std::string_view excluded_at = {}; // in the owner's stack; "" = nothing excludes it
 };
 
 constexpr std::array rows = {
@@ -57,8 +57,9 @@ constexpr std::array rows = {
     Row{"munmap-before", "it is unmapped there", before},
     Row{"dontneed-before", "its entries are zapped there", before},
     Row{"mremap-moving", "the table is retracted while move_page_tables() begins", moving},
-    Row{"mremap-within", "a move waits for i_mmap_rwsem when the table was found", within, true},
-    Row{"munmap-within", "so does an munmap", within, true},
+    Row{"mremap-within", "a move waits for i_mmap_rwsem when the table was found", within,
+        "down_write < copy_vma"},
+    Row{"munmap-within", "so does an munmap", within, "down_write < free_pgtables"},
     Row{"dontneed-within", "entries are zapped in the table that was found", within},
     Row{"mremap-storm", "moves to and fro during the collapse", storm},
     Row{"munmap-storm", "unmaps and maps again", storm},
@@ -237,13 +238,21 @@ class PgtableStorm final : public CollapseExperiment {
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
-    for (const Row& row : rows)
-        all.push_back({.name = row.name,
-                       .about = row.about,
-                       .schedule = row.schedule,
-                       .forced = !row.name.ends_with("storm"),
-                       .runs_divisor = row.excluded ? 10U : 4U,
-                       .expects_excluded = row.excluded});
+    for (const Row& row : rows) {
+        const bool excluded = !row.excluded_at.empty();
+        const bool storms = row.schedule == storm;
+        Variant variant = {.name = row.name,
+                           .about = row.about,
+                           .schedule = row.schedule,
+                           .expected = {{"seen=right file=intact exit=clean"}},
+                           .forced = !storms,
+                           .runs_divisor = excluded ? 10U : 4U};
+        if (excluded)
+            variant.exclusion = {.places = {row.excluded_at}};
+        if (storms)
+            variant.chance = Chance{.overlaps = 10, .seconds = 60};
+        all.push_back(std::move(variant));
+    }
     return all;
 }
 
@@ -262,11 +271,14 @@ const Scenario& pgtable_storm() {
         .controls = {{.name = "corrupted-byte",
                       .about = "a byte of the first page is flipped when collapse_file() returns",
                       .variant = "dontneed-before",
+                      .produces = "file=changed",
                       .actions = {{.kind = FL_CONTROL_CORRUPT,
                                    .actor = "collapser",
                                    .function = "collapse_file",
-                                   .value_is_address = true}}}},
-        .needs = retraction_needs(),
+                                   .value_is_address = true}},
+                      .kind = Control::Kind::comparison}},
+        .no_hazard_control = "an act that meets the table would write to a page that is free",
+        .needs = {freed_by_rcu(), huge_pages()},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableStorm>(variant.name);
         },
