@@ -55,6 +55,18 @@ static void pte_free_never(struct mm_struct *mm, pgtable_t table)
 {
 }
 
+/*
+ * A retraction that does not count. Its callers have taken the table from the count
+ * of the mm just before: put it back, while the table goes the way it should. Not
+ * in the caller's own mm: the driver's would be wrong until the driver exits.
+ */
+static void pte_free_uncounted(struct mm_struct *mm, pgtable_t table)
+{
+	if (mm != current->mm)
+		mm_inc_nr_ptes(mm);
+	fl_sym.pte_free_defer(mm, table);
+}
+
 static DEFINE_SPINLOCK(fl_shared_lock);
 static struct fl_shared_head {
 	struct mm_struct *mm;
@@ -439,6 +451,12 @@ static const struct fl_replacement {
 		.address = pte_free_queue_each,
 		.needs = (void **)&fl_sym.pte_free_defer,
 		.about = "for pte_free_defer: one rcu_head, queued for every table",
+	},
+	{
+		.name = "pte_free_uncounted",
+		.address = pte_free_uncounted,
+		.needs = (void **)&fl_sym.pte_free_defer,
+		.about = "for pte_free_defer: the mm's count of page tables keeps it",
 	},
 	{
 		.name = "pmd_install_miscounted",

@@ -79,7 +79,9 @@ bool fl_tables_calls_from(unsigned long ip)
 
 static bool fl_tables_supported(void)
 {
-	return fl_sym.table_alloc && fl_sym.table_free && fl_sym.pte_free_defer;
+	/* Only a page that others have tables in makes us free one at once. */
+	return fl_sym.table_alloc && fl_sym.pte_free_defer &&
+	       (fl_sym.table_free || FL_TABLES_PER_PAGE == 1);
 }
 
 static struct page *fl_page_of(unsigned long address)
@@ -254,15 +256,19 @@ static int fl_table_give(struct fl_tables *tables, unsigned int i, bool defer)
 
 	if (i >= tables->nr || READ_ONCE(table->state) == FL_TABLE_WATCHED)
 		return -EINVAL;
+	if (!defer && !fl_sym.table_free)
+		return -EOPNOTSUPP;
 	/* Full barriers; pairs with the reading of state in a reader's section. */
 	if (cmpxchg(&table->state, FL_TABLE_OURS, FL_TABLE_GIVEN) !=
 	    FL_TABLE_OURS)
 		return -EALREADY;
 	table->given_ns = ktime_get_mono_fast_ns();
-	if (defer)
+	if (defer) {
+		fl_watch_since(table->watch);
 		fl_defer_seen(tables->mm, fl_table_at(table->address));
-	else
+	} else {
 		fl_free(tables->mm, table->address);
+	}
 	return 0;
 }
 
@@ -382,8 +388,9 @@ static void fl_table_show(struct seq_file *m, const struct fl_tables *tables,
 	seq_printf(m, " queued %d again %d at %llu freed %d active %d at %llu",
 		   atomic_read(&watch->queued), watch->again, watch->queued_ns, watch->freed,
 		   watch->active, watch->freed_ns);
-	seq_printf(m, " cpu %d reads %d broken %d\n", watch->cpu,
-		   atomic_read(&table->reads), atomic_read(&table->broken));
+	seq_printf(m, " early %d cpu %d reads %d broken %d\n", watch->early,
+		   watch->cpu, atomic_read(&table->reads),
+		   atomic_read(&table->broken));
 }
 
 static int fl_tables_show(struct seq_file *m, void *unused)

@@ -27,18 +27,20 @@ struct fl_tables;
  * and reading gives a line for each table:
  *
  *	I pfn PFN offset BYTES state ours|given|watched given NS refs N tables N
- *	flags WORDS queued N again N at NS freed N active N at NS cpu N
+ *	flags WORDS queued N again N at NS freed N active N at NS early N cpu N
  *	reads N broken N
  *
  * "refs", "tables" and "flags" are of its page, as in pgtable/range. "queued":
  * how often an rcu_head in that page was queued; "again": of those, how often
  * while it had been before, which would have lost the list (a spare was queued
- * instead). "freed": how often the page was freed, "active": with PG_active set.
+ * instead). "freed": how often the page was freed, "active": with PG_active set. "early": 1 if it was
+ * freed before a grace period that began when the last of its tables was deferred,
+ * or when the rcu_head was queued, was over.
  * "broken": readers during which the page was freed. A 0 time means never.
  *
  * Errors of a write: EINVAL, EALREADY (given before), ESTALE (read: given
  * before), EPERM (from another mm), EOPNOTSUPP (this kernel has no
- * pte_free_defer()), EAGAIN (others use the pages, too: again), ENOENT (watch:
+ * pte_free_defer(), or for "free" no function that frees a table), EAGAIN (others use the pages, too: again), ENOENT (watch:
  * no table there).
  * Closing gives back everything that was not freed.
  */

@@ -53,6 +53,30 @@ static struct fl_watch *fl_watch_of(const void *in_page)
 	return NULL;
 }
 
+/* --- grace periods ----------------------------------------------------------- */
+
+void fl_watch_since(struct fl_watch *watch)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&watch->lock, flags);
+	get_state_synchronize_rcu_full(&watch->since);
+	watch->waits = true;
+	raw_spin_unlock_irqrestore(&watch->lock, flags);
+}
+
+/* Readers that fl_watch_since() spoke of may still be at the page. */
+static bool fl_watch_read(struct fl_watch *watch)
+{
+	unsigned long flags;
+	bool read;
+
+	raw_spin_lock_irqsave(&watch->lock, flags);
+	read = watch->waits && !poll_state_synchronize_rcu_full(&watch->since);
+	raw_spin_unlock_irqrestore(&watch->lock, flags);
+	return read;
+}
+
 /* --- the tracepoints kmem:mm_page_free and kmem:mm_page_alloc -------------- */
 
 static void fl_freed(void *unused, struct page *page, unsigned int order)
@@ -68,6 +92,8 @@ static void fl_freed(void *unused, struct page *page, unsigned int order)
 			watch->active++;
 		if (watch->freed++)
 			continue;
+		if (fl_watch_read(watch))
+			watch->early++;
 		watch->cpu = raw_smp_processor_id();
 		watch->freed_ns = ktime_get_mono_fast_ns();
 	}
@@ -148,10 +174,12 @@ static bool fl_queued_again(const void *head)
 		fl_stall(FL_STALL_QUEUED);
 	if (watch && !READ_ONCE(watch->freed)) {
 		again = atomic_inc_return(&watch->queued) > 1;
-		if (again)
+		if (again) {
 			watch->again++;
-		else
+		} else {
 			watch->queued_ns = ktime_get_mono_fast_ns();
+			fl_watch_since(watch);
+		}
 	}
 	rcu_read_unlock();
 	return again;
@@ -248,6 +276,7 @@ void fl_watch_add(struct fl_watch *watch, struct page *page)
 	unsigned long flags;
 
 	*watch = (struct fl_watch){ .page = page };
+	raw_spin_lock_init(&watch->lock);
 	spin_lock_irqsave(&fl_watches_lock, flags);
 	list_add_tail_rcu(&watch->list, &fl_watches);
 	spin_unlock_irqrestore(&fl_watches_lock, flags);

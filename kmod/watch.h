@@ -5,6 +5,8 @@
 
 #include <linux/list.h>
 #include <linux/mm_types.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 
 /*
@@ -19,9 +21,13 @@ struct fl_watch {
 	int freed; /* times it went back to the page allocator */
 	int active; /* of those, how many with PG_active set */
 	int reused; /* it was allocated after that: what follows is another's */
+	int early; /* freed before a grace period that fl_watch_since() began was over */
 	int cpu; /* that freed it first */
 	u64 queued_ns; /* CLOCK_MONOTONIC, of the first time; 0 = never */
 	u64 freed_ns;
+	raw_spinlock_t lock;
+	bool waits; /* under lock, as is this: */
+	struct rcu_gp_oldstate since;
 };
 
 /*
@@ -35,5 +41,11 @@ void fl_watch_put(void);
 /* From zero. The page must not be free. */
 void fl_watch_add(struct fl_watch *watch, struct page *page);
 void fl_watch_del(struct fl_watch *watch);
+
+/*
+ * Readers may have found a table of this page up to now: the page must not be
+ * freed before a grace period that begins now is over. Any context.
+ */
+void fl_watch_since(struct fl_watch *watch);
 
 #endif /* FAULTLINE_WATCH_H */

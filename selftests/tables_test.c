@@ -20,7 +20,7 @@ struct row {
 	unsigned long pfn, offset;
 	char state[16], flags[32];
 	unsigned long long given, queued_at, freed_at;
-	int refs, tables, queued, again, freed, active, cpu, reads, broken;
+	int refs, tables, queued, again, freed, active, early, cpu, reads, broken;
 };
 
 FIXTURE(tables)
@@ -54,10 +54,10 @@ static int answer(int file, struct row *rows)
 		memset(r, 0, sizeof(*r));
 		if (sscanf(line, "%d pfn %lx offset %lu state %15s given %llu refs %d tables %d "
 				 "flags %31s queued %d again %d at %llu freed %d active %d at %llu "
-				 "cpu %d reads %d broken %d",
+				 "early %d cpu %d reads %d broken %d",
 			   &index, &r->pfn, &r->offset, r->state, &r->given, &r->refs, &r->tables,
 			   r->flags, &r->queued, &r->again, &r->queued_at, &r->freed, &r->active,
-			   &r->freed_at, &r->cpu, &r->reads, &r->broken) != 17 ||
+			   &r->freed_at, &r->early, &r->cpu, &r->reads, &r->broken) != 18 ||
 		    index != nr)
 			return -1;
 		nr++;
@@ -185,7 +185,30 @@ TEST_F(tables, a_reader_keeps_its_table)
 	EXPECT_EQ(1, self->rows[0].reads);
 	EXPECT_EQ(0, self->rows[0].broken);
 	EXPECT_EQ(1, self->rows[0].freed);
+	EXPECT_EQ(0, self->rows[0].early);
 	EXPECT_EQ(ESTALE, order(self->file, "read 0 1"));
+}
+
+/* Whenever that is, and though no reader is there to see it. */
+TEST_F(tables, a_free_before_a_grace_period_is_early)
+{
+	struct fl_program p;
+	int session = session_open();
+
+	ASSERT_GE(session, 0);
+	program_init(&p);
+	add_site(&p, 0, FL_SITE_USER, "here");
+	strcpy(add_control(&p, FL_CONTROL_REPLACE, "pte_free_defer")->replacement,
+	       "pte_free_at_once");
+	ASSERT_EQ(0, ioctl(session, FL_IOC_ARM, &p)) TH_LOG("%s", p.why);
+	ASSERT_EQ(0, bind_actor(session, 0, 0));
+	ASSERT_EQ(0, ioctl(session, FL_IOC_RUN));
+	ASSERT_EQ(0, order(self->file, "tables 1"));
+	ASSERT_EQ(0, order(self->file, "defer 0"));
+	ASSERT_EQ(1, answer(self->file, self->rows));
+	EXPECT_EQ(1, self->rows[0].freed);
+	EXPECT_EQ(1, self->rows[0].early);
+	close(session);
 }
 
 static void *free_table_0(void *file)

@@ -38,10 +38,10 @@ Result<std::vector<PageTable>> parse_page_tables(std::string_view text) {
             line.c_str(),
             "%u pfn %" SCNx64 " offset %*u state %15s given %" SCNu64 " refs %*d tables %d flags "
             "%*s queued %d again %d at %*u freed %d active %d at %" SCNu64
-            " cpu %*d reads %*d broken %d%n",
+            " early %d cpu %*d reads %*d broken %d%n",
             &index, &one.pfn, state.data(), &one.given_ns, &one.tables, &one.queued, &one.again,
-            &one.freed, &one.active, &one.freed_ns, &one.broken, &length);
-        if (fields != 11 || static_cast<std::size_t>(length) != line.size() || index != all.size())
+            &one.freed, &one.active, &one.freed_ns, &one.early, &one.broken, &length);
+        if (fields != 12 || static_cast<std::size_t>(length) != line.size() || index != all.size())
             return false;
         one.state = state.data();
         all.push_back(std::move(one));
@@ -200,11 +200,23 @@ Result<std::vector<Invalidation>> MmuListener::invalidations() const {
     return text ? parse_invalidations(*text) : text.error();
 }
 
-std::optional<std::string> missing_pte_free_defer() {
-    for (const char* wanted : {"defer-tables", "allocate-tables", "free-tables"})
+std::optional<std::string> missing_pte_free_defer() { return missing_capability("defer-tables"); }
+
+std::optional<std::string> missing_own_tables() {
+    for (const char* wanted : {"defer-tables", "allocate-tables"})
         if (std::optional<std::string> missing = missing_capability(wanted))
             return missing;
     return std::nullopt;
+}
+
+std::optional<bool> tables_share_a_page() {
+    const Result<PageTables> file = PageTables::open();
+    if (!file || !file->order("tables 2"))
+        return std::nullopt;
+    const Result<std::vector<PageTable>> two = file->tables();
+    if (!two || two->size() != 2)
+        return std::nullopt;
+    return two->front().pfn == two->back().pfn;
 }
 
 std::optional<std::string> missing_mmu_notifier() {

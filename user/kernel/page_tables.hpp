@@ -29,6 +29,7 @@ struct PageTable {
     int freed = 0;  // times the page was freed
     int active = 0; // of those, with PG_active set
     std::uint64_t freed_ns = 0;
+    int early = 0;  // freed before a grace period since the last defer was over
     int broken = 0; // readers of this table during which the page was freed
 };
 Result<std::vector<PageTable>> parse_page_tables(std::string_view text);
@@ -104,6 +105,9 @@ class MmuListener {
 
 // For a scenario's needs, by the module's own file of capabilities.
 std::optional<std::string> missing_pte_free_defer();
+std::optional<std::string> missing_own_tables(); // that, and PageTables can have tables
+// Are two tables of this process in one page, where they can be? nullopt: none can be had.
+std::optional<bool> tables_share_a_page();
 std::optional<std::string> missing_mmu_notifier(); // for MmuListener
 
 } // namespace faultline

@@ -18,6 +18,7 @@
 #include "kernel/kernel_log.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -37,9 +38,36 @@ constexpr std::string_view at_retract = "owner@user:touched -> collapser@user:st
                                         "collapser@enter:collapse_file/retract -> owner@user:wait; "
                                         "owner@user:leave -> collapser@enter:collapse_file/retract";
 
+enum class Collapser { other_mm, owner };
+enum class Owner { counts, exits }; // while or after its table is retracted
+
+struct Row {
+    std::string_view name;
+    std::string_view about;
+    std::string_view schedule = {};
+    Collapser collapser = Collapser::other_mm;
+    Owner owner = Owner::counts;
+    bool pte_mapped = false; // the page is huge before, mapped by PTEs
+};
+
+constexpr std::array rows = {
+    Row{.name = "other",
+        .about = "another mm's collapse retracts the owner's table",
+        .schedule = while_owner_waits},
+    Row{.name = "own", .about = "the owner collapses for itself", .collapser = Collapser::owner},
+    Row{.name = "pte-mapped",
+        .about = "the same where the page is huge already",
+        .collapser = Collapser::owner,
+        .pte_mapped = true},
+    Row{.name = "exit",
+        .about = "the owner exits while its table is about to be retracted",
+        .schedule = at_retract,
+        .owner = Owner::exits},
+};
+
 class PgtableAccounting final : public Experiment {
   public:
-    explicit PgtableAccounting(std::string_view variant) : variant_(variant) {}
+    explicit PgtableAccounting(const Row& row) : row_(row) {}
 
     Result<void> prepare() override {
         // The one in the middle: a neighbour is sure to share its PMD table, which must be there
@@ -90,7 +118,7 @@ class PgtableAccounting final : public Experiment {
         const std::int64_t collapse =
             by_itself() ? run.slot("owner", slot_collapse) : run.slot("collapser", 0);
         outcome.add("collapse", collapse == 0 ? "ok" : "failed");
-        if (variant_ != "exit") {
+        if (row_.owner == Owner::counts) {
             const std::int64_t gone = run.slot("owner", slot_tables);
             outcome.add("gone", gone == unreported ? "-" : std::to_string(gone));
             outcome.require(run.slot("owner", slot_step) == last_step,
@@ -113,7 +141,7 @@ class PgtableAccounting final : public Experiment {
   private:
     static constexpr std::int64_t last_step = 4;
 
-    [[nodiscard]] bool by_itself() const { return variant_ == "own" || variant_ == "pte-mapped"; }
+    [[nodiscard]] bool by_itself() const { return row_.collapser == Collapser::owner; }
     [[nodiscard]] char* middle() const { return extent_->address(extent_->pages()); }
     static void touch(char* page) { *reinterpret_cast<volatile std::uint64_t*>(page) = 1; }
 
@@ -149,7 +177,7 @@ class PgtableAccounting final : public Experiment {
             collapse(me);
         else if (!me.at("touched"))
             return;
-        if (variant_ == "exit") {
+        if (row_.owner == Owner::exits) {
             // From here on the collapser goes to our page table, and we go away.
             (void)(me.at("wait").ok() && me.at("leave").ok());
             return;
@@ -163,7 +191,7 @@ class PgtableAccounting final : public Experiment {
     }
 
     void collapse(ActorContext& me) {
-        if (variant_ == "pte-mapped") {
+        if (row_.pte_mapped) {
             if (const Result<void> mapped = map_huge_page_by_ptes(*extent_, middle()); !mapped)
                 return me.fail(mapped.error());
             count(me, 2);
@@ -171,7 +199,7 @@ class PgtableAccounting final : public Experiment {
         me.report(slot_collapse, extent_->collapse(middle()));
     }
 
-    std::string_view variant_;
+    const Row& row_;
     std::unique_ptr<Extent> extent_;
     std::optional<KernelLog> log_;
     // Of the owner: each run has a fresh copy.
@@ -179,6 +207,25 @@ class PgtableAccounting final : public Experiment {
     std::int64_t wrong_ = 0;
     std::int64_t gone_ = 0;
 };
+
+std::vector<Variant> variants() {
+    std::vector<Variant> all;
+    all.reserve(rows.size());
+    for (const Row& row : rows) {
+        Variant variant = {
+            .name = row.name,
+            .about = row.about,
+            .schedule = row.schedule,
+            .expected = {{row.owner == Owner::exits ? "collapse=ok count=exact exit=clean"
+                                                    : "collapse=ok gone=1 count=exact exit=clean"}},
+            .forced = row.collapser == Collapser::other_mm,
+            .runs_divisor = 2};
+        if (row.pte_mapped)
+            variant.needs = {cleared_entries()};
+        all.push_back(std::move(variant));
+    }
+    return all;
+}
 
 } // namespace
 
@@ -190,27 +237,17 @@ const Scenario& pgtable_accounting() {
         .source = "mm_dec_nr_ptes() in mm/khugepaged.c, check_mm() in kernel/fork.c",
         .races = "retract_page_tables() and collapse_pte_mapped_thp() against exit_mmap()",
         .bad = "count=wrong, or exit=complaint",
-        .variants =
-            {
-                {.name = "other",
-                 .about = "another mm's collapse retracts the owner's table",
-                 .schedule = while_owner_waits,
-                 .runs_divisor = 2},
-                {.name = "own",
-                 .about = "the owner collapses for itself",
-                 .forced = false,
-                 .runs_divisor = 2},
-                {.name = "pte-mapped",
-                 .about = "the same where the page is huge already",
-                 .forced = false,
-                 .runs_divisor = 2,
-                 .needs = {cleared_entries()}},
-                {.name = "exit",
-                 .about = "the owner exits while its table is about to be retracted",
-                 .schedule = at_retract,
-                 .runs_divisor = 2},
-            },
-        .controls = {{.name = "miscounted",
+        .variants = variants(),
+        .controls = {{.name = "uncounted",
+                      .about = "a table that is retracted stays in the owner's count",
+                      .variant = "other",
+                      .produces = "gone=1 count=wrong",
+                      .actions = {{.kind = FL_CONTROL_REPLACE,
+                                   .actor = "collapser",
+                                   .function = "pte_free_defer",
+                                   .replacement = "pte_free_uncounted"}},
+                      .complains = true},
+                     {.name = "miscounted",
                       .about = "one page table is counted twice, and the next not at all",
                       .variant = "own",
                       .produces = "count=wrong",
@@ -219,11 +256,9 @@ const Scenario& pgtable_accounting() {
                                    .function = "pmd_install",
                                    .replacement = "pmd_install_miscounted"}},
                       .kind = Control::Kind::comparison}},
-        .no_hazard_control =
-            "mm_dec_nr_ptes() is inlined everywhere, so that the count cannot be left out",
         .needs = {{"transparent huge pages", missing_huge_pages}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<PgtableAccounting>(variant.name);
+            return std::make_unique<PgtableAccounting>(row_of(rows, variant));
         },
     };
     return scenario;

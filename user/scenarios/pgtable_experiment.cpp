@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/pgtable_experiment.hpp"
 
+#include "kernel/debugfs.hpp"
 #include "kernel/series.hpp"
 
 #include <algorithm>
@@ -20,32 +21,32 @@ std::string times(int number) {
 
 void judge_pages(Outcome& outcome, const std::vector<PageTable>& tables, std::size_t reader_table,
                  std::uint64_t reader_left_ns) {
-    int queued = 0;
+    int queued_most = 0;
+    int queued_least = std::numeric_limits<int>::max();
     int again = 0;
     int freed_most = 0;
     int freed_least = std::numeric_limits<int>::max();
     int active = 0;
-    int broken = 0;
     bool early = false;
     const std::uint64_t read_pfn =
         reader_table < tables.size() ? tables[reader_table].pfn : ~std::uint64_t{0};
     for (const PageTable& table : tables) {
-        queued = std::max(queued, table.queued);
+        queued_most = std::max(queued_most, table.queued);
+        queued_least = std::min(queued_least, table.queued);
         again += table.again;
         freed_most = std::max(freed_most, table.freed);
         freed_least = std::min(freed_least, table.freed);
         active += table.active;
-        broken += table.broken;
-        early = early || (reader_left_ns != 0 && table.pfn == read_pfn && table.freed != 0 &&
-                          table.freed_ns < reader_left_ns);
+        const bool under_reader = reader_left_ns != 0 && table.pfn == read_pfn &&
+                                  table.freed != 0 && table.freed_ns < reader_left_ns;
+        early = early || table.early > 0 || table.broken > 0 || under_reader;
     }
-    const int freed = freed_least == 0 ? 0 : freed_most;
-    outcome.add("queued", again > 0 ? "again" : times(queued))
-        .add("freed", early || broken > 0 ? "early" : times(freed));
+    outcome.add("queued", again > 0 ? "again" : times(queued_least == 0 ? 0 : queued_most))
+        .add("freed", early ? "early" : times(freed_least == 0 ? 0 : freed_most));
     if (active > 0)
         outcome.add("marked", "yes");
     outcome.require(again == 0, "an rcu_head was queued while it was queued")
-        .require(!early && broken == 0, "a page was freed while a reader was at a table of it")
+        .require(!early, "a page was freed before a grace period since the last defer was over")
         .require(freed_least > 0, "a page was not freed after the last of its tables")
         .require(freed_most <= 1, "a page was freed twice")
         .require(active == 0, "a page was freed with PG_active set");
@@ -80,11 +81,27 @@ Need cleared_entries() {
             }};
 }
 
-std::vector<Need> pgtable_needs() { return {{"pte_free_defer()", missing_pte_free_defer}}; }
+Need freed_by_rcu() { return {"pte_free_defer()", missing_pte_free_defer}; }
 
-std::vector<Need> retraction_needs() {
-    return {{"pte_free_defer()", missing_pte_free_defer},
-            {"transparent huge pages", missing_huge_pages}};
+Need own_tables() { return {"page tables of our own", missing_own_tables}; }
+
+Need freed_at_once() {
+    return {"tables freed at once", [] { return missing_capability("free-tables"); }};
 }
+
+Need shared_pages(bool shared) {
+    return {shared ? "page tables that share a page" : "page tables with a page each",
+            [shared]() -> std::optional<std::string> {
+                const std::optional<bool> share = tables_share_a_page();
+                if (!share)
+                    return "the module could make no two page tables";
+                if (*share == shared)
+                    return std::nullopt;
+                return *share ? "two tables of this process share a page here"
+                              : "two tables of this process have a page each here";
+            }};
+}
+
+Need huge_pages() { return {"transparent huge pages", missing_huge_pages}; }
 
 } // namespace faultline

@@ -14,8 +14,9 @@
 namespace faultline {
 
 // After all tables were given away and a barrier: each page was queued at most once, and freed
-// once, not marked, not while the reader (until `reader_left_ns`; 0 for none) was at a table of it.
-// `reader_table`: which table that was.
+// once, not marked, not before a grace period since the last defer was over, and not while the
+// reader (until `reader_left_ns`; 0 for none) was at a table of it. `reader_table`: which table
+// that was.
 void judge_pages(Outcome& outcome, const std::vector<PageTable>& tables, std::size_t reader_table,
                  std::uint64_t reader_left_ns);
 
@@ -26,8 +27,11 @@ std::uint64_t left_ns(const Run& run, std::string_view site);
 // extent) a page table again, whose entries are pages of it.
 Result<void> map_huge_page_by_ptes(const Extent& extent, char* at);
 
-std::vector<Need> pgtable_needs();    // pte_free_defer()
-std::vector<Need> retraction_needs(); // that, and huge pages
+Need freed_by_rcu();            // the kernel has pte_free_defer()
+Need own_tables();              // and the module can give it tables of our own
+Need freed_at_once();           // "free I" of PageTables
+Need shared_pages(bool shared); // two tables of a process are in one page, or are not
+Need huge_pages();
 // For what runs collapse_pte_mapped_thp() on purpose: a kernel that survives it.
 Need cleared_entries();
 

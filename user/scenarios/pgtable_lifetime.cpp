@@ -3,21 +3,25 @@
 //
 // Claim (Hugh Dickins, linux-mm, May 2023, "mm: free retracted page table by RCU", v6.6): since
 // retract_page_tables() and collapse_pte_mapped_thp() give page tables to pte_free_defer(), they
-// need no mmap_lock for writing: who finds a table by pte_offset_map() has it, by RCU, however
-// soon after that it is unlinked.
+// need no mmap_lock for writing: a task that finds a table by pte_offset_map() keeps it, by RCU,
+// however soon after that it is unlinked.
 //
-// Who: the reader, inside the section, either of the module (direct) or mincore(2) at the return of
-// __pte_offset_map(); against it the giver, who calls pte_free_defer() itself, or the collapser.
+// Who: the reader, inside the section, either the module's own (direct) or mincore(2) at the return
+// of __pte_offset_map(); against it the giver, which calls pte_free_defer() itself, or the
+// collapser.
 //     __pte_offset_map()  against  pte_free_defer(), retract_page_tables(),
 //                                  collapse_pte_mapped_thp()
 //
-// A bad outcome: the table's page is freed before the reader has left (freed=early), twice, or
-// never; or its rcu_head is queued again while it is queued.
+// A bad outcome: the table's page is freed before a grace period that began when it was given away
+// is over (freed=early; the module asks RCU when the page is freed, so a free that comes after the
+// reader has left is seen as well), twice, or never; or its rcu_head is queued again while it is
+// queued.
 #include "scenarios/collapse_experiment.hpp"
 #include "scenarios/list.hpp"
 #include "scenarios/pgtable_experiment.hpp"
 
-#include <sys/mman.h>
+#include <array>
+#include <unistd.h>
 
 namespace faultline {
 
@@ -29,12 +33,30 @@ constexpr std::string_view retract =
     "collapser@enter:collapse_file/retract -> reader@user:look; "
     "reader@return:pte_offset_map -> collapser@enter:collapse_file/retract; "
     "collapser@user:collapsed -> reader@return:pte_offset_map";
-constexpr std::string_view pte_mapped =
+constexpr std::string_view huge_already =
     "collapser@enter:collapse_pte_mapped_thp -> reader@user:look; "
     "reader@return:pte_offset_map -> collapser@enter:collapse_pte_mapped_thp; "
     "collapser@user:collapsed -> reader@return:pte_offset_map";
 
-constexpr int grace_us = 5000; // for a free that does not wait for the reader
+// The reader is inside for so long after the table was given away. No bound of what is seen.
+constexpr int inside_us = 5000;
+
+constexpr std::string_view freed_once = "queued=once freed=once";
+constexpr std::string_view retracted = "collapse=ok queued=once freed=once";
+// Of a page that has other tables, too, only the count of tables can fall.
+constexpr std::string_view left_shared = "collapse=ok table=gone";
+
+struct Row {
+    std::string_view name;
+    bool of_its_own;         // the table is the module's
+    bool pte_mapped = false; // the page is huge before the collapse, mapped by PTEs
+};
+
+constexpr std::array rows = {
+    Row{"direct", true},
+    Row{"retract", false},
+    Row{"pte-mapped", false, true},
+};
 
 class Direct final : public Experiment {
   public:
@@ -64,7 +86,7 @@ class Direct final : public Experiment {
                          return;
                      if (const Result<void> given = tables_->order("defer 0"); !given)
                          return me.fail(given.error());
-                     ::usleep(grace_us);
+                     ::usleep(inside_us);
                      (void)me.at("given").ok();
                  }}};
     }
@@ -86,7 +108,7 @@ class Direct final : public Experiment {
 
 class Retraction final : public CollapseExperiment {
   public:
-    explicit Retraction(std::string_view variant) : variant_(variant) {}
+    explicit Retraction(bool pte_mapped) : pte_mapped_(pte_mapped) {}
 
     Result<void> prepare() override {
         Result<PageTables> tables = PageTables::open();
@@ -113,7 +135,7 @@ class Retraction final : public CollapseExperiment {
         if (Result<void> laid = lay_out(std::vector<bool>(extent().pages(), false)); !laid)
             return laid;
         touch_ = draw_page(run.rng());
-        if (variant_ == "pte-mapped")
+        if (pte_mapped_)
             if (Result<void> mapped = map_huge_page_by_ptes(extent(), extent().address()); !mapped)
                 return mapped;
         if (Result<void> forgotten = tables_->order("tables 0"); !forgotten)
@@ -134,7 +156,6 @@ class Retraction final : public CollapseExperiment {
             return outcome.forbid(tables.error().to_string());
         const PageTable& table = tables->front();
         outcome.add("collapse", collapse_word(run));
-        // Of a page with tables of others, too, only the count of tables can fall.
         const bool shared = tables_before_ > 1;
         if (!shared) {
             judge_pages(outcome, *tables, 0, left_ns(run, "reader@return:pte_offset_map"));
@@ -150,7 +171,7 @@ class Retraction final : public CollapseExperiment {
     }
 
   private:
-    std::string_view variant_;
+    bool pte_mapped_;
     std::optional<PageTables> tables_;
     int tables_before_ = 0;
 };
@@ -171,17 +192,21 @@ const Scenario& pgtable_lifetime() {
                 {.name = "direct",
                  .about = "pte_free_defer() of a table of ours while a reader is at it",
                  .schedule = direct,
-                 .runs_divisor = 2},
+                 .expected = {{freed_once}},
+                 .runs_divisor = 2,
+                 .needs = {own_tables()}},
                 {.name = "retract",
                  .about = "retract_page_tables() while mincore is at the table",
                  .schedule = retract,
+                 .expected = {{retracted}, {left_shared}},
                  .runs_divisor = 2,
-                 .needs = retraction_needs()},
+                 .needs = {huge_pages()}},
                 {.name = "pte-mapped",
                  .about = "collapse_pte_mapped_thp() while mincore is at the table",
-                 .schedule = pte_mapped,
+                 .schedule = huge_already,
+                 .expected = {{retracted}, {left_shared}},
                  .runs_divisor = 2,
-                 .needs = retraction_needs()},
+                 .needs = {huge_pages()}},
             },
         .controls =
             {
@@ -202,11 +227,12 @@ const Scenario& pgtable_lifetime() {
                               .function = "pte_free_defer",
                               .replacement = "pte_free_never"}}},
             },
-        .needs = pgtable_needs(),
+        .needs = {freed_by_rcu()},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            if (variant.name == "direct")
+            const Row& row = row_of(rows, variant);
+            if (row.of_its_own)
                 return std::make_unique<Direct>();
-            return std::make_unique<Retraction>(variant.name);
+            return std::make_unique<Retraction>(row.pte_mapped);
         },
     };
     return scenario;

@@ -16,6 +16,7 @@
 #include "scenarios/pgtable_experiment.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace faultline {
 
@@ -24,9 +25,18 @@ namespace {
 // The witness is there so that the module notes when the table was unlinked.
 constexpr std::string_view witnessed = "collapser@enter:pmdp_collapse_flush -> witness@user:after";
 
+constexpr std::string_view in_time = "collapse=ok told=before end=yes";
+
+struct Row {
+    std::string_view name;
+    bool pte_mapped; // the page is huge before the collapse, mapped by PTEs
+};
+
+constexpr std::array rows = {Row{"retract", false}, Row{"pte-mapped", true}};
+
 class PgtableNotifier final : public CollapseExperiment {
   public:
-    explicit PgtableNotifier(std::string_view variant) : variant_(variant) {}
+    explicit PgtableNotifier(const Row& row) : row_(row) {}
 
     Result<void> prepare() override {
         Result<MmuListener> listener = MmuListener::open();
@@ -47,7 +57,7 @@ class PgtableNotifier final : public CollapseExperiment {
     Result<void> begin(Run& /*run*/) override {
         if (Result<void> laid = lay_out(std::vector<bool>(extent().pages(), false)); !laid)
             return laid;
-        if (variant_ == "pte-mapped")
+        if (row_.pte_mapped)
             if (Result<void> mapped = map_huge_page_by_ptes(extent(), extent().address()); !mapped)
                 return mapped;
         return listener_->listen(extent().address(), extent().bytes());
@@ -71,18 +81,18 @@ class PgtableNotifier final : public CollapseExperiment {
         const bool ended = std::any_of(start, notes->end(), [&](const Invalidation& note) {
             return covers(note, true) && note.at_ns > unlinked->reached_ns;
         });
-        const bool in_time = start != notes->end() && start->at_ns < unlinked->reached_ns;
+        const bool before = start != notes->end() && start->at_ns < unlinked->reached_ns;
         outcome.add("collapse", collapse_word(run));
-        outcome.add("told", start == notes->end() ? "never" : in_time ? "before" : "late");
+        outcome.add("told", start == notes->end() ? "never" : before ? "before" : "late");
         outcome.add("end", ended ? "yes" : "no");
-        outcome.require(in_time, "no invalidation of all that the table maps had begun");
+        outcome.require(before, "no invalidation of all that the table maps had begun");
         outcome.require(ended, "the invalidation was not ended after it");
         outcome.require(collapse_word(run) == "ok", "the collapse failed");
         return outcome;
     }
 
   private:
-    std::string_view variant_;
+    const Row& row_;
     std::optional<MmuListener> listener_;
 };
 
@@ -101,15 +111,17 @@ const Scenario& pgtable_notifier() {
                 {.name = "retract",
                  .about = "by retract_page_tables()",
                  .schedule = witnessed,
+                 .expected = {{in_time}},
                  .runs_divisor = 2},
                 {.name = "pte-mapped",
                  .about = "by collapse_pte_mapped_thp()",
                  .schedule = witnessed,
+                 .expected = {{in_time}},
                  .runs_divisor = 2,
                  .needs = {cleared_entries()}},
             },
         .controls = {{.name = "silent",
-                      .about = "the collapser's invalidations are told to nobody",
+                      .about = "the collapser's invalidations are never told",
                       .variant = "retract",
                       .produces = "told=never",
                       .actions = {{.kind = FL_CONTROL_SKIP,
@@ -121,7 +133,7 @@ const Scenario& pgtable_notifier() {
         .needs = {{"transparent huge pages", missing_huge_pages},
                   {"pgtable/notifier", missing_mmu_notifier}},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<PgtableNotifier>(variant.name);
+            return std::make_unique<PgtableNotifier>(row_of(rows, variant));
         },
     };
     return scenario;

@@ -10,7 +10,8 @@
 //
 // Who: a reader at one table; givers, each with tables of the same page, by pte_free_defer() or, as
 // an munmap() would, by the free that does not wait. Where no two tables share a page (all but
-// ppc64 with 64K pages) each has its own, and the same must hold of each.
+// ppc64 with 64K pages) there is nothing of the sort to see: those variants SKIP, and "apart" and
+// "storm" remain, where each page has one table and must be queued once and freed once.
 //     pte_free_defer()  against  pte_free_defer(), pte_fragment_free()
 //
 // A bad outcome: queued=again, freed=early, freed=never, freed twice, or freed while marked.
@@ -54,7 +55,8 @@ constexpr std::string_view four = "reader@user:reading -> a@user:give; "
                                   "c@user:given -> reader@user:reading; "
                                   "d@user:given -> reader@user:reading";
 
-constexpr int grace_us = 2000; // for a free that does not wait for the reader
+// The reader is inside for so long after the last was given away. No bound of what is seen.
+constexpr int inside_us = 2000;
 constexpr unsigned storm_tables = 64;
 constexpr unsigned slot_cpu = 0; // of a giver
 constexpr unsigned slot_began = 1;
@@ -62,39 +64,74 @@ constexpr unsigned slot_ended = 2;
 constexpr std::array<std::string_view, 4> four_names = {"a", "b", "c", "d"};
 constexpr std::array<std::string_view, 2> two_names = {"first", "second"};
 
+enum class Pages { shared, apart, either }; // where the variant makes sense
+enum class Give {
+    as_written, // by two: what the row says
+    in_turns,   // by four: each one table, by chance the other way, in an order drawn by chance
+    at_once,    // by four: as many as can be at the same time, no reader
+};
+
 struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    unsigned tables; // in all
-    // What the first and the second do with which table; for four, drawn by chance.
-    std::array<std::string_view, 2> orders = {};
+    Pages pages = Pages::shared;
+    unsigned tables = 2; // in all
+    Give give = Give::as_written;
+    // What the first and the second do with which table.
+    std::array<std::string_view, 2> orders = {"defer 0", "defer 1"};
+    bool frees = false; // tables are also freed by the way that does not wait
 };
 
 constexpr std::array rows = {
-    Row{"in-turn", "both deferred, one after the other", in_turn, 2, {"defer 0", "defer 1"}},
-    Row{"in-turn-swapped", "the other table first", in_turn, 2, {"defer 1", "defer 0"}},
-    Row{"inside", "the second while the first has entered", inside, 2, {"defer 0", "defer 1"}},
-    Row{"inside-swapped", "the other table first", inside, 2, {"defer 1", "defer 0"}},
-    Row{"at-drop",
-        "the second while the first has marked the page",
-        at_drop,
-        2,
-        {"defer 0", "defer 1"}},
-    Row{"at-drop-swapped", "the other table first", at_drop, 2, {"defer 1", "defer 0"}},
-    Row{"defer-then-free",
-        "a neighbour is freed by the way that does not wait",
-        in_turn,
-        2,
-        {"defer 0", "free 1"}},
-    Row{"free-then-defer", "the same before", in_turn, 2, {"free 1", "defer 0"}},
-    Row{"free-at-drop",
-        "the same while the first has marked the page",
-        at_drop,
-        2,
-        {"defer 0", "free 1"}},
-    Row{"four-sampled", "four tables, some freed, in an order drawn by chance", four, 4},
-    Row{"storm", "64 tables, four givers on all CPUs at once, no reader", "", storm_tables},
+    Row{.name = "in-turn", .about = "both deferred, one after the other", .schedule = in_turn},
+    Row{.name = "in-turn-swapped",
+        .about = "the other table first",
+        .schedule = in_turn,
+        .orders = {"defer 1", "defer 0"}},
+    Row{.name = "inside", .about = "the second while the first has entered", .schedule = inside},
+    Row{.name = "inside-swapped",
+        .about = "the other table first",
+        .schedule = inside,
+        .orders = {"defer 1", "defer 0"}},
+    Row{.name = "at-drop",
+        .about = "the second while the first has marked the page",
+        .schedule = at_drop},
+    Row{.name = "at-drop-swapped",
+        .about = "the other table first",
+        .schedule = at_drop,
+        .orders = {"defer 1", "defer 0"}},
+    Row{.name = "defer-then-free",
+        .about = "a neighbour is freed by the way that does not wait",
+        .schedule = in_turn,
+        .orders = {"defer 0", "free 1"},
+        .frees = true},
+    Row{.name = "free-then-defer",
+        .about = "the same before",
+        .schedule = in_turn,
+        .orders = {"free 1", "defer 0"},
+        .frees = true},
+    Row{.name = "free-at-drop",
+        .about = "the same while the first has marked the page",
+        .schedule = at_drop,
+        .orders = {"defer 0", "free 1"},
+        .frees = true},
+    Row{.name = "four-sampled",
+        .about = "four tables, some freed, in an order drawn by chance",
+        .schedule = four,
+        .tables = 4,
+        .give = Give::in_turns,
+        .frees = true},
+    Row{.name = "apart",
+        .about = "two tables, each with a page of its own, one inside the other's call",
+        .schedule = inside,
+        .pages = Pages::apart},
+    Row{.name = "storm",
+        .about = "64 tables, four givers on all CPUs at once, no reader",
+        .schedule = "",
+        .pages = Pages::either,
+        .tables = storm_tables,
+        .give = Give::at_once},
 };
 
 std::int64_t now_ns() {
@@ -115,8 +152,8 @@ class PgtableShared final : public Experiment {
 
     std::vector<Actor> actors() override {
         std::vector<Actor> all;
-        const bool storm = row_.schedule.empty();
-        if (!storm)
+        const bool at_once = row_.give == Give::at_once;
+        if (!at_once)
             all.push_back({.name = "reader",
                            .kind = Actor::Kind::thread,
                            .cpu = 0,
@@ -126,12 +163,12 @@ class PgtableShared final : public Experiment {
                                if (!read)
                                    me.fail(read.error());
                            }});
-        const bool two = row_.tables == 2;
+        const bool two = row_.give == Give::as_written;
         for (std::size_t i = 0; i < (two ? two_names.size() : four_names.size()); ++i)
             all.push_back({.name = two ? two_names.at(i) : four_names.at(i),
                            .kind = Actor::Kind::thread,
                            // The reader spins on CPU 0.
-                           .cpu = static_cast<int>(storm ? i : 1 + 2 * i),
+                           .cpu = static_cast<int>(at_once ? i : 1 + 2 * i),
                            .body = [this, i](ActorContext& me) { give(me, i); }});
         return all;
     }
@@ -148,6 +185,7 @@ class PgtableShared final : public Experiment {
         const Result<std::vector<PageTable>> tables = tables_->settled();
         if (!tables)
             return outcome.forbid(tables.error().to_string());
+        outcome.add("page", share_a_page(*tables) ? "shared" : "own");
         // The reader's own table must be deferred for it to be protected.
         judge_pages(outcome, *tables, 0, left_ns(run, "reader@user:reading"));
         return outcome;
@@ -155,7 +193,7 @@ class PgtableShared final : public Experiment {
 
     // Two of the storm were in their calls at the same time, on two CPUs.
     std::optional<bool> overlapped(const Run& run) override {
-        if (!row_.schedule.empty())
+        if (row_.give != Give::at_once)
             return std::nullopt;
         for (std::string_view one : four_names)
             for (std::string_view other : four_names)
@@ -167,9 +205,14 @@ class PgtableShared final : public Experiment {
     }
 
   private:
+    static bool share_a_page(const std::vector<PageTable>& tables) {
+        return std::any_of(tables.begin() + 1, tables.end(),
+                           [&](const PageTable& table) { return table.pfn == tables.front().pfn; });
+    }
+
     // Whose turn it is when, and what each gives, table 0 always by pte_free_defer().
     void draw(Rng& rng) {
-        if (row_.tables == 2) {
+        if (row_.give == Give::as_written) {
             for (std::size_t i = 0; i < two_names.size(); ++i)
                 orders_.at(i) = {std::string(row_.orders.at(i))};
             return;
@@ -182,7 +225,7 @@ class PgtableShared final : public Experiment {
             orders_.at(i).clear();
             for (std::size_t n = i; n < row_.tables; n += four_names.size())
                 orders_.at(i).push_back(fmt::format("defer {}", table.at(n)));
-            if (row_.name == "four-sampled" && table.at(i) != 0 && rng.below(3) == 0)
+            if (row_.give == Give::in_turns && table.at(i) != 0 && rng.below(3) == 0)
                 orders_.at(i) = {fmt::format("free {}", table.at(i))};
         }
     }
@@ -191,11 +234,11 @@ class PgtableShared final : public Experiment {
         if (!me.at("give"))
             return;
         // The tables were shuffled, so that the order of names is one drawn by chance.
-        while (row_.name == "four-sampled" && turn_ != number && !me.stopping())
+        while (row_.give == Give::in_turns && turn_ != number && !me.stopping())
             ::sched_yield();
         // All of a storm begin when the last is there.
         ++ready_;
-        while (row_.schedule.empty() && ready_ != four_names.size() && !me.stopping())
+        while (row_.give == Give::at_once && ready_ != four_names.size() && !me.stopping())
             ::sched_yield();
         me.report(slot_cpu, ::sched_getcpu());
         me.report(slot_began, now_ns());
@@ -207,8 +250,8 @@ class PgtableShared final : public Experiment {
         turn_ = number + 1;
         if (!given)
             return me.fail(given.error());
-        if (!row_.schedule.empty())
-            ::usleep(grace_us);
+        if (row_.give != Give::at_once)
+            ::usleep(inside_us);
         (void)me.at("given").ok();
     }
 
@@ -219,29 +262,75 @@ class PgtableShared final : public Experiment {
     std::atomic<std::size_t> ready_ = 0;
 };
 
+std::vector<Need> needs_of(const Row& row) {
+    std::vector<Need> needs;
+    if (row.pages != Pages::either)
+        needs.push_back(shared_pages(row.pages == Pages::shared));
+    if (row.frees)
+        needs.push_back(freed_at_once());
+    return needs;
+}
+
+std::string_view expected_of(Pages pages) {
+    switch (pages) {
+    case Pages::shared:
+        return "page=shared queued=once freed=once";
+    case Pages::apart:
+        return "page=own queued=once freed=once";
+    case Pages::either:
+        break;
+    }
+    return "queued=once freed=once";
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
-    for (const Row& row : rows)
-        all.push_back(
-            {.name = row.name,
-             .about = row.about,
-             .schedule = row.schedule,
-             .forced = !row.schedule.empty(),
-             .runs_divisor = // each waits for a grace period; nobody makes the storm's givers meet
-             row.schedule.empty() ? 1U : 4U});
+    for (const Row& row : rows) {
+        const bool at_once = row.give == Give::at_once;
+        Variant variant = {.name = row.name,
+                           .about = row.about,
+                           .schedule = row.schedule,
+                           .expected = {{expected_of(row.pages)}},
+                           .forced = !at_once,
+                           .runs_divisor = at_once ? 1U : 4U, // each waits for a grace period
+                           .needs = needs_of(row)};
+        if (at_once)
+            variant.chance = Chance{.overlaps = 20, .seconds = 60};
+        all.push_back(std::move(variant));
+    }
     return all;
 }
 
-Control replacing(std::string_view name, std::string_view about, std::string_view produces,
-                  std::string_view replacement) {
+Control replacing(std::string_view name, std::string_view about, std::string_view variant,
+                  std::string_view replacement, std::string_view produces) {
     return {.name = name,
             .about = about,
-            .variant = "in-turn",
+            .variant = variant,
             .produces = produces,
             .actions = {{.kind = FL_CONTROL_REPLACE,
                          .function = "pte_free_defer",
                          .replacement = replacement}}};
+}
+
+// By variant where pages are shared, and where they are not.
+std::vector<Control> controls() {
+    return {
+        replacing("queue-each", "the one rcu_head is queued for every table", "in-turn",
+                  "pte_free_queue_each", "queued=again"),
+        replacing("queue-each-apart", "one rcu_head serves the tables of two pages", "apart",
+                  "pte_free_queue_each", "queued=again"),
+        replacing("free-at-once", "pte_free_defer() frees the table at once", "in-turn",
+                  "pte_free_at_once", "freed=early"),
+        replacing("free-at-once-apart", "the same where each table has a page", "apart",
+                  "pte_free_at_once", "freed=early"),
+        replacing("free-at-once-storm", "the same where no reader is there to see it", "storm",
+                  "pte_free_at_once", "freed=early"),
+        replacing("leak", "pte_free_defer() does nothing", "in-turn", "pte_free_never",
+                  "freed=never"),
+        replacing("leak-apart", "the same where each table has a page", "apart", "pte_free_never",
+                  "freed=never"),
+    };
 }
 
 } // namespace
@@ -255,13 +344,8 @@ const Scenario& pgtable_shared() {
         .races = "pte_free_defer() against itself and pte_fragment_free(), with an RCU reader",
         .bad = "queued=again, freed=early, freed=never, marked=yes",
         .variants = variants(),
-        .controls = {replacing("queue-each", "the one rcu_head is queued for every table",
-                               "queued=again", "pte_free_queue_each"),
-                     replacing("free-at-once", "pte_free_defer() frees the table at once",
-                               "freed=early", "pte_free_at_once"),
-                     replacing("leak", "pte_free_defer() does nothing", "freed=never",
-                               "pte_free_never")},
-        .needs = pgtable_needs(),
+        .controls = controls(),
+        .needs = {own_tables()},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableShared>(row_of(rows, variant));
         },

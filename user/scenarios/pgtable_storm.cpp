@@ -49,7 +49,7 @@ struct Row {
     std::string_view name;
     std::string_view about;
     std::string_view schedule;
-    std::string_view excluded_by = {};
+    std::string_view excluded_at = {}; // in the owner's stack; "" = nothing excludes it
 };
 
 constexpr std::array rows = {
@@ -58,7 +58,7 @@ constexpr std::array rows = {
     Row{"dontneed-before", "its entries are zapped there", before},
     Row{"mremap-moving", "the table is retracted while move_page_tables() begins", moving},
     Row{"mremap-within", "a move waits for i_mmap_rwsem when the table was found", within,
-        "down_write < vma_link_file"},
+        "down_write < copy_vma"},
     Row{"munmap-within", "so does an munmap", within, "down_write < free_pgtables"},
     Row{"dontneed-within", "entries are zapped in the table that was found", within},
     Row{"mremap-storm", "moves to and fro during the collapse", storm},
@@ -235,24 +235,24 @@ class PgtableStorm final : public CollapseExperiment {
     SharedMemory<Shared> shared_;
 };
 
-std::vector<std::string_view> places_of(const Row& row) {
-    if (row.excluded_by.empty())
-        return {};
-    return {row.excluded_by};
-}
-
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
-    for (const Row& row : rows)
-        all.push_back(
-            {.name = row.name,
-             .about = row.about,
-             .schedule = row.schedule,
-             .exclusion = {.places = places_of(row)},
-             .forced = row.schedule != storm,
-             .chance = row.schedule == storm ? std::optional<Chance>({5, 30}) : std::nullopt,
-             .runs_divisor = row.excluded_by.empty() ? 4U : 10U});
+    for (const Row& row : rows) {
+        const bool excluded = !row.excluded_at.empty();
+        const bool storms = row.schedule == storm;
+        Variant variant = {.name = row.name,
+                           .about = row.about,
+                           .schedule = row.schedule,
+                           .expected = {{"seen=right file=intact exit=clean"}},
+                           .forced = !storms,
+                           .runs_divisor = excluded ? 10U : 4U};
+        if (excluded)
+            variant.exclusion = {.places = {row.excluded_at}};
+        if (storms)
+            variant.chance = Chance{.overlaps = 10, .seconds = 60};
+        all.push_back(std::move(variant));
+    }
     return all;
 }
 
@@ -277,9 +277,8 @@ const Scenario& pgtable_storm() {
                                    .function = "collapse_file",
                                    .value_is_address = true}},
                       .kind = Control::Kind::comparison}},
-        .no_hazard_control =
-            "the locks that keep the two apart are taken by both, and no skip leaves them balanced",
-        .needs = retraction_needs(),
+        .no_hazard_control = "an act that meets the table would write to a page that is free",
+        .needs = {freed_by_rcu(), huge_pages()},
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
             return std::make_unique<PgtableStorm>(variant.name);
         },

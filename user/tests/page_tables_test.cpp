@@ -11,12 +11,12 @@ namespace {
 // Of ppc64le-64k, 6.12.95: two tables of one page, the first deferred.
 constexpr const char* two_tables =
     "0 pfn 0x826 offset 512 state given given 1200000345 refs 1 tables 1 flags table,active queued "
-    "0 again 0 at 0 freed 0 active 0 at 0 cpu 0 reads 1 broken 0\n"
+    "0 again 0 at 0 freed 0 active 0 at 0 early 0 cpu 0 reads 1 broken 0\n"
     "1 pfn 0x826 offset 768 state ours given 0 refs 1 tables 1 flags table,active queued 0 again 0 "
-    "at 0 freed 0 active 0 at 0 cpu 0 reads 0 broken 0\n";
+    "at 0 freed 0 active 0 at 0 early 0 cpu 0 reads 0 broken 0\n";
 constexpr const char* freed_table =
     "0 pfn 0x1f3a offset 0 state given given 5000 refs 0 tables 1 flags - queued 1 again 2 at 5100 "
-    "freed 1 active 1 at 9000 cpu 1 reads 0 broken 3\n";
+    "freed 1 active 1 at 9000 early 1 cpu 1 reads 0 broken 3\n";
 
 TEST(PageTablesTest, ReadsTablesThatShareAPage) {
     const auto tables = parse_page_tables(two_tables);
@@ -40,6 +40,7 @@ TEST(PageTablesTest, ReadsWhatBecameOfAPage) {
     EXPECT_EQ(table.freed, 1);
     EXPECT_EQ(table.active, 1);
     EXPECT_EQ(table.freed_ns, 9000U);
+    EXPECT_EQ(table.early, 1);
     EXPECT_EQ(table.broken, 3);
 }
 
