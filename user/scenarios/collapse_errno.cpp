@@ -83,7 +83,7 @@ struct Row {
     std::string_view about;
     Answers answers;
     std::string_view schedule = {};
-    bool locked_on_6_1 = false; // there the lock of the new huge page excludes the order
+    std::string_view lock_on_6_1 = {}; // there the lock of the new huge page excludes the order
     // The situation is up to chance, and where it did not arise the collapse succeeds: no overlap.
     bool by_chance = false;
     Holes holes = Holes::none; // of the file
@@ -301,7 +301,7 @@ constexpr std::array rows = {
         .about = "a hole is filled after the scan; before 6.4 that waits for the collapse",
         .answers = split(ok, before_6_4, "collapse=EAGAIN scan=page_filled", since_6_4),
         .schedule = fill_inside,
-        .locked_on_6_1 = true,
+        .lock_on_6_1 = "folio_wait_bit_common < shmem_write_begin",
         .holes = Holes::drawn,
         .at_hole = true,
         .act = &E::write_page},
@@ -310,7 +310,7 @@ constexpr std::array rows = {
                  "waited for",
         .answers = split(ok, before_6_4, "collapse=EAGAIN scan=page_not_in_lru", since_6_4),
         .schedule = locked_by_other,
-        .locked_on_6_1 = true,
+        .lock_on_6_1 = "folio_wait_bit_common < collapse_pte_mapped_thp",
         .holes = Holes::drawn},
     Row{.name = "page-locked",
         .about = "a write(2) of one page holds its folio's lock",
@@ -404,8 +404,8 @@ std::vector<Variant> variants() {
         for (const Expected& answer : row.answers)
             if (!answer.words.empty())
                 variant.expected.push_back(answer);
-        if (row.locked_on_6_1) {
-            variant.exclusion = {.places = {"folio_wait_bit_common"}, .releases = before_6_4};
+        if (!row.lock_on_6_1.empty()) {
+            variant.exclusion = {.places = {row.lock_on_6_1}, .releases = before_6_4};
             variant.runs_divisor = waits_here ? 10 : 1; // an exclusion takes time to be sure of
         }
         if (row.write_protect)

@@ -36,15 +36,17 @@ struct Row {
     std::string_view name;
     std::string_view about;
     How how;
-    std::string_view lock = {}; // of the huge page, which 6.1 has in the page cache by then
+    std::string_view on_6_1;    // there the huge page is in the page cache by then, locked
+    std::string_view lock = {}; // its place on 6.1
 };
 
 constexpr std::array rows = {
-    Row{"pwrite", "the hole is filled by pwrite(2)", How::pwrite,
+    Row{"pwrite", "the hole is filled by pwrite(2)", How::pwrite, "fill=ok collapse=ok data=intact",
         "folio_wait_bit_common < shmem_write_begin"},
     Row{"store", "by a store through another mapping", How::store,
-        "folio_wait_bit_common < shmem_fault"},
-    Row{"uffdio-copy", "by UFFDIO_COPY into a registered mapping", How::uffdio_copy},
+        "fill=ok collapse=ok data=intact", "folio_wait_bit_common < shmem_fault"},
+    Row{"uffdio-copy", "by UFFDIO_COPY into a registered mapping", How::uffdio_copy,
+        "fill=EEXIST collapse=ok data=intact"},
 };
 
 class CollapseFill final : public CollapseExperiment {
@@ -133,13 +135,13 @@ std::vector<Variant> variants() {
         Exclusion exclusion;
         if (!row.lock.empty())
             exclusion = {.places = {row.lock}, .releases = "6.1"};
-        // Before 6.4 there is no re-check: judge() asks for the bytes alone.
         all.push_back(
             {.name = row.name,
              .about = row.about,
              .schedule = inside,
              .expected = {{.words = "fill=ok collapse=EAGAIN scan=page_filled data=intact",
-                           .releases = "6.12, 7.2, 7.3"}},
+                           .releases = "6.12, 7.2, 7.3"},
+                          {.words = row.on_6_1, .releases = "6.1"}},
              .exclusion = exclusion});
     }
     return all;
