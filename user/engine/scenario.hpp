@@ -227,10 +227,10 @@ struct Variant {
     bool forced = true; // a window is forced: runs in which it was not open do not count.
                         // An unforced variant counts a run when overlapped() says so.
     std::optional<Chance> chance = {};
-    unsigned runs_divisor = 1;     // for slow variants: --runs / runs_divisor, at least 1
-    std::vector<Need> needs = {};  // beyond the scenario's
-    bool by_name_only = false; // a bad outcome ruins the machine: run only if asked for by name,
-                               // and no further than to the first
+    unsigned runs_divisor = 1;    // for slow variants: --runs / runs_divisor, at least 1
+    std::vector<Need> needs = {}; // beyond the scenario's
+    bool by_name_only = false;    // a bad outcome ruins the machine: run only if asked for by name,
+                                  // and no further than to the first
 };
 
 // Of a scenario's own table, which has a row for each variant: that of its name.
