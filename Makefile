@@ -13,6 +13,7 @@ BUILD := $(CURDIR)/build/user
 VM := $(CURDIR)/scripts/faultline-vm
 VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
+	$(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET)) \
 	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
 
 # kbuild takes ARCH from its environment: ours is not its.
@@ -36,17 +37,18 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names' RUNS=N; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names' RUNS=N BOOT=poison QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
 
 .PHONY: matrix
-matrix: ## every machine times every kernel: ARCHS= KERNELS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
-	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --selftests '$(SELFTESTS)' \
-		--runs $(or $(RUNS),100) $(if $(RUN),--run '$(RUN)') $(if $(UPDATE),--update)
+matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
+	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' \
+		--selftests '$(SELFTESTS)' --runs $(or $(RUNS),100) $(if $(RUN),--run '$(RUN)') \
+		$(if $(QUIET),--quiet $(QUIET)) $(if $(UPDATE),--update)
 
 .PHONY: matrix-list
 matrix-list: ## the cells, and why some have no kernel
-	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)'
+	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)'
 
 .PHONY: bench
 bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs

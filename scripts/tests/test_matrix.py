@@ -5,26 +5,37 @@ import json
 import tempfile
 import unittest
 import xml.etree.ElementTree as xml
+from dataclasses import asdict
 from pathlib import Path
 
 from vm import matrix, reports
 from vm.console import Finding
 from vm.matrix import CellResult
 from vm.page import page
-from vm.results import Counts, TapResults, parse_driver, parse_tap
-from vm.runs import Report, assess
+from vm.outcome import Report, Task, assess
+from vm.results import STANDINGS, Counts, TapResults, counts_of, parse_driver, parse_tap
 from vm.tables import ARCHES, KERNELS, Ending, Trouble
+
+STANDING = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped", "MISS": "missed", "ERROR": "error"}
 
 
 def scenario(name: str, verdict: str, **more: object) -> dict[str, object]:
-    return {"kind": "scenario", "scenario": name, "verdict": verdict, "expected": verdict in ("PASS", "SKIP"),
-            "known_bug": None, "why": "", "runs": 10, "overlaps": 9, "excluded": 1, "seconds": 2.5, "rate": 4.0,
-            "histogram": {"seen=hole": 10}, "forbidden": [], "controls": 1, "controls_caught": 1, **more}
+    """With one variant, and one control that was caught."""
+    standing = str(more.get("standing", STANDING[verdict]))
+    return {"kind": "scenario", "scenario": name, "verdict": verdict, "standing": standing, "known_bug": None,
+            "why": "", "runs": 10, "overlaps": 9, "excluded": 1, "seconds": 2.5, "rate": 4.0,
+            "histogram": {"seen=hole": 10}, "forbidden": [], "no_hazard_control": None,
+            "power": {"overlaps": 9, "bound": None}, "variants": {STANDINGS[standing]: 1},
+            "controls": {"caught": 1, "not_caught": 0, "skipped": 0, "errors": 0}, **more}
 
 
 def driver_text(*records: dict[str, object]) -> str:
-    begin = {"kind": "begin", "plan": len(records)}
-    end = {"kind": "end", **{name: 0 for name in Counts.__dataclass_fields__}, "passed": len(records)}
+    """Those of scenarios are planned and counted; one that is a variant's belongs to none of them."""
+    scenarios = [record for record in records if record["kind"] == "scenario"]
+    counts = counts_of(record["standing"] for record in scenarios)
+    begin = {"kind": "begin", "plan": len(scenarios), "names": [record["scenario"] for record in scenarios]}
+    end = {"kind": "end", **asdict(counts + Counts(passed=len(scenarios))), "scenarios": asdict(counts),
+           "variants": asdict(counts), "controls": {"caught": len(scenarios), "not_caught": 0, "skipped": 0, "errors": 0}}
     return "".join(json.dumps(record) + "\n" for record in (begin, *records, end))
 
 
@@ -43,7 +54,7 @@ class MatrixTest(unittest.TestCase):
 
     def sample(self) -> list[CellResult]:
         (self.folder / "console.log").write_text("[1.0] fine\n[2.0] WARNING: CPU: 0 <b>\n")
-        known = scenario("collapse-a", "FAIL", known_bug='fixed by "skip <shmem>" (v6.4)', forbidden=["seen=hole"], why="lost")
+        known = scenario("collapse-a", "FAIL", standing="known", known_bug='fixed by "skip <shmem>" (v6.4)', forbidden=["seen=hole"], why="lost")
         return [
             self.result("x86_64", "6.12", Ending.GOOD, scenario("collapse-a", "PASS"), tap=parse_tap("1..1\nok 1 a\n")),
             self.result("x86_64", "6.1", Ending.GOOD, known),
@@ -99,7 +110,7 @@ class MatrixTest(unittest.TestCase):
 
     def test_measures_stand_together_by_variant(self) -> None:
         def variant(value: float, control: str | None = None) -> dict[str, object]:
-            return {"kind": "variant", "scenario": "a", "variant": "stack", "control": control,
+            return {"kind": "variant", "scenario": "a", "variant": "stack", "control": control, "standing": "passed",
                     "measures": [{"value": 7.25, "what": "folios", "note": None},
                                  {"value": value, "what": "bytes", "note": "in <f>"}]}
 
@@ -128,12 +139,12 @@ class MatrixTest(unittest.TestCase):
         (self.folder / "selftests").write_text("== engine_test\n1..1\nok 1 a\n")
         (self.folder / "status").write_text("engine_test 139\nend\n")
         result = self.result("x86_64", "6.12", Ending.FAILED)
-        result.report = assess(self.folder, Ending.GOOD, False, ["engine_test"])
+        result.report = assess(self.folder, Ending.GOOD, Task(None, ("engine_test",)))
         self.assertEqual(result.report.ending, Ending.FAILED)
         self.assertEqual(reports.word(result, "engine_test"), "FAIL")
 
     def test_an_unexpected_pass_is_no_pass(self) -> None:
-        record = scenario("a", "PASS", known_bug="fix", expected=False)
+        record = scenario("a", "PASS", known_bug="fix", standing="xpass")
         self.assertEqual(reports.word(self.result("x86_64", "6.1", Ending.FAILED, record), "a"), "XPASS")
 
     def test_the_worst_ending_is_the_matrix_ending(self) -> None:

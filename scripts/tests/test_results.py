@@ -6,20 +6,31 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from vm.results import Counts, parse_driver, parse_status, parse_tap
-from vm.runs import assess, script, split_selftests
+from vm.outcome import Driver, Report, Task, assess, split_selftests
+from vm.results import ControlCounts, Counts, parse_driver, parse_status, parse_tap
+from vm.runs import script
 from vm.tables import Ending
 
-BEGIN = json.dumps({"kind": "begin", "version": "0.1", "kernel": "6.12", "machine": "x86_64", "plan": 1})
-SCENARIO = json.dumps({"kind": "scenario", "scenario": "a", "verdict": "PASS", "expected": True})
-END = json.dumps({"kind": "end", "passed": 1, "failed": 0, "skipped": 0, "known": 0, "missed": 0, "errors": 0})
+BEGIN = json.dumps({"kind": "begin", "version": "0.1", "kernel": "6.12", "machine": "x86_64", "plan": 1, "names": ["a"]})
+PARTS = {
+    "variants": {"passed": 2, "failed": 0, "skipped": 1, "known": 0, "missed": 0, "errors": 0},
+    "controls": {"caught": 1, "not_caught": 0, "skipped": 1, "errors": 0},
+}
+SCENARIO = json.dumps({"kind": "scenario", "scenario": "a", "verdict": "PASS", "standing": "passed", **PARTS})
+TOTAL = {"passed": 3, "failed": 0, "skipped": 2, "known": 0, "missed": 0, "errors": 0}
+ONE = {"passed": 1, "failed": 0, "skipped": 0, "known": 0, "missed": 0, "errors": 0}
+END = json.dumps({"kind": "end", **TOTAL, "scenarios": ONE, **PARTS})
 
 
 class DriverTest(unittest.TestCase):
     def test_complete(self) -> None:
         results = parse_driver(f"{BEGIN}\n{SCENARIO}\n{END}\n")
         self.assertEqual(results.problems, [])
-        self.assertEqual(results.counts, Counts(passed=1))
+        self.assertEqual(results.scenarios, Counts(passed=1))
+        self.assertEqual(results.variants, Counts(passed=2, skipped=1))
+        self.assertEqual(results.controls, ControlCounts(caught=1, skipped=1))
+        self.assertEqual(results.counts, Counts(passed=3, skipped=2))
+        self.assertEqual(results.totals(), "1 of 3 variants skipped, 1 of 2 controls caught, 1 skipped")
 
     def test_no_end_record_is_named(self) -> None:
         results = parse_driver(f"{BEGIN}\n{SCENARIO}\n")
@@ -82,11 +93,14 @@ class AssessTest(unittest.TestCase):
         (self.folder / name).write_text(text)
 
     def assess(self, ending: Ending = Ending.GOOD) -> Ending:
-        return assess(self.folder, ending, True, ["abi_test"]).ending
+        return self.report(ending).ending
+
+    def report(self, ending: Ending = Ending.GOOD) -> Report:
+        return assess(self.folder, ending, Task(Driver("faultline run --json x"), ("abi_test",)))
 
     def test_good(self) -> None:
-        report = assess(self.folder, Ending.GOOD, True, ["abi_test"])
-        self.assertEqual((report.ending, report.counts, report.problems), (Ending.GOOD, Counts(passed=2), []))
+        report = self.report()
+        self.assertEqual((report.ending, report.counts, report.problems), (Ending.GOOD, Counts(passed=4, skipped=2), []))
 
     def test_a_warning_in_the_log_fails_a_run_whose_tests_passed(self) -> None:
         self.put("console.log", "[ 1.0] WARNING: CPU: 0 PID: 1 at mm/x.c:1\n")

@@ -9,7 +9,10 @@
     initramfs one archive from files and kernel modules
     qemu      boot, watch, end
     console   judges the kernel's log
-    results   judges what came over the side channel
+    results   reads what came over the side channel
+    outcome   judges what the machines of a run left in their folders
+    rows      the rows of a report
     runs      one run, from kernel to run folder
+    matrix    many of them; reports, page and folder write what they found
     __main__  the commands that the Makefile calls
 """

@@ -10,10 +10,14 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, emulator, kernels, lint, matrix, packages, qemu, reports, runs
-from .results import Counts
+from . import build, cache, emulator, kernels, lint, matrix, packages, qemu, runs
+from .folder import write_all
+from .outcome import Driver, Report
+from .results import Counts, DriverResults
 from .tables import (
     ARCHES,
+    BOOTS,
+    DEFAULT_BOOT,
     Arch,
     DEFAULT_ARCH,
     DEFAULT_KERNEL,
@@ -21,12 +25,14 @@ from .tables import (
     HOST_PACKAGES,
     KERNELS,
     LINT_PACKAGES,
+    POISON_RUN,
+    POISON_RUNS,
     Ending,
     Trouble,
     arch_packages,
 )
 
-CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress"))
+CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress", "mark"))
 
 
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
@@ -49,24 +55,28 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
     return kernels.stock(arguments.kernel, arch, update=arguments.update)
 
 
-def _driver_command(arguments: argparse.Namespace) -> str:
-    runs_option = f"--runs {arguments.runs} " if arguments.runs else ""
-    return f"faultline run {runs_option}{CHANNELS} {arguments.run}".strip()
+def _driver(runs_of_each: int | None, names: str) -> Driver:
+    runs_option = f"--runs {runs_of_each} " if runs_of_each else ""
+    return Driver(f"faultline run {runs_option}{CHANNELS}", names)
 
 
 def command_run(arguments: argparse.Namespace) -> Ending:
     kernel = _kernel(arguments)
-    driver = arguments.command or _driver_command(arguments)
+    driver = Driver(arguments.command) if arguments.command else _driver(arguments.runs, arguments.run)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
                       qemu.Bounds(arguments.timeout, arguments.quiet), [],
-                      "own" if arguments.kimage else arguments.kernel)
-    # In a good run the driver's own last lines say the same, and are the last ones.
-    if not arguments.command and report.ending != Ending.GOOD:
-        print(_lines_of(report.ending, report.counts))
+                      "own" if arguments.kimage else arguments.kernel, arguments.boot)
+    # In a good run the driver's own last lines say the same, and are the last ones if the log said nothing.
+    if not arguments.command and (report.ending != Ending.GOOD or report.findings):
+        print(_lines_of(report.ending, report.counts, [report]))
     return report.ending
 
 
-def _lines_of(ending: Ending, counts: Counts) -> str:
+def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
+    """Totals: of variants and controls first, as they are part of the scenarios."""
+    driver = sum((report.driver for report in reports_of), start=DriverResults())
+    if driver.variants.all:
+        print(f"{driver.variants.passed} variants passed, {driver.totals()}")
     if ending != Ending.GOOD and counts.good:
         counts.failed += 1  # the kernel log, or a machine that did not end well
     return counts.lines()
@@ -114,14 +124,20 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     started = time.monotonic()
     counts, good = _host_tests()
     programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
-    report = runs.run(arch, kernel, _driver_command(arguments),
-                      qemu.Bounds(arguments.timeout, arguments.quiet), programs, f"{arguments.kernel}-test")
+    bounds = qemu.Bounds(arguments.timeout, arguments.quiet)
+    report = runs.run(arch, kernel, _driver(arguments.runs, arguments.run), bounds, programs,
+                      f"{arguments.kernel}-test", arguments.boot)
+    parts = [report]
+    if arguments.boot == DEFAULT_BOOT and not arguments.run:
+        parts.append(runs.run(arch, kernel, _driver(POISON_RUNS, POISON_RUN), bounds, [], f"{arguments.kernel}-test", "poison"))
     judge = _judge_is_awake(arch, kernel, arguments.kernel)
     print(f"  host tests and VMs took {time.monotonic() - started:.0f} s")
-    counts += report.counts
+    for part in parts:
+        counts += part.counts
     counts += judge
-    ending = report.ending if report.ending != Ending.GOOD or (good and judge.good) else Ending.FAILED
-    print(_lines_of(ending, counts))
+    worst = max(part.ending for part in parts)
+    ending = worst if worst != Ending.GOOD or (good and judge.good) else Ending.FAILED
+    print(_lines_of(ending, counts, parts))
     return ending
 
 
@@ -139,26 +155,27 @@ def command_kselftest(arguments: argparse.Namespace) -> Ending:
 
 def command_matrix(arguments: argparse.Namespace) -> Ending:
     """Every chosen cell; a folder with a page and the reports."""
-    chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels), dict(os.environ))
-    runs_option = f"--runs {arguments.runs} " if arguments.runs else ""
-    plan = matrix.Plan(f"faultline run {runs_option}{CHANNELS} {arguments.run}".strip(),
+    chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots), dict(os.environ))
+    plan = matrix.Plan(_driver(arguments.runs, arguments.run),
                        tuple(arguments.selftests.split()), qemu.Bounds(arguments.timeout, arguments.quiet),
                        arguments.update)
     folder = runs.new_folder("matrix")
     results = matrix.run(chosen, plan, folder)
-    reports.write_all(results, folder)
+    write_all(results, folder)
     print("\n" + (folder / "table.txt").read_text())
-    total = sum((result.report.counts for result in results if result.report), start=Counts())
+    found = [result.report for result in results if result.report]
+    total = sum((report.counts for report in found), start=Counts())
     print(f"  {folder.relative_to(build.TOP)}: index.html, ktap, junit.xml, kcidb.json")
     ending = matrix.ending_of(results)
-    print(_lines_of(ending, total))
+    print(_lines_of(ending, total, found))
     return ending
 
 
 def command_matrix_list(arguments: argparse.Namespace) -> Ending:
-    mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels), dict(os.environ))
+    mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots), dict(os.environ))
     for cell in mine:
-        print(f"{cell.arch.name:<12} {cell.kernel.series:<7}" + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
+        boot = "" if cell.boot == DEFAULT_BOOT else f" {cell.boot}"
+        print(f"{cell.arch.name:<12} {cell.kernel.series:<7}{boot}" + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
     return Ending.GOOD
 
 
@@ -193,6 +210,12 @@ COMMANDS = {
 }
 
 
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least one run of each variant")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     endings = "\n".join(f"  {ending.value}  {text}" for ending, text in ENDING_TEXT.items())
     top = argparse.ArgumentParser(prog="scripts/faultline-vm", description=__doc__, epilog=f"exit status:\n{endings}",
@@ -203,20 +226,22 @@ def parser() -> argparse.ArgumentParser:
         if name.startswith("matrix"):
             command.add_argument("--archs", default="", help="architectures; all if empty")
             command.add_argument("--kernels", default="", help="series; all if empty")
+            command.add_argument("--boots", default="", help=f"ways to boot, of {', '.join(BOOTS)}; {DEFAULT_BOOT} if empty")
         if name == "matrix":
             command.add_argument("--selftests", default="", help="programs; all if empty")
         if name in ("run", "test"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
+            command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
             command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix"):
             command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
-            command.add_argument("--runs", type=int, default=0, help="runs of each variant; 0: the driver's default")
-            command.add_argument("--timeout", type=float, default=3600, help="overall bound, seconds")
-            command.add_argument("--quiet", type=float, default=300, help="bound of silence, seconds")
+            command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")
+            command.add_argument("--timeout", type=float, default=3600, help="overall bound of one machine, seconds")
+            command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
     return top
 

@@ -28,6 +28,12 @@ mount -t tmpfs tmpfs /tmp
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
 while read -r module; do insmod "$module"; done < /modules
+# Of SLUB's debugging, what is really on.
+cd /sys/kernel/slab/kmalloc-64 && for flag in sanity_checks red_zone poison store_user; do
+	slab="$slab $flag=$(cat $flag)"
+done
+cd /
+echo "faultline: slab kmalloc-64$slab" > /dev/kmsg
 mkdir /dev/faultline
 # Ports come up by themselves, a while after the modules are loaded.
 for i in $(seq 100); do
@@ -104,14 +110,13 @@ def module_bytes(file: Path) -> bytes:
     raise Trouble(Ending.USAGE, f"{file}: unknown compression of a kernel module")
 
 
-def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: Path | None, ports: int,
-          emulator: str) -> bytes:
-    """`ports`: how many side channels the machine has; `emulator`: what its results shall name."""
+def build(arch: Arch, module: Path, programs: list[Path], modules: Path | None, ports: int,
+          emulator: str) -> Archive:
+    """All but the script. `ports`: how many side channels the machine has; `emulator`: what its results shall name."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "tmp", "root"):
         archive.add_folder(folder)
     archive.add("init", INIT.replace("PORTS", str(ports)).replace("EMULATED_BY", emulator).encode(), executable=True)
-    archive.add("script", script.encode())
     archive.add("bin/busybox", sysroot.resolve(sysroot.folder(arch), "/bin/busybox").read_bytes(), executable=True)
     stripped = module.with_suffix(".stripped.ko")
     subprocess.run([sysroot.tool(arch, "strip"), "--strip-debug", "-o", str(stripped), str(module)], check=True)
@@ -124,4 +129,4 @@ def build(arch: Arch, module: Path, programs: list[Path], script: str, modules: 
         archive.add(name, module_bytes(file))
         names.append(f"/{name}\n")
     archive.add("modules", "".join(names).encode())
-    return archive.bytes()
+    return archive

@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -14,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import build, kernels, packages, qemu, runs
-from .tables import ARCHES, DEFAULT_KERNEL, HOST_PACKAGES, KERNELS, Arch, Ending, Kernel, Trouble, arch_packages
+from .outcome import Driver, Report
+from .tables import ARCHES, BOOTS, DEFAULT_BOOT, DEFAULT_KERNEL, HOST_PACKAGES, KERNELS, Arch, Ending, Kernel, Trouble, arch_packages
 
 CORES_A_CELL = 2  # each machine has two virtual CPUs
 CELLS_AT_ONCE = 2  # at most: the mirror and the disk are shared
@@ -24,10 +24,11 @@ CELLS_AT_ONCE = 2  # at most: the mirror and the disk are shared
 class Cell:
     arch: Arch
     kernel: Kernel
+    boot: str = DEFAULT_BOOT
 
     @property
     def name(self) -> str:
-        return f"{self.arch.name}/{self.kernel.series}"
+        return f"{self.arch.name}/{self.kernel.series}" + ("" if self.boot == DEFAULT_BOOT else f"/{self.boot}")
 
     @property
     def lacking(self) -> str:
@@ -38,7 +39,7 @@ class Cell:
 @dataclass
 class CellResult:
     cell: Cell
-    report: runs.Report | None = None  # None: it did not come to a machine
+    report: Report | None = None  # None: it did not come to a machine
     trouble: str = ""  # why not
     ending: Ending | None = None  # None: Debian has no such kernel
     seconds: float = 0
@@ -54,10 +55,12 @@ def _chosen(wanted: str, table: dict[str, object], what: str) -> list[str]:
     return names
 
 
-def cells(arches: str = "", series: str = "") -> list[Cell]:
-    """All cells, or those of some architectures and kernels; those without a kernel, too."""
+def cells(arches: str = "", series: str = "", boots: str = "") -> list[Cell]:
+    """All cells, or those of some architectures and kernels; those without a kernel, too. Booted as they
+    are, or in each of some ways."""
     return [
-        Cell(ARCHES[arch], KERNELS[kernel])
+        Cell(ARCHES[arch], KERNELS[kernel], boot)
+        for boot in _chosen(boots or DEFAULT_BOOT, dict(BOOTS), "way to boot")
         for kernel in _chosen(series, dict(KERNELS), "kernel")
         for arch in _chosen(arches, dict(ARCHES), "architecture")
     ]
@@ -123,17 +126,15 @@ def summary_line(result: CellResult) -> str:
     if not result.report:
         return head + result.trouble.splitlines()[0]
     problem = f"  ! {result.report.problems[0]}" if result.report.problems else ""
-    return head + result.report.counts.lines().replace("\n", "; ") + problem
+    skipped = f"; {result.report.driver.totals()}" if result.report.driver.variants.all else ""
+    return head + result.report.counts.lines().replace("\n", "; ") + skipped + problem
 
 
 def _ticker(cell: Cell, folder: Path, progress: Progress) -> Iterator[None]:
     start = time.monotonic()
     while True:
-        file = folder / "json"
-        text = file.read_text(errors="replace") if file.exists() else ""
-        plan = re.search(r'"plan":(\d+)', text)
-        seen = text.count('"kind":"scenario"')
-        state = f"{seen}/{plan.group(1)} scenarios" if plan else "boots"
+        so_far = runs.progress(folder)
+        state = f"{so_far[0]}/{so_far[1]} scenarios" if so_far else "boots"
         progress.tick(cell, f"{state}, {(time.monotonic() - start) // 5 * 5:.0f} s")
         yield
 
@@ -142,7 +143,7 @@ def _ticker(cell: Cell, folder: Path, progress: Progress) -> Iterator[None]:
 class Plan:
     """What is done in each cell."""
 
-    driver: str | None  # the guest's command line
+    driver: Driver | None  # the guest's command
     selftests: tuple[str, ...]  # names of programs; all if empty
     bounds: qemu.Bounds
     update: bool = False
@@ -172,7 +173,7 @@ def run_cell(cell: Cell, plan: Plan, folder: Path, progress: Progress) -> CellRe
             programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", cell.arch)
             if plan.selftests:
                 programs = _named(programs, plan.selftests)
-            prepared = runs.prepare(cell.arch, kernel, plan.driver, programs, folder)
+            prepared = runs.prepare(cell.arch, kernel, plan.driver, programs, folder, cell.boot)
         ticks = _ticker(cell, folder, progress)
         result.report = runs.boot(prepared, plan.bounds, show=False, tick=lambda: next(ticks))
         result.ending = result.report.ending

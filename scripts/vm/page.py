@@ -5,8 +5,11 @@ import html
 from pathlib import Path
 
 from .matrix import CellResult
-from .reports import Entry, entries, measures, row_names, word
-from .tables import ENDING_TEXT
+from .outcome import Report
+from .reports import LEGEND, entries, measures, row_names, totals_of, word
+from .results import power_text
+from .rows import Entry, variant_name
+from .tables import DEFAULT_BOOT, ENDING_TEXT
 
 LOG_LINES = 4000  # of a kernel log; the whole one is in the run folder
 
@@ -15,6 +18,7 @@ body{font:14px/1.4 system-ui,sans-serif;margin:2em;max-width:100em;color:#222}
 table{border-collapse:collapse}th,td{border:1px solid #ccc;padding:.25em .6em;text-align:left}
 thead th{vertical-align:bottom}td a{color:inherit;text-decoration:none;display:block}
 .PASS{background:#d6f0d6}.SKIP,.none{background:#eee;color:#666}.KNOWN{background:#ffe9b8}
+.partly{border-right:.5em solid #bbb}
 .MISS{background:#e6d8f5}.FAIL,.XPASS,.PANIC,.HANG,.LOST,.TIMEOUT,.BUILD{background:#f9c9c5}
 .ERROR,.USAGE{background:#f5d5b5}pre{background:#f6f6f6;padding:.6em;overflow:auto;max-height:36em;font-size:12px}
 details{margin:.3em 0}summary{cursor:pointer}.bad{background:#f9c9c5}
@@ -29,19 +33,25 @@ def _text(value: object) -> str:
     return html.escape(str(value))
 
 
+def _boot(result: CellResult) -> str:
+    return "" if result.cell.boot == DEFAULT_BOOT else f"<br>{_text(result.cell.boot)}"
+
+
 def _head(results: list[CellResult]) -> str:
     names = "".join(
-        f'<th><a href="#{_id(r)}">{_text(r.cell.arch.name)}<br>{_text(r.cell.kernel.series)}</a></th>' for r in results
+        f'<th><a href="#{_id(r)}">{_text(r.cell.arch.name)}<br>{_text(r.cell.kernel.series)}{_boot(r)}</a></th>' for r in results
     )
     return f"<thead><tr><th></th>{names}</tr></thead>"
 
 
 def _field(result: CellResult, row: str) -> str:
-    verdict = word(result, row)
-    if verdict in ("-", "."):
-        return f'<td class="none" title="{_text(result.trouble)}">{verdict}</td>'
-    why = next((entry.why for entry in entries(result) if entry.name == row), "")
-    return f'<td class="{verdict}" title="{_text(why)}"><a href="#{_id(result)}">{verdict}</a></td>'
+    shown = word(result, row)
+    entry = next((entry for entry in entries(result) if entry.name == row), None)
+    if not entry:
+        return f'<td class="none" title="{_text(result.trouble)}">{shown}</td>'
+    partly = " partly" if entry.skipped[0] and entry.verdict == "PASS" else ""
+    title = "; ".join(filter(None, [entry.why, entry.note]))
+    return f'<td class="{entry.verdict}{partly}" title="{_text(title)}"><a href="#{_id(result)}">{_text(shown)}</a></td>'
 
 
 def _table(results: list[CellResult]) -> str:
@@ -63,31 +73,44 @@ def _measures(results: list[CellResult]) -> str:
 
 def _numbers(entry: Entry) -> str:
     record = entry.record
-    if not record:
-        return ""
+    replay = f"<pre>{_text(entry.replay)}</pre>" if entry.replay else ""
+    if not record or "histogram" not in record:
+        return replay
     histogram, forbidden = record.get("histogram") or {}, record.get("forbidden") or []
     lines = "".join(
         f'<tr class="{"bad" if words in forbidden else ""}"><td>{count}</td><td>{_text(words)}</td></tr>'
         for words, count in sorted(histogram.items(), key=lambda item: -item[1])
     )
+    counts = record.get("controls")
+    counts = counts if isinstance(counts, dict) else {}
+    power = power_text(record)
     return (
         f"<br>{record.get('runs')} runs, {record.get('overlaps')} overlaps, {record.get('excluded')} excluded, "
-        f"{record.get('rate')} runs/s; {record.get('controls_caught')} of {record.get('controls')} controls caught"
+        f"{record.get('rate')} runs/s{f' (seen {_text(power)})' if power else ''}; {counts.get('caught', 0)} of "
+        f"{sum(counts.values())} controls caught{replay}"
         f"<details><summary>what was seen</summary><table>{lines}</table></details>"
     )
 
 
-def _log(result: CellResult, file: Path) -> str:
+def _skipped(report: Report) -> str:
+    """Of scenarios that were tried, what was left out."""
+    rows = "".join(f"<tr><td>{_text(variant_name(r))}</td><td>{_text(r.get('why') or '')}</td></tr>"
+                   for r in report.driver.of("variant") if r.get("standing") == "skipped")
+    return f"<details><summary>skipped variants and controls</summary><table>{rows}</table></details>" if rows else ""
+
+
+def _log(report: Report, file: Path) -> str:
     if not file.exists():
         return ""
-    findings = {finding.number for finding in result.report.findings} if result.report else set()
+    findings = {finding.number for finding in report.findings}
     lines = file.read_text(errors="replace").splitlines()
     shown = "\n".join(
         f'<span class="bad">{_text(line)}</span>' if number in findings else _text(line)
         for number, line in enumerate(lines[:LOG_LINES], 1)
     )
+    of = f" of {file.parent.name}" if file.parent.name.startswith("machine-") else ""
     cut = f" (the first {LOG_LINES})" if len(lines) > LOG_LINES else ""
-    return f"<details><summary>kernel log, {len(lines)} lines{cut}</summary><pre>{shown}</pre></details>"
+    return f"<details><summary>kernel log{of}, {len(lines)} lines{cut}</summary><pre>{shown}</pre></details>"
 
 
 def _cell(result: CellResult) -> str:
@@ -96,7 +119,8 @@ def _cell(result: CellResult) -> str:
         return f"{title}<p>No such kernel: {_text(result.trouble)}.</p>"
     facts = ", ".join(f"{key} {_text(result.facts[key])}" for key in ("kernel", "qemu", "accelerator", "commit", "host")
                       if key in result.facts)
-    parts = [title, f"<p>{result.ending.name}: {_text(ENDING_TEXT[result.ending])}; {result.seconds:.0f} s. {facts}</p>"]
+    parts = [title, f"<p>{result.ending.name}: {_text(ENDING_TEXT[result.ending])}; {result.seconds:.0f} s. {facts}</p>",
+             f"<p>{_text(totals_of(result))}</p>"]
     if result.trouble:
         parts.append(f"<pre>{_text(result.trouble)}</pre>")
     rows = "".join(
@@ -112,7 +136,8 @@ def _cell(result: CellResult) -> str:
         command = folder / "qemu-command"
         if command.exists():
             parts.append(f"<details><summary>QEMU command</summary><pre>{_text(command.read_text())}</pre></details>")
-        parts.append(_log(result, folder / "console.log"))
+        parts.append(_skipped(result.report))
+        parts += [_log(machine, machine.folder / "console.log") for machine in result.report.machines or [result.report]]
         links = ", ".join(f'<a href="{_id(result)}/{f.name}">{f.name}</a>' for f in sorted(folder.iterdir()))
         parts.append(f"<p>{links}</p>")
     return "\n".join(parts)
@@ -123,5 +148,5 @@ def page(results: list[CellResult]) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Faultline matrix</title><style>{STYLE}</style>\n"
         f"<h1>Faultline matrix</h1>\n<p>A field leads to its cell's evidence. - means that there is no such kernel, "
-        f". that the cell did not come to this row.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
+        f". that the cell did not come to this row. {_text(LEGEND)}.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
     )

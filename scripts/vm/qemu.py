@@ -2,7 +2,7 @@
 """Boot a virtual machine, copy its terminal, and say how it ended.
 
 Side channels are ports of a virtio-serial device, each a file in the run folder: tty (also QEMU's
-stdout, shown as it comes), json, ktap, progress, selftests, status. The serial console carries the
+stdout, shown as it comes), json, ktap, progress, mark, selftests, status. The serial console carries the
 kernel's log and nothing else.
 """
 
@@ -28,7 +28,7 @@ from .emulator import Emulator
 from .results import parse_status
 from .tables import Arch, Ending
 
-CHANNELS = ("json", "ktap", "progress", "selftests", "status")
+CHANNELS = ("json", "ktap", "progress", "mark", "selftests", "status")
 PORTS = len(CHANNELS) + 1  # and tty
 PR_SET_PDEATHSIG = 1
 PROBE_SECONDS = 15
@@ -60,7 +60,8 @@ def command(arch: Arch, emulator: Emulator, accel: str, image: Path, initramfs: 
         options += ["-chardev", f"file,id={channel},path={folder / channel}",
                     "-device", f"virtserialport,chardev={channel},name={channel}"]
     # An oops in memory management leaves locks taken: end there, with the log.
-    line = f"console={arch.console} oops=panic panic=-1 {append}".strip()
+    # The driver's marks in the log must not be left out for being many.
+    line = f"console={arch.console} oops=panic panic=-1 printk.devkmsg=on {append}".strip()
     return options + ["-kernel", str(image), "-initrd", str(initramfs), "-append", line]
 
 

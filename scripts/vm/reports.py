@@ -6,42 +6,16 @@ import json
 import re
 import xml.etree.ElementTree as xml
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .matrix import CellResult
-from .tables import ENDING_TEXT, Ending, Trouble
+from .rows import KERNEL_LOG, MACHINE, Entry, ktap_rows, plain, rows_of, variant_name
+from .tables import DEFAULT_BOOT, Ending, Trouble
 
-KERNEL_LOG = "kernel log"
-MACHINE = "machine"
+LEGEND = "PASS <P%: what was not seen has a probability below P, with 95 % confidence; -N: N variants or controls were skipped"
 SCHEMA = Path(__file__).with_name("kcidb.schema.json")
 EXCERPT = 16384  # characters that KCIDB takes
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of one cell."""
-
-    name: str
-    verdict: str  # PASS FAIL MISS SKIP ERROR, KNOWN, XPASS, or an Ending's name
-    why: str = ""
-    seconds: float = 0
-    record: dict[str, object] | None = None  # the driver's, of a scenario
-
-    @property
-    def good(self) -> bool:
-        return self.verdict in ("PASS", "SKIP", "KNOWN")
-
-
-def _scenario(record: dict[str, object]) -> Entry:
-    verdict, known = str(record["verdict"]), record.get("known_bug")
-    why = str(record.get("why") or "")
-    if known and verdict == "FAIL":
-        verdict, why = "KNOWN", f"{why}; {known}"
-    elif known and verdict == "PASS" and not record.get("expected"):
-        verdict, why = "XPASS", f"passes although the bug is known: {known}"
-    seconds = record.get("seconds")
-    return Entry(str(record["scenario"]), verdict, why, float(seconds) if isinstance(seconds, (int, float)) else 0, record)
 
 
 def entries(result: CellResult) -> list[Entry]:
@@ -50,24 +24,16 @@ def entries(result: CellResult) -> list[Entry]:
         return []
     if not result.report:
         return [Entry(MACHINE, result.ending.name, result.trouble, result.seconds)]
-    report = result.report
-    rows = [_scenario(r) for r in report.driver.records if r.get("kind") == "scenario"]
-    for name, tap in report.selftests.items():
-        broken = [*tap.problems, *tap.failures]
-        verdict = "FAIL" if broken else "PASS" if tap.counts.passed else "SKIP"
-        rows.append(Entry(name, verdict, "; ".join(broken)))
-    bad = [f for f in report.findings if not f.fix]
-    log = "; ".join(f"{f.kind}, line {f.number}: {f.line}" for f in (bad or report.findings)[:3])
-    fixes = "; ".join(dict.fromkeys(f.fix for f in report.findings if f.fix))
-    rows.append(Entry(KERNEL_LOG, "FAIL" if bad else "KNOWN" if log else "PASS", "; ".join(filter(None, [log, fixes]))))
-    # A failed scenario is its own row's matter: the machine did what it should.
-    fate = Ending.GOOD if report.ending == Ending.FAILED else report.ending
-    fine = fate == Ending.GOOD
-    if fine and report.driver.problems:
-        rows.append(Entry(MACHINE, "ERROR", "; ".join(report.driver.problems), result.seconds))
-    else:
-        rows.append(Entry(MACHINE, "PASS" if fine else fate.name, "" if fine else ENDING_TEXT[fate], result.seconds))
-    return rows
+    return rows_of(result.report, result.seconds)
+
+
+def totals_of(result: CellResult) -> str:
+    """ "114 passed, 7 skipped (7 of 121 variants skipped)": selftests are among those that passed."""
+    if not result.report:
+        return result.trouble.partition("\n")[0]
+    counts, driver = result.report.counts, result.report.driver
+    words = [f"{count} {name}" for name, count in asdict(counts).items() if count or name == "passed"]
+    return ", ".join(words) + (f" ({driver.totals()})" if driver.variants.all else "")
 
 
 def row_names(results: list[CellResult]) -> list[str]:
@@ -81,10 +47,11 @@ def row_names(results: list[CellResult]) -> list[str]:
 
 
 def word(result: CellResult, row: str) -> str:
-    """For a field of the table: "-" no such kernel, "." this cell has no such row."""
+    """For a field of the table: "-" no such kernel, "." this cell has no such row. A pass has its bound,
+    and variants that were skipped have their number: "PASS <0.1% -2"."""
     if result.ending is None:
         return "-"
-    return next((entry.verdict for entry in entries(result) if entry.name == row), ".")
+    return next((entry.word for entry in entries(result) if entry.name == row), ".")
 
 
 def table(results: list[CellResult]) -> str:
@@ -92,16 +59,20 @@ def table(results: list[CellResult]) -> str:
     rows = row_names(results)
     first = max((len(row) for row in rows), default=0)
     blocks = []
-    for series in dict.fromkeys(result.cell.kernel.series for result in results):
-        group = [result for result in results if result.cell.kernel.series == series]
+    for head in dict.fromkeys(_block(result) for result in results):
+        group = [result for result in results if _block(result) == head]
         widths = [max(len(r.cell.arch.name), *(len(word(r, row)) for row in rows), 1) for r in group]
-        lines = [f"{series:<{first}}  " + "  ".join(f"{r.cell.arch.name:<{w}}" for r, w in zip(group, widths))]
+        lines = [f"{head:<{first}}  " + "  ".join(f"{r.cell.arch.name:<{w}}" for r, w in zip(group, widths))]
         lines += [
             f"{row:<{first}}  " + "  ".join(f"{word(r, row):<{w}}" for r, w in zip(group, widths)) for row in rows
         ]
-        lines += [f"  - {r.cell.name}: {r.trouble}" for r in group if r.ending is None]
+        lines += [f"  {'-' if r.ending is None else '='} {r.cell.name}: {r.trouble or totals_of(r)}" for r in group]
         blocks.append("\n".join(line.rstrip() for line in lines))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(blocks) + f"\n\n{LEGEND}\n"
+
+
+def _block(result: CellResult) -> str:
+    return result.cell.kernel.series + ("" if result.cell.boot == DEFAULT_BOOT else f" {result.cell.boot}")
 
 
 @dataclass(frozen=True)
@@ -142,30 +113,16 @@ def measures_text(results: list[CellResult]) -> str:
     return "".join(f"{line}\n" for line in ["measured", *lines]) if lines else ""
 
 
-def _plain(text: str) -> str:
-    return text.replace("\n", " ").replace("#", "")
-
-
 def ktap(results: list[CellResult]) -> str:
     """One subtest a cell."""
     lines = ["KTAP version 1", f"1..{len(results)}"]
     for number, result in enumerate(results, 1):
         rows = entries(result)
         if not rows:
-            lines.append(f"ok {number} {result.cell.name} # SKIP {_plain(result.trouble)}")
+            lines.append(f"ok {number} {result.cell.name} # SKIP {plain(result.trouble)}")
             continue
-        lines += ["  KTAP version 1", f"  1..{len(rows)}"]
-        for sub, entry in enumerate(rows, 1):
-            why = _plain(entry.why)
-            head = f"{sub} {entry.name.replace(' ', '-')}"
-            if entry.verdict == "SKIP":
-                lines.append(f"  ok {head} # SKIP {why}")
-            elif entry.verdict == "KNOWN":
-                lines.append(f"  not ok {head} # XFAIL {why}")
-            elif entry.good:
-                lines.append(f"  ok {head}")
-            else:
-                lines.append(f"  not ok {head} # {entry.verdict} {why}")
+        lines += ["  KTAP version 1", f"  1..{len(rows)}", *ktap_rows(rows, "  ")]
+        lines.append(f"# {result.cell.name}: {plain(totals_of(result))}")
         lines.append(("ok" if result.ending == Ending.GOOD else "not ok") + f" {number} {result.cell.name}")
     return "\n".join(lines) + "\n"
 
@@ -174,30 +131,55 @@ def ktap(results: list[CellResult]) -> str:
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+_TAGS = {"FAIL": "failure", "XPASS": "failure", "SKIP": "skipped", "KNOWN": "skipped"}
+_SUMS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+
+
 def junit(results: list[CellResult]) -> str:
-    """One testsuite a cell. MISS and the ends of machines are errors, not failures."""
+    """One testsuite a cell, with each skipped variant as a case. MISS and the ends of machines are errors,
+    not failures."""
     top = xml.Element("testsuites", name="faultline")
     for result in results:
-        rows = entries(result)
-        suite = xml.SubElement(top, "testsuite", name=result.cell.name, time=f"{result.seconds:.1f}")
-        kinds = {"failures": 0, "errors": 0, "skipped": 0}
-        for entry in rows or [Entry(MACHINE, "SKIP", result.trouble)]:
+        rows = [*(entries(result) or [Entry(MACHINE, "SKIP", result.trouble)]), *_skipped(result)]
+        suite = xml.SubElement(top, "testsuite", name=result.cell.name, time=f"{result.seconds:.1f}", tests=str(len(rows)))
+        sums = dict.fromkeys(_SUMS.values(), 0)
+        if result.report:
+            properties = xml.SubElement(suite, "properties")
+            for name, value in _totals(result).items():
+                xml.SubElement(properties, "property", name=name, value=str(value))
+        for entry in rows:
             case = xml.SubElement(suite, "testcase", classname=f"faultline.{result.cell.name}",
                                   name=entry.name, time=f"{entry.seconds:.1f}")
             if entry.verdict == "PASS":
+                if entry.note:
+                    xml.SubElement(case, "system-out").text = _NO_XML.sub("?", entry.note)
                 continue
-            tag, kind = {"FAIL": ("failure", "failures"), "XPASS": ("failure", "failures"),
-                         "SKIP": ("skipped", "skipped"), "KNOWN": ("skipped", "skipped")}.get(
-                             entry.verdict, ("error", "errors"))
-            kinds[kind] += 1
+            tag = _TAGS.get(entry.verdict, "error")
+            sums[_SUMS[tag]] += 1
             note = xml.SubElement(case, tag, message=_NO_XML.sub("?", f"{entry.verdict}: {entry.why}"))
             if entry.record:
                 note.text = _NO_XML.sub("?", json.dumps(entry.record, indent=1))
-        suite.set("tests", str(len(suite)))
-        for kind, count in kinds.items():
-            suite.set(kind, str(count))
+        for name, count in sums.items():
+            suite.set(name, str(count))
     xml.indent(top)
     return xml.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _skipped(result: CellResult) -> list[Entry]:
+    """Each variant and control that was skipped, as a row of its own for who counts rows."""
+    if not result.report:
+        return []
+    return [Entry(variant_name(r), "SKIP", str(r.get("why") or "")) for r in result.report.driver.of("variant")
+            if r.get("standing") == "skipped"]
+
+
+def _totals(result: CellResult) -> dict[str, object]:
+    """Variants and controls, and how the kernel was booted."""
+    assert result.report
+    driver = result.report.driver
+    sums: dict[str, object] = {"boot": result.cell.boot}
+    sums |= {f"variants_{name}": count for name, count in asdict(driver.variants).items()}
+    return sums | {f"controls_{name}": count for name, count in asdict(driver.controls).items()}
 
 
 ORIGIN = "faultline"
@@ -214,20 +196,26 @@ def _path(name: str) -> str:
 
 
 def _tests(result: CellResult, build_id: str, stamp: str) -> Iterator[dict[str, object]]:
-    for entry in entries(result):
+    rows = entries(result)
+    names: dict[str, int] = {}
+    for number, entry in enumerate([*rows, *_skipped(result)]):
+        # A scenario can have several rows: one for each name that was asked for.
+        again = names[entry.name] = names.get(entry.name, 0) + 1
         test: dict[str, object] = {
             "build_id": build_id, "origin": ORIGIN, "path": _path(entry.name),
-            "id": f"{ORIGIN}:{stamp}-{result.cell.name}-{entry.name.replace(' ', '_')}",
+            "id": f"{ORIGIN}:{stamp}-{result.cell.name}-{entry.name.replace(' ', '_')}"
+            + (f"-{again}" if again > 1 else ""),
             "status": _STATUS.get(entry.verdict, entry.verdict),
             "start_time": _time(result.started), "duration": round(entry.seconds, 3),
             "environment": {
                 "comment": f"{result.facts.get('qemu', 'no machine')}, {result.facts.get('accelerator', '-')}",
-                "misc": {"host": result.facts.get("host", "")},
+                "misc": {"host": result.facts.get("host", ""), "boot": result.facts.get("boot", result.cell.boot)},
             },
-            "misc": {"verdict": entry.verdict, **({"record": entry.record} if entry.record else {})},
+            "misc": {"verdict": entry.verdict, **({"record": entry.record} if entry.record else {}),
+                     **(_totals(result) if entry.name == MACHINE and number < len(rows) and result.report else {})},
         }
-        if entry.why:
-            test["comment"] = entry.why.replace("\0", "")[:EXCERPT]
+        if text := "; ".join(filter(None, [entry.why, entry.note])):
+            test["comment"] = text.replace("\0", "")[:EXCERPT]
         if entry.name == KERNEL_LOG and result.report and result.report.findings:
             quoted = "\n".join(finding.line for finding in result.report.findings)
             test["log_excerpt"] = quoted.replace("\0", "")[:EXCERPT]
@@ -259,7 +247,7 @@ def kcidb(results: list[CellResult], stamp: str) -> dict[str, object]:
             tests.append(test)
             record = test["misc"]["record"] if "record" in test["misc"] else {}  # type: ignore[index,operator]
             bug = record.get("known_bug")
-            if bug and record.get("verdict") == "FAIL":
+            if bug and record.get("standing") == "known":
                 issue = f"{ORIGIN}:" + re.sub(r"[^A-Za-z0-9_.-]+", "-", bug)
                 issues[issue] = {"id": issue, "version": 1, "origin": ORIGIN, "comment": bug,
                                  "culprit": {"code": True, "tool": False, "harness": False}}
@@ -281,15 +269,3 @@ def validate(data: dict[str, object]) -> None:
     except jsonschema.ValidationError as error:
         where = "/".join(str(part) for part in error.absolute_path)
         raise Trouble(Ending.USAGE, f"the KCIDB report is not valid at {where}: {error.message}") from error
-
-
-def write_all(results: list[CellResult], folder: Path) -> None:
-    from .page import page
-
-    (folder / "table.txt").write_text("\n".join(filter(None, [table(results), measures_text(results)])))
-    (folder / "ktap").write_text(ktap(results))
-    (folder / "junit.xml").write_text(junit(results))
-    data = kcidb(results, folder.name)
-    validate(data)
-    (folder / "kcidb.json").write_text(json.dumps(data, indent=1) + "\n")
-    (folder / "index.html").write_text(page(results))

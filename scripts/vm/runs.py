@@ -4,30 +4,30 @@
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import build, emulator, initramfs, kernels, qemu
-from .console import Finding, judge
+from .console import STAMP
+from .outcome import Driver, Report, Task, assess, json_lines, merge, read_channel
 from .packages import say
-from .results import Counts, DriverResults, TapResults, parse_driver, parse_status, parse_tap
-from .tables import ENDING_TEXT, KNOWN_LOGS, Arch, Ending, Kernel, KnownLog
-
-QUOTED_FINDINGS = 12
-
-
-@dataclass
-class Report:
-    ending: Ending
-    counts: Counts
-    problems: list[str]
-    folder: Path
-    driver: DriverResults = field(default_factory=DriverResults)
-    selftests: dict[str, TapResults] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)  # of the kernel log
-
+from .results import progress_of
+from .rows import ktap_rows, rows_of
+from .tables import (
+    BOOTS,
+    DEFAULT_BOOT,
+    ENDING_TEXT,
+    KNOWN_LOGS,
+    MACHINES,
+    Arch,
+    Boot,
+    Ending,
+    Kernel,
+    KnownLog,
+)
 
 def new_folder(label: str) -> Path:
     """runs/DATE-LABEL, and runs/latest that points there."""
@@ -45,54 +45,6 @@ def new_folder(label: str) -> Path:
         latest.symlink_to(folder.name)
         return folder
     raise AssertionError("a thousand runs in one second")
-
-
-def _read(folder: Path, name: str) -> str:
-    file = folder / name
-    return file.read_text(errors="replace").replace("\r\n", "\n") if file.exists() else ""
-
-
-def split_selftests(text: str) -> dict[str, str]:
-    """The selftests channel: each program's output after a line "== NAME"."""
-    parts: dict[str, str] = {}
-    name = None
-    for line in text.splitlines():
-        if line.startswith("== "):
-            name = line[3:].strip()
-            parts[name] = ""
-        elif name:
-            parts[name] += line + "\n"
-    return parts
-
-
-def assess(folder: Path, ending: Ending, driver: bool, programs: list[str],
-           explained: Iterable[KnownLog] = ()) -> Report:
-    """Judge what a machine left in its run folder."""
-    report = Report(ending, Counts(), [], folder)
-    if ending != Ending.GOOD:
-        report.problems.append(ENDING_TEXT[ending])
-    status = parse_status(_read(folder, "status"))
-    if driver:
-        report.driver = parse_driver(_read(folder, "json"))
-        report.counts += report.driver.counts
-        if status.codes.get("faultline") not in (0, 1, None):
-            report.driver.problems.append(f"the driver ended with status {status.codes['faultline']}")
-        report.problems += report.driver.problems
-    outputs = split_selftests(_read(folder, "selftests"))
-    for name in programs:
-        tap = parse_tap(outputs.get(name, ""))
-        report.selftests[name] = tap
-        report.counts += tap.counts
-        if status.codes.get(name) not in (0, 1, 4):
-            tap.problems.append(f"ended with status {status.codes.get(name, 'unknown')}")
-        report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
-    report.findings = judge(_read(folder, "console.log"), explained)
-    report.counts.known += any(finding.fix for finding in report.findings)
-    for finding in [f for f in report.findings if not f.fix][:QUOTED_FINDINGS]:
-        report.problems.append(f"kernel log, {finding.kind}, line {finding.number}: {finding.line}")
-    if report.ending == Ending.GOOD and (report.problems or not report.counts.good):
-        report.ending = Ending.FAILED
-    return report
 
 
 def script(driver: str | None, programs: list[str]) -> str:
@@ -113,13 +65,14 @@ def script(driver: str | None, programs: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A machine that only has to be switched on."""
+    """A machine that only has to be switched on, again and again if need be."""
 
     folder: Path
-    command: list[str]
-    driver: bool
-    programs: list[str]
+    archive: initramfs.Archive  # without the script
+    command: Callable[[Path, Path], list[str]]  # of an initramfs and a run folder
+    task: Task
     explained: tuple[KnownLog, ...]  # what this kernel is known to say
+    boot: Boot
     about: str
 
 
@@ -127,44 +80,116 @@ def known_logs(arch: Arch, kernel: Kernel | None) -> tuple[KnownLog, ...]:
     return tuple(k for k in KNOWN_LOGS if kernel and (k.arch, k.series) == (arch.name, kernel.series))
 
 
-def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, programs: list[Path],
-            folder: Path, append: str = "") -> Prepared:
-    """Build and pack. `driver` is the guest's command line; None runs the selftests alone."""
+def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, programs: list[Path],
+            folder: Path, boot_name: str = DEFAULT_BOOT) -> Prepared:
+    """Build and pack. `driver` is the guest's command; None runs the selftests alone."""
     module = build.module(kernel.headers, kernel.release, kernel.series, arch)
     faultline = build.user(arch)
-    names = [program.name for program in programs]
+    names = tuple(program.name for program in programs)
     machine = emulator.find(arch)
     accel = qemu.accelerator(arch, machine, kernel.image)
-    archive = folder / "initramfs"
-    archive.write_bytes(
-        initramfs.build(arch, module, [faultline, *programs], script(driver, names), kernel.modules, qemu.PORTS,
-                        f"{machine.version}, {accel}")
-    )
+    way = BOOTS[boot_name]
+    archive = initramfs.build(arch, module, [faultline, *programs], kernel.modules, qemu.PORTS,
+                              f"{machine.version}, {accel}")
     (folder / "versions.json").write_text(json.dumps({
         "kernel": kernel.release, "packages": kernel.packages, "arch": arch.name,
         "qemu": machine.version, "accelerator": accel, "commit": build.commit(),
         "host": f"{platform.node()} {platform.release()} {os.cpu_count()} cpus",
-        "command": driver, "selftests": names,
+        "command": driver.command if driver else None, "selftests": names,
+        "boot": {"name": way.name, "append": way.append},
     }, indent=2) + "\n")
-    return Prepared(folder, qemu.command(arch, machine, accel, kernel.image, archive, folder, append),
-                    driver is not None and "--json" in driver, names,
-                    known_logs(arch, kernel.series), f"{kernel.release} ({machine.version}, {accel})")
+    return Prepared(
+        folder, archive,
+        lambda file, place: qemu.command(arch, machine, accel, kernel.image, file, place, way.append),
+        Task(driver, names), known_logs(arch, kernel.series), way, f"{kernel.release} ({machine.version}, {accel})")
+
+
+def judge_boot(way: Boot, log: str) -> tuple[dict[str, str], list[str]]:
+    """The lines by which the kernel says how it was booted, and what it did not take."""
+    lines = [STAMP.sub("", line) for line in log.splitlines()]
+    took = {text: next((line for line in lines if re.search(pattern, line)), "") for pattern, text in way.took.items()}
+    problems = [f"the kernel was not booted with {way.name}: no line says that {text}" for text, line in took.items() if not line]
+    if way.refused:
+        problems += [f"the kernel was not booted with {way.name}: {line}" for line in lines if re.search(way.refused, line)]
+    return took, problems
+
+
+def _note_boot(folder: Path, took: dict[str, str]) -> None:
+    file = folder / "versions.json"
+    facts = json.loads(file.read_text())
+    facts["boot"]["took"] = took
+    file.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def _boot_one(prepared: Prepared, task: Task, folder: Path, bounds: qemu.Bounds, show: bool,
+              tick: Callable[[], None]) -> Report:
+    names = list(task.programs)
+    prepared.archive.add("script", script(task.driver.command if task.driver else None, names).encode())
+    file = folder / "initramfs"
+    file.write_bytes(prepared.archive.bytes())
+    ending = qemu.boot(prepared.command(file, folder), folder, bounds, show, tick)
+    report = assess(folder, ending, task, prepared.explained)
+    took, problems = judge_boot(prepared.boot, read_channel(folder, "console.log"))
+    _note_boot(prepared.folder, took)
+    if problems and ending == Ending.GOOD:
+        report.ending = Ending.USAGE
+        report.problems += problems
+    return report
 
 
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Report:
-    say(f"booting {prepared.about}; run folder {prepared.folder.relative_to(build.TOP)}")
-    ending = qemu.boot(prepared.command, prepared.folder, bounds, show, tick)
-    return assess(prepared.folder, ending, prepared.driver, prepared.programs, prepared.explained)
+    """In fresh machines, each in a folder of its own, until nothing is left or there were MACHINES."""
+    way = "" if prepared.boot.name == DEFAULT_BOOT else f" with {prepared.boot.append}"
+    say(f"booting {prepared.about}{way}; run folder {prepared.folder.relative_to(build.TOP)}")
+    machines = [_boot_one(prepared, prepared.task, prepared.folder, bounds, show, tick)]
+    while (rest := machines[-1].rest) and len(machines) < MACHINES:
+        folder = prepared.folder / f"machine-{len(machines) + 1}"
+        folder.mkdir()
+        left = len(rest.driver.names.split()) if rest.driver else 0
+        say(f"{ENDING_TEXT[machines[-1].ending]}; {left} scenarios and {len(rest.programs)} selftests go on in a fresh "
+            f"machine, number {len(machines) + 1} of {MACHINES} at most")
+        machines.append(_boot_one(prepared, rest, folder, bounds, show, tick))
+    report = merge(machines)
+    if report.machines or report.crashes:
+        _write_merged(report)
+    return report
 
 
-def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: str | None, bounds: qemu.Bounds,
-        programs: list[Path], label: str) -> Report:
-    """Build, boot, judge; everything is shown as it comes."""
-    report = boot(prepare(arch, kernel, driver, programs, new_folder(f"{label}-{arch.name}")), bounds)
+def _write_merged(report: Report) -> None:
+    """The driver's files end with the first machine: they step aside for those of the whole run."""
+    for name in ("json", "ktap"):
+        file = report.folder / name
+        if file.exists():
+            file.rename(report.folder / f"machine-1.{name}")
+    (report.folder / "json").write_text(json_lines(report))
+    rows = rows_of(report)
+    head = ["KTAP version 1", f"1..{len(rows)}"]
+    (report.folder / "ktap").write_text("\n".join([*head, *ktap_rows(rows)]) + "\n")
+
+
+def progress(folder: Path) -> tuple[int, int] | None:
+    """Scenarios reported and planned so far, by all machines; None before the first begins."""
+    files = [folder / "json", *sorted(folder.glob("machine-*/json"))]
+    return progress_of(file.read_text(errors="replace") for file in files if file.exists())
+
+
+def show_report(report: Report) -> None:
+    for crash in report.crashes:
+        print(f"  {crash.scenario.name if crash.scenario else crash.program}  {crash.ending.name}  {crash.text}")
+        if crash.replay:
+            print(f"    replay: {crash.replay}")
     for problem in report.problems:
         print(f"! {problem}")
     for fix in dict.fromkeys(finding.fix for finding in report.findings if finding.fix):
         first = next(finding for finding in report.findings if finding.fix == fix)
         print(f"  known in the kernel log, line {first.number}: {first.line}\n    {fix}")
+
+
+def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, bounds: qemu.Bounds,
+        programs: list[Path], label: str, way: str = DEFAULT_BOOT) -> Report:
+    """Build, boot, judge; everything is shown as it comes."""
+    label = f"{label}-{arch.name}" + ("" if way == DEFAULT_BOOT else f"-{way}")
+    report = boot(prepare(arch, kernel, driver, programs, new_folder(label), way), bounds)
+    show_report(report)
     return report

@@ -153,6 +153,36 @@ KNOWN_LOGS = (
              'fixed by "powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)'),
 )
 
+@dataclass(frozen=True)
+class Boot:
+    """A way to boot a kernel."""
+
+    name: str  # as in make run BOOT=
+    append: str  # to the kernel command line
+    took: dict[str, str]  # regular expressions that the kernel's log must have if it did, and what each says
+    refused: str = ""  # regular expression: a line by which the kernel says that it did not
+
+
+BOOTS = {
+    boot.name: boot
+    for boot in (
+        Boot("stock", "", {}),
+        # Memory that nobody cleared has a pattern in it. slub_debug is slab_debug since 6.9, and still known.
+        Boot("poison", "init_on_alloc=0 page_poison=1 slub_debug=FZPU",
+             {r"ommand line: .*\binit_on_alloc=0 page_poison=1 slub_debug=FZPU": "the words are on the command line",
+              r"mem auto-init: .*heap alloc:off": "allocated memory is not cleared",
+              r"^faultline: slab kmalloc-64 sanity_checks=1 red_zone=1 poison=1 store_user=1$": "slab objects are poisoned"},
+             r"Unknown kernel command line parameters.*\b(init_on_alloc|page_poison|sl[au]b_debug)\b"),
+    )
+}
+DEFAULT_BOOT = "stock"
+# The short part of `make test` under poison: scenarios that read memory which somebody else may have freed.
+POISON_RUN = "collapse-contract collapse-readers pgtable-lifetime hugetlb-truncate mthp-pins"
+POISON_RUNS = 5
+
+# A run goes on in a fresh machine when one ended badly, in so many at most.
+MACHINES = 5
+
 DEFAULT_ARCH = "x86_64"
 DEFAULT_KERNEL = "6.12"
 
@@ -239,6 +269,10 @@ ENDING_TEXT = {
     Ending.HANG: "the guest hung: no output within the bound",
     Ending.TIMEOUT: "the overall time bound was hit",
 }
+
+
+# By a machine that ended so, what was under way is a result, and the rest is done by another.
+CRASHES = (Ending.LOST, Ending.PANIC, Ending.HANG, Ending.TIMEOUT)
 
 
 class Trouble(Exception):
