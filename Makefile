@@ -50,6 +50,10 @@ matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= RUN= RUNS= S
 matrix-list: ## the cells, and why some have no kernel
 	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)'
 
+.PHONY: controls
+controls: ## docs/controls.md: each control and the forbidden outcome it produced, of the newest run
+	@$(VM) controls
+
 .PHONY: bench
 bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs
 	@$(VM) run $(VM_OPTIONS) --command 'faultline bench $(RUN) $(if $(RUNS),--runs $(RUNS))'

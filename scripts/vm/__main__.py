@@ -10,10 +10,10 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, emulator, kernels, lint, matrix, packages, qemu, runs
+from . import build, cache, controls, emulator, kernels, lint, matrix, packages, qemu, runs
 from .folder import write_all
 from .outcome import Driver, Report
-from .results import Counts, DriverResults
+from .results import Counts, DriverResults, parse_driver
 from .tables import (
     ARCHES,
     BOOTS,
@@ -184,6 +184,16 @@ def command_qemu(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def command_controls(arguments: argparse.Namespace) -> Ending:
+    """From the newest run that tried any."""
+    for file in sorted((build.TOP / "runs").glob("*/json"), reverse=True):
+        records = parse_driver(file.read_text(errors="replace")).records
+        if any(record.get("control") for record in records if record["kind"] == "variant"):
+            print(controls.table(records), end="")
+            return Ending.GOOD
+    raise Trouble(Ending.USAGE, "no run in runs/ tried a control: make test")
+
+
 def command_cache_list(arguments: argparse.Namespace) -> Ending:
     print(cache.root())
     for name, size in cache.listing():
@@ -205,6 +215,7 @@ COMMANDS = {
     "matrix": (command_matrix, "every machine times every kernel"),
     "matrix-list": (command_matrix_list, "the cells of the matrix, and which have no kernel"),
     "qemu-s390x": (command_qemu, "build the emulator that has huge pages on s390x"),
+    "controls": (command_controls, "the table of docs/controls.md, from the newest run that tried controls"),
     "cache-list": (command_cache_list, "what the cache holds"),
     "cache-remove": (command_cache_remove, "remove the cache"),
 }

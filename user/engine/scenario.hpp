@@ -179,6 +179,7 @@ struct Need {
 
 // The outcomes that a variant may have. A pattern is words of an outcome, "collapse=EBUSY
 // event=yes": an outcome matches if it has each of them. "key=a|b" allows two values, "key=*" any.
+// Of a forced variant, only runs that had the order, or were excluded from it, must match.
 struct Expected {
     std::string_view words = {};
     std::string_view releases = {}; // only there, see in_releases(); "" = everywhere

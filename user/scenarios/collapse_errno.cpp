@@ -65,7 +65,9 @@ constexpr std::string_view under_userfaultfd = "collapse=EBUSY scan=exceed_none_
 constexpr std::string_view fill_inside =
     "collapser@enter:collapse_file/unmapped -> other@user:act; "
     "other@user:acted -> collapser@enter:collapse_file/unmapped";
+// The collapser maps a page before it starts: that must not wait for the other's folio locks.
 constexpr std::string_view locked_by_other =
+    "collapser@user:mapped -> other@user:act; "
     "other@enter:collapse_file/unmapped -> collapser@user:start; "
     "collapser@user:collapsed -> other@enter:collapse_file/unmapped";
 // The quick scan found nothing wrong; collapse_file() itself has yet to look.
@@ -249,12 +251,12 @@ class CollapseErrno final : public CollapseExperiment {
                 .kind = Actor::Kind::thread,
                 .cpu = 1,
                 .body = [this](ActorContext& me) {
+                    if (!me.at("act"))
+                        return;
                     if (row_.act == nullptr) {
                         (void)extent().collapse(extent().other());
                         return;
                     }
-                    if (!me.at("act"))
-                        return;
                     if (const Result<void> done = (this->*row_.act)(); !done)
                         return me.fail(done.error());
                     (void)me.at("acted").ok();

@@ -89,7 +89,7 @@ Actor CollapseExperiment::collapser(const char* mapping, Actor::Kind kind) {
                 const auto present = std::find(hole_.begin(), hole_.end(), false);
                 if (present != hole_.end())
                     extent_->populate(mapping + (present - hole_.begin()) * extent_->page_bytes());
-                if (!me.at("start"))
+                if (!me.at("mapped") || !me.at("start"))
                     return;
                 me.report(slot_errno, extent_->collapse(mapping));
                 (void)me.at("collapsed").ok();

@@ -32,7 +32,7 @@ class CollapseExperiment : public Experiment {
     [[nodiscard]] std::size_t draw_hole(Rng& rng) const; // one of the laid out holes
     [[nodiscard]] std::size_t draw_page(Rng& rng) const; // one of the present pages
 
-    // The collapser: user:start, MADV_COLLAPSE through `mapping`, user:collapsed.
+    // The collapser: user:mapped, user:start, MADV_COLLAPSE through `mapping`, user:collapsed.
     Actor collapser(const char* mapping, Actor::Kind kind = Actor::Kind::thread);
     // For a collapser with a body of its own: what it must report.
     static void report_collapse(ActorContext& me, int number);

@@ -185,6 +185,12 @@ TEST_F(RunnerTest, AnOutcomeThatTheRowDoesNotExpectIsForbidden) {
     EXPECT_EQ(run().verdict, Verdict::pass);
     row.expected = {{.words = "other=*"}};
     EXPECT_EQ(run().verdict, Verdict::fail) << "a word that is missing is no match";
+    kernel->answer = [](unsigned run) { return run == 1 ? missed() : overlapping(); };
+    plan.judge = [](OneRun& one) {
+        return Outcome{}.add("ok", one.number() == 1 ? "late" : "yes");
+    };
+    row.expected = {{.words = "ok=yes"}};
+    EXPECT_EQ(run().verdict, Verdict::pass) << "run 1 had another order";
     row.expected = {{.words = "ok=no", .releases = "6.1"}};
     EXPECT_EQ(run().verdict, Verdict::pass) << "nothing is expected of this release";
 }
