@@ -15,6 +15,15 @@
 #include <linux/rwsem.h>
 #include <linux/version.h>
 
+/* struct folio_batch: linux/pagevec.h is linux/folio_batch.h in 7.2. */
+#if __has_include(<linux/folio_batch.h>)
+#include <linux/folio_batch.h>
+#elif __has_include(<linux/pagevec.h>)
+#include <linux/pagevec.h>
+#else
+#error "this kernel has no header of struct folio_batch that is known here"
+#endif
+
 #include <asm/pgalloc.h>
 #if defined(CONFIG_X86_64)
 #include <asm/apic.h>

@@ -13,7 +13,6 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
