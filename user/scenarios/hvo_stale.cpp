@@ -71,8 +71,6 @@ struct Row {
     std::size_t apart = 1;                      // pages: the reader finds those only
     Exclusion exclusion = {};
     std::vector<KnownBug> known = {};
-    bool forced = true; // false: the taker does not often get the block
-    std::optional<Chance> chance = {};
     std::vector<Need> needs = {};
     bool by_name_only = false;
 };
@@ -331,9 +329,7 @@ const std::vector<Row>& rows() {
          .set_up = &HvoStale::fill_last_zone,
          .clean_up = &HvoStale::no_cleanup,
          .exclusion = grace_period,
-         .known = oops_in(rip_compaction),
-         .forced = false,
-         .chance = Chance{.overlaps = 2, .seconds = 40}},
+         .known = oops_in(rip_compaction)},
         // It oopses with the mutex of memory failures held.
         {.name = "soft-offline",
          .about = "soft offlining of the page, by its page frame number",
@@ -368,8 +364,9 @@ std::vector<Variant> variants() {
                        .expected = {{"block=optimized|free reader=unharmed"}},
                        .exclusion = row.exclusion,
                        .known = row.known,
-                       .forced = row.forced,
-                       .chance = row.chance,
+                       // The order is forced; whether hugetlb gets the block is not.
+                       .forced = false,
+                       .chance = Chance{.overlaps = 2, .seconds = 40},
                        .runs_divisor = 10,
                        .needs = row.needs,
                        .by_name_only = row.by_name_only});
