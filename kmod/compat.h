@@ -16,12 +16,14 @@
 #include <linux/version.h>
 
 /* struct folio_batch: linux/pagevec.h is linux/folio_batch.h in 7.2. */
+#ifdef __has_include
 #if __has_include(<linux/folio_batch.h>)
 #include <linux/folio_batch.h>
-#elif __has_include(<linux/pagevec.h>)
-#include <linux/pagevec.h>
 #else
-#error "this kernel has no header of struct folio_batch that is known here"
+#include <linux/pagevec.h>
+#endif
+#else /* sparse */
+#include <linux/pagevec.h>
 #endif
 
 #include <asm/pgalloc.h>

@@ -144,6 +144,8 @@ class VariantRunner {
             return false;
         if (!has(scenario_.needs) || !has(variant_.needs))
             return false;
+        if (control_ != nullptr && !has(control_->needs))
+            return false;
         experiment_ = scenario_.make(variant_);
         if (!experiment_)
             return end(Verdict::error, "the scenario does not know this variant");

@@ -293,6 +293,7 @@ struct Control {
     std::string_view produces = {}; // pattern of the forbidden outcome
     std::vector<ControlAction> actions = {};
     Kind kind = Kind::hazard;
+    std::vector<Need> needs = {}; // beyond the variant's
     // The kernel complains in its log under it: what it writes meanwhile is between two marks
     // there, so that the judge of the log knows that it was planted.
     bool complains = false;

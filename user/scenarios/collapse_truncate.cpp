@@ -216,6 +216,18 @@ class CollapseTruncate final : public CollapseExperiment {
     std::uint64_t empty_free_ = 0;
 };
 
+// Without holes collapse_file() comes to `unmapped` only where TLBs are flushed in batches.
+std::vector<Need> needs_of(const Row& row) {
+    if (row.name != "punch-page-full-waits")
+        return {};
+    return {{"TLB flushes in batches", [] {
+                 const bool batches =
+                     running_machine() == "x86_64" || running_machine() == "aarch64";
+                 return batches ? std::nullopt
+                                : std::optional<std::string>(running_machine() + " has none");
+             }}};
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
@@ -230,7 +242,8 @@ std::vector<Variant> variants() {
              .schedule = row.schedule,
              .expected = {{.words = "cut=ok blocks=exact cut-off=gone kept=intact left=nothing"}},
              .exclusion = exclusion,
-             .runs_divisor = row.waits ? 10U : 1U}); // an exclusion takes time to be sure of
+             .runs_divisor = row.waits ? 10U : 1U, // an exclusion takes time to be sure of
+             .needs = needs_of(row)});
     }
     return all;
 }

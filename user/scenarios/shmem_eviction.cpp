@@ -16,6 +16,7 @@
 #include "scenarios/list.hpp"
 
 #include "engine/scenario.hpp"
+#include "kernel/debugfs.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/settings.hpp"
 #include "kernel/swap.hpp"
@@ -237,6 +238,13 @@ class ShmemEviction final : public Experiment {
     bool other_swapped_ = false;
 };
 
+// A swapper that spins while it is held keeps back the grace period that umount waits for first.
+std::vector<Need> needs_of(const Row& row) {
+    if (row.name != "umount")
+        return {};
+    return {{"a hold that sleeps", [] { return missing_capability("sleep-detection"); }}};
+}
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
@@ -249,7 +257,8 @@ std::vector<Variant> variants() {
                        .schedule = schedule,
                        .expected = {{.words = "swapoff=ok other=kept"}},
                        .exclusion = exclusion,
-                       .runs_divisor = 5});
+                       .runs_divisor = 5,
+                       .needs = needs_of(row)});
     }
     return all;
 }
