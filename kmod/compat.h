@@ -17,7 +17,7 @@
 
 /* struct folio_batch: linux/pagevec.h is linux/folio_batch.h in 7.2. */
 #ifdef __has_include
-#if __has_include(<linux/folio_batch.h>)
+#if __has_include("linux/folio_batch.h")
 #include <linux/folio_batch.h>
 #else
 #include <linux/pagevec.h>
