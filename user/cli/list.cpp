@@ -52,6 +52,8 @@ void list_variant(const Scenario& scenario, const Variant& variant) {
                full_schedule(scenario, variant));
     for (const Expected& expected : variant.expected)
         fmt::print("    expects {}{}\n", expected.words, only_in(expected.releases));
+    if (!variant.always.empty())
+        fmt::print("    in each run {}\n", variant.always);
     for (const std::string_view place : variant.exclusion.places)
         fmt::print("    excluded by {}{}\n", place, only_in(variant.exclusion.releases));
     if (!variant.exclusion.or_overlap.empty())
@@ -86,6 +88,7 @@ Json variant_json(const Scenario& scenario, const Variant& variant) {
               {"by_name_only", variant.by_name_only},
               {"schedule", full_schedule(scenario, variant)},
               {"expected", Json::array()},
+              {"always", variant.always},
               {"excluded_by", variant.exclusion.places},
               {"or_overlap", variant.exclusion.or_overlap},
               {"known", Json::array()}};

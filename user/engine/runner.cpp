@@ -336,7 +336,10 @@ class VariantRunner {
         if (excludes_ && overlapped(run) && variant_.exclusion.or_overlap.empty())
             outcome.forbid("the actors overlapped, and a lock must exclude that: " +
                            std::string(variant_.exclusion.places.front()));
-        // A run of a forced variant that had another order is judged by judge() alone.
+        if (!matches(outcome, variant_.always))
+            outcome.forbid(fmt::format("each run must have {}, and this one has {}",
+                                       variant_.always, to_string(outcome)));
+        // The outcomes of the order are not asked of a run that had another.
         if (variant_.forced && !overlapped(run) && !excluded(run))
             return;
         bool any = false;

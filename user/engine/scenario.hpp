@@ -223,6 +223,8 @@ struct Variant {
     std::string_view about = {};         // one line
     std::string_view schedule = {};      // the edges only, without "scenario/variant:"
     std::vector<Expected> expected = {}; // none for this release: as judge() says
+    // A pattern that each run must match, also one of a forced variant that had another order.
+    std::string_view always = {};
     Exclusion exclusion = {};
     std::vector<KnownBug> known = {};
     bool forced = true; // a window is forced: runs in which it was not open do not count.

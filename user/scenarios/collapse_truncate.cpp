@@ -228,6 +228,8 @@ std::vector<Need> needs_of(const Row& row) {
              }}};
 }
 
+constexpr std::string_view exact_cut = "cut=ok blocks=exact cut-off=gone kept=intact left=nothing";
+
 std::vector<Variant> variants() {
     std::vector<Variant> all;
     all.reserve(rows.size());
@@ -240,7 +242,8 @@ std::vector<Variant> variants() {
             {.name = row.name,
              .about = row.about,
              .schedule = row.schedule,
-             .expected = {{.words = "cut=ok blocks=exact cut-off=gone kept=intact left=nothing"}},
+             .expected = {{.words = exact_cut}},
+             .always = exact_cut,
              .exclusion = exclusion,
              .runs_divisor = row.waits ? 10U : 1U, // an exclusion takes time to be sure of
              .needs = needs_of(row)});

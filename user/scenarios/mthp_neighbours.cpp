@@ -532,6 +532,7 @@ std::vector<Variant> variants() {
                        .schedule = row.schedule,
                        .expected = {{row.holes ? "pages=kept holes=kept entries=well"
                                                : "pages=kept entries=well"}},
+                       .always = "pages=kept",
                        .exclusion = row.exclusion,
                        .runs_divisor = row.divisor,
                        .needs = row.needs});

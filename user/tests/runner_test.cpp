@@ -192,6 +192,13 @@ TEST_F(RunnerTest, AnOutcomeThatTheRowDoesNotExpectIsForbidden) {
     row.expected = {{.words = "ok=yes"}};
     kernel->runs = 0;
     EXPECT_EQ(run().verdict, Verdict::pass) << "run 1 had another order";
+    row.always = "ok=yes";
+    kernel->runs = 0;
+    EXPECT_EQ(run().verdict, Verdict::fail) << "and what holds in each run, holds in run 1";
+    EXPECT_THAT(run().why, HasSubstr("ok=late"));
+    row.always = "ok=yes|late";
+    kernel->runs = 0;
+    EXPECT_EQ(run().verdict, Verdict::pass);
     row.expected = {{.words = "ok=no", .releases = "6.1"}};
     EXPECT_EQ(run().verdict, Verdict::pass) << "nothing is expected of this release";
 }

@@ -72,6 +72,8 @@ TEST(Scenarios, ExpectationsAreWordsAndValues) {
         for (const Variant& variant : scenario->variants) {
             for (const Expected& expected : variant.expected)
                 expect_pattern(*scenario, expected.words);
+            if (!variant.always.empty())
+                expect_pattern(*scenario, variant.always);
             for (const KnownBug& bug : variant.known) {
                 expect_pattern(*scenario, bug.words);
                 EXPECT_FALSE(bug.releases.empty()) << scenario->name;
