@@ -173,7 +173,7 @@ static void flush_tlb_here(void)
 
 /*
  * For hugetlb_vmemmap_optimize_folios(hstate, folios): no hazard, but a candidate
- * fix. Who found a page under RCU before it was freed is done with it by then.
+ * fix. All earlier RCU readers, which may have found a page, have finished then.
  */
 static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 {
@@ -183,7 +183,7 @@ static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 
 #endif
 
-/* For huge_pmd_share(mm, vma, address, pud): a table of one's own. */
+/* For huge_pmd_share(mm, vma, address, pud): a table that is not shared. */
 static pte_t *huge_pmd_not_shared(struct mm_struct *mm,
 				  struct vm_area_struct *vma,
 				  unsigned long address, pud_t *pud)
@@ -246,9 +246,9 @@ static unsigned int collapse_scaled_ptes_none(void *cc,
 }
 
 /*
- * For pmdp_collapse_flush: the PMD goes, and nobody's TLB is told. On s390 that is
- * pmdp_xchg_direct(), and each PTE is flushed later, when its page was copied:
- * nobody has a page that was freed, but what is written meanwhile is lost.
+ * For pmdp_collapse_flush: clears the PMD and flushes no TLB. On s390 that is
+ * pmdp_xchg_direct(), and each PTE is flushed later, when its page was copied: no
+ * task reaches a freed page, but a write in between is lost.
  */
 #ifdef CONFIG_S390
 static pmd_t collapse_xchg_unflushed(struct mm_struct *mm,
@@ -413,7 +413,7 @@ static void selftest_panic(void)
 	panic("faultline: planted by a control\n");
 }
 
-/* The same of a CPU that answers nobody any more. */
+/* The same for a CPU that no longer answers. */
 static void selftest_spin(void)
 {
 	local_irq_disable();
@@ -487,7 +487,7 @@ static const struct fl_replacement {
 		.name = "huge_pmd_not_shared",
 		.address = huge_pmd_not_shared,
 		.needs = (void **)&fl_sym.__pmd_alloc,
-		.about = "for huge_pmd_share: a table of PMDs of one's own",
+		.about = "for huge_pmd_share: a table of PMDs that is not shared",
 	},
 	{
 		.name = "hugetlb_cut_after_faults",

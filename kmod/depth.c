@@ -29,7 +29,7 @@ static void fl_depth_hit(unsigned long ip, unsigned long parent_ip,
 	struct fl_depth_of *depth = container_of(ops, struct fl_depth_of, ops);
 	unsigned long bottom, bytes;
 
-	/* Who goes to sleep of itself has the scheduler on the same stack. */
+	/* Ignore tasks that enter schedule(): its frames are on the same stack. */
 	if (current != READ_ONCE(depth->task) || !in_task() ||
 	    !task_is_running(current) || !fl_entry_usable(fregs))
 		return;

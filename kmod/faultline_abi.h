@@ -14,7 +14,7 @@
  *
  * An edge "before -> after" reads: the actor that reached the site `after` goes
  * on only when the site `before` has been reached in this run. To hold an actor
- * at a site S is to draw an edge that ends in S.
+ * at a site S means: an edge ends in S.
  *
  * The sites of one actor are listed in program order. FL_IOC_ARM refuses, with
  * ELOOP, a set of edges that no execution can honour.

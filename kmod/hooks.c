@@ -3,7 +3,7 @@
  * hooks.c - one ftrace_ops for each armed program, and what happens at a hit.
  *
  * The callback must not wait: it may run with preemption or interrupts off. So it
- * only notes the hit and, where the actor is to be held, redirects to a stub that
+ * only notes the hit and, where a hold is due, redirects to a stub that
  * waits as if inside the function. A *frame* is one stay
  * between such a redirection and its end; it keeps the armed program and the
  * module in place, whatever happens to the session meanwhile.
@@ -316,7 +316,7 @@ static void fl_demand_sites(struct fl_armed *armed, u32 sites, int actor,
 	}
 }
 
-/* Where the traced function is to go on if it is not to be run, else 0. */
+/* The address at which a skipped function goes on, else 0. */
 static unsigned long fl_divert_to(struct fl_armed *armed, int control)
 {
 	if (control < 0)

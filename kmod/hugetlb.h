@@ -27,7 +27,7 @@
  * one that was asked for, too; PID is 0 where the kernel does not know it. A line
  * "pool" is there for each size of huge pages.
  *
- * No lock is waited for longer than a tenth of a second: who is held may have it.
+ * A reader gives up on a lock after 100 ms: a held actor may own it.
  * Then the first line is "busy mmap_lock" or "busy i_mmap_rwsem". It is "unmapped"
  * where no hugetlb mapping of a file is.
  *

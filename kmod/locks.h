@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* locks.h - <debugfs>/faultline/pgtable/locks: who has an address' locks now. */
+/* locks.h - <debugfs>/faultline/pgtable/locks: the owners of an address' locks. */
 #ifndef FAULTLINE_LOCKS_H
 #define FAULTLINE_LOCKS_H
 

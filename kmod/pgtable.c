@@ -77,8 +77,8 @@ struct fl_folio_run {
 };
 
 /*
- * Nothing keeps the folio: it may become another meanwhile, and then so is what
- * is told of it. Its struct page stays.
+ * No reference is held: a folio that is freed and used anew is reported instead.
+ * Its struct page stays.
  */
 static struct folio *fl_large_folio(pte_t pte)
 {

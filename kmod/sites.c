@@ -158,7 +158,7 @@ static const struct fl_logical_site fl_logical_sites[] = {
 	{
 		/* For controls. The compiler may have taken arguments away. */
 		.name = "hugetlb_vma_maps",
-		.about = "whether a mapping still has a page that is to go",
+		.about = "whether a mapping still has a page that is being removed",
 		.context = FL_CONTEXT_AUTO,
 		.candidates = { { "hugetlb_vma_maps_pfn" },
 				{ "hugetlb_vma_maps_page" },
@@ -167,7 +167,7 @@ static const struct fl_logical_site fl_logical_sites[] = {
 	},
 	{
 		.name = "pte_free_defer",
-		.about = "a page table was unlinked and is to be freed by RCU",
+		.about = "a page table was unlinked; RCU will free it",
 		.context = FL_CONTEXT_SLEEP,
 		.candidates = { { "pte_free_defer" } },
 	},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tables.c - PTE tables of one's own, to be given to the real pte_free_defer()
+ * tables.c - PTE tables that no mm uses, for the real pte_free_defer()
  * in a chosen order, with RCU readers at them and their pages watched.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

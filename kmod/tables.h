@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* tables.h - <debugfs>/faultline/pgtable/tables: PTE tables of one's own. */
+/* tables.h - <debugfs>/faultline/pgtable/tables: PTE tables that no mm uses. */
 #ifndef FAULTLINE_TABLES_H
 #define FAULTLINE_TABLES_H
 

@@ -2,7 +2,7 @@
 /*
  * watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
  *
- * The allocator's own tracepoints tell when a page is really freed, whoever
+ * The allocator's own tracepoints tell when a page is really freed, whichever task
  * does it. A hook on call_rcu() sees an rcu_head that lies in a watched
  * struct page. If that is queued a second time, the machine would lose its list
  * of callbacks: the hook counts it and hands call_rcu() a spare instead.

@@ -310,7 +310,7 @@ def under_way(driver: DriverResults, marks: Marks) -> UnderWay | None:
     variants = driver.of("variant")
     if start and variants and all(variants[-1].get(k) == start.get(k) for k in ("scenario", "variant", "control")):
         start = None  # it has ended: its record is there
-    # What was planned between the reported ones and the marked one lost its record: it is to run again.
+    # Scenarios planned between the reported ones and the marked one lost their records: run them again.
     for index in range(reported, len(driver.names)):
         if start and Selector.of(driver.names[index]).has(start):
             schedule = start.get("schedule")

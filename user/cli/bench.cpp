@@ -94,7 +94,7 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
     const Search scheduled = median_search(scenario, variant, control, base);
 
     Options options = base;
-    options.edges.emplace(); // no edges: nobody waits for anybody
+    options.edges.emplace(); // no edges: no actor waits
     options.jitter_us = free_jitter_us;
     const Search running = median_search(scenario, variant, control, options);
 

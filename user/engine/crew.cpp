@@ -345,7 +345,7 @@ void Crew::reap(Child& child) {
                      : Error::make(0, "exited " + std::to_string(WEXITSTATUS(status))));
 }
 
-// True once all are back. heed_signals: also return when the driver is told to stop.
+// True once all are back. heed_signals: also return when the driver gets a signal to stop.
 bool Crew::wait_all(Clock::time_point end, bool heed_signals) {
     for (;;) {
         std::vector<pollfd> wait = {{state_->ended.get(), POLLIN, 0}};

@@ -39,7 +39,7 @@ class Crew {
     // are bound.
     Result<void> stage(unsigned run, std::uint64_t seed);
     void go();
-    // Bounded: at the timeout, or when the driver is told to stop, holds are ended with
+    // Bounded: at the timeout, or when the driver gets a signal to stop, holds are ended with
     // FL_IOC_STOP; tasks that do not come back within a further grace time are reported as stuck.
     End join(std::chrono::milliseconds timeout);
     // Ends all threads, within a bound; false if one is stuck. No run can follow.

@@ -63,7 +63,7 @@ struct Measure {
 std::string to_string(const std::vector<Measure>& measures); // "2560 patterns, 122 patterns/s"
 
 inline constexpr unsigned slots_per_actor = 16;
-// A slot that nobody reported. Check for it: an actor that did not get that far reports nothing.
+// A slot without a report. Check for it: an actor that did not get that far reports nothing.
 inline constexpr std::int64_t unreported = std::numeric_limits<std::int64_t>::min();
 
 // How an actor and the engine talk during a run. It lies in memory shared with child processes.
@@ -102,7 +102,7 @@ class ActorContext {
 
     [[nodiscard]] unsigned run() const { return run_; } // from 1
     Rng& rng() { return rng_; }                         // its own for each actor and run
-    // True once the run is over its time or the driver was told to stop: leave loops.
+    // True once the run is over its time or the driver got a signal to stop: leave loops.
     [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed) != 0; }
 
   private:
@@ -262,7 +262,7 @@ class Experiment {
     // take away: the order held or was excluded, but the situation did not arise. nullopt: as the
     // module says.
     virtual std::optional<bool> overlapped(const Run& /*run*/) { return std::nullopt; }
-    // In all runs so far, which took that long. Asked after each, for who looks on.
+    // In all runs so far, which took that long. Polled after each run, for the progress line.
     [[nodiscard]] virtual std::vector<Measure> measured(double /*seconds*/) const { return {}; }
     // Asked after prepare(): what ControlAction::value is added to if value_is_address.
     [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }

@@ -135,7 +135,7 @@ void copy_text(char* to, std::size_t size, std::string_view from) {
     to[length] = '\0';
 }
 
-// Two events a site, reached (2i) and left (2i + 1). A cycle among them is what nobody can honour.
+// Two events a site, reached (2i) and left (2i + 1). No run can honour a cycle among them.
 std::vector<std::vector<unsigned>> event_graph(const Program& program) {
     const fl_program& abi = program.abi;
     std::vector<std::vector<unsigned>> next(abi.nr_sites * 2U);

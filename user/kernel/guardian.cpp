@@ -25,7 +25,7 @@ namespace {
 constexpr int guardian_socket = 3;
 constexpr int guardian_pidfd = 4;
 
-// A packet is what is to be done and how it stands: '+' (about to be changed) or '-' (undone), the
+// A packet is one undo step and its state: '+' (about to be changed) or '-' (undone), the
 // kind, the path, NUL, the value.
 std::string packet_of(char sign, const Undo& undo) {
     return std::string{sign, static_cast<char>(undo.kind)} + undo.path + '\0' + undo.value;

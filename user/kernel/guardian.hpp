@@ -3,7 +3,7 @@
 //
 // INT, TERM, HUP and QUIT end the driver the ordinary way (see engine/stop.hpp), so destructors
 // run. For everything else, SIGKILL above all, the first promise() forks a guardian: a child in a
-// session of its own, which is told what to undo *before* it is done, watches the driver's pidfd
+// session of its own, gets each undo step *before* the change, watches the driver's pidfd
 // and undoes what is left, the last first, when the driver has died.
 #ifndef FAULTLINE_KERNEL_GUARDIAN_HPP
 #define FAULTLINE_KERNEL_GUARDIAN_HPP

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// faultline.ko: loaded if it is not, and unloaded again by whoever loaded it.
+// faultline.ko: loaded if it is not, and unloaded again by the process that loaded it.
 #ifndef FAULTLINE_KERNEL_MODULE_HPP
 #define FAULTLINE_KERNEL_MODULE_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// The module's files <debugfs>/faultline/pgtable/: PTE tables of one's own (kmod/tables.h), the
-// tables of a range (kmod/pgtable.h), and what a secondary MMU is told (kmod/notifier.h).
+// The module's files <debugfs>/faultline/pgtable/: PTE tables that no mm uses (kmod/tables.h), the
+// tables of a range (kmod/pgtable.h), and the calls of MMU notifiers (kmod/notifier.h).
 #ifndef FAULTLINE_KERNEL_PAGE_TABLES_HPP
 #define FAULTLINE_KERNEL_PAGE_TABLES_HPP
 

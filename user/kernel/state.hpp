@@ -118,7 +118,7 @@ class State {
     // A value of each page of an object. Nothing: the page is not there.
     struct Column {
         std::string object; // "mapping a"
-        std::string name;   // "mincore"; "pagemap" is told by its bits
+        std::string name;   // "mincore"; "pagemap" is compared by its bits
         std::vector<std::optional<std::uint64_t>> values;
     };
     Result<void> take_mapping(const MappingScope& scope, bool frames);

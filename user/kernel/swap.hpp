@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// A place to swap to, for a while: a RAM disk that nobody uses.
+// A place to swap to, for a while: a RAM disk that is not in use.
 #ifndef FAULTLINE_KERNEL_SWAP_HPP
 #define FAULTLINE_KERNEL_SWAP_HPP
 

@@ -31,10 +31,10 @@ class Userfaultfd {
     // The address of the next fault, or nothing within the bound. One event is taken.
     Result<std::optional<std::uint64_t>> event(int timeout_ms);
 
-    // Resolve a missing page and wake who waits. EEXIST: it is there already.
+    // Resolve a missing page and wake the waiting tasks. EEXIST: it is there already.
     Result<void> zeropage(const void* start, std::size_t bytes);
     Result<void> copy(void* to, const void* from, std::size_t bytes);
-    // Wake who waits without giving a page: they fault again.
+    // Wake the waiting tasks without giving a page: they fault again.
     Result<void> wake(const void* start, std::size_t bytes);
 
     // UFFD_FEATURE_*, as UFFDIO_API gave them.

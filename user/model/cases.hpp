@@ -15,7 +15,7 @@ namespace faultline::model {
 struct Act {
     enum class Kind {
         defer,   // unlinks the table, then pte_free_defer()
-        free,    // pte_free() of a table that nobody can reach
+        free,    // pte_free() of a table that is unreachable
         destroy, // pte_frag_destroy(): `number` tables were never handed out
         read,    // an RCU section that looks at a table
     };
@@ -40,7 +40,7 @@ struct ModelledDesign {
     std::string_view name;
     std::string_view origin;
     std::string_view slip; // "" = none
-    bool sound;            // what the exploration is to find
+    bool sound;            // what the exploration must find
     std::size_t (*extra_bytes)(int tables);
     std::function<Exploration(const Case&, std::uint64_t bound)> explore_to;
 

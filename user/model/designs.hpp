@@ -3,10 +3,10 @@
 //
 //   Design(ops, tables)   a page of `tables` page tables, all handed out
 //   defer(table)          pte_free_defer(): the table may be freed a grace period later
-//   free(table)           pte_free(): at once, nobody can reach it
+//   free(table)           pte_free(): at once, it is unreachable
 //   destroy(tables)       pte_frag_destroy(): the mm goes, with that many never handed out
 //
-// The page is to be freed exactly once, when all of its tables are gone, and never within a grace
+// The page must be freed exactly once, when all of its tables are gone, and never within a grace
 // period that began before a table of it was given to defer().
 //
 // A Slip is a deliberate mistake. The exploration must refute each of them.
@@ -168,7 +168,7 @@ template <PageOps Ops, Slip slip = Slip::none> class PendingBits {
     int tables_;
     typename Ops::Counter free_{0};
     typename Ops::Counter pending_{0};
-    int waiting_ = 0; // of whoever has the head
+    int waiting_ = 0; // of the task that has the head
     typename Ops::Head head_;
 };
 

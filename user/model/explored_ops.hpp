@@ -43,7 +43,7 @@ class ExploredOps {
     void bad_page(const char* why) { run_.violation(std::string("bad page: ") + why); }
 
     // What the other actors of a case do.
-    void unlink(int table);          // clears the PMD: from now on nobody finds the table
+    void unlink(int table);          // clears the PMD: from now on no walk finds the table
     void read(int table, int looks); // a whole RCU section that looks at a table
     [[nodiscard]] int freed() const { return freed_; }
     [[nodiscard]] std::uint64_t state() const;

@@ -95,7 +95,7 @@ void Explorer::Run::resume(Fiber& fiber) {
     current_ = nullptr;
 }
 
-// Up to their first operation nobody sees anything of them: no choice.
+// Up to their first operation the others see nothing of them: no choice.
 void Explorer::Run::begin_fibers() {
     // By index: a fiber may add others. NOLINTNEXTLINE(modernize-loop-convert)
     for (std::size_t i = 0; i < fibers_.size(); ++i)

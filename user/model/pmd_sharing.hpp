@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Who has whose table of PMDs: hugetlb's rules for some processes that map one file, as long as
-// what one PUD maps. Pure: what the kernel does is compared with it
+// Which process uses which table of PMDs: hugetlb's rules for some processes that map one file, as
+// long as what one PUD maps. Pure: what the kernel does is compared with it
 // (scenarios/hugetlb_sharing.cpp).
 #ifndef FAULTLINE_MODEL_PMD_SHARING_HPP
 #define FAULTLINE_MODEL_PMD_SHARING_HPP

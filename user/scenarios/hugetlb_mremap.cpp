@@ -12,7 +12,7 @@
 //            ends with the first of the next, which is present; it moves to the start of a range.
 //   half     A shared mapping of a file, half as long as a PUD's range: too short to share page
 //            tables. hugetlb-mremap-shareable has the whole.
-//     mremap()  against nobody
+//     mremap(), alone
 //
 // A bad outcome: moved=lost, and stray=found where the page landed. The stray page is taken into a
 // mapping and unmapped there: left alone, it makes the kernel oops when the process exits.
@@ -151,7 +151,7 @@ const Scenario& hugetlb_mremap() {
         .family = "hugetlb",
         .claim = "a mapping that moves, and cannot share page tables, keeps each page's offset",
         .source = "mm/hugetlb.c, move_hugetlb_page_tables()",
-        .races = "mremap() against nobody",
+        .races = "mremap(), alone",
         .bad = "moved=lost, stray=found",
         .variants = {{.name = "private",
                       .about = "over an absent table; no file has the page",

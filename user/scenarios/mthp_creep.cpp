@@ -8,7 +8,7 @@
 // the PMD's order alone is made, and nothing is left to creep.
 //
 // Actor: khugepaged alone, scan after scan, over ranges in which two pages were touched, or any.
-//     collapse_max_ptes_none()  against nobody
+//     collapse_max_ptes_none(), alone
 //
 // A bad outcome: pages=other: the first scan left others than the model says. Or pages=crept: a
 // later one did.
@@ -181,7 +181,7 @@ const Scenario& mthp_creep() {
         .family = "mthp",
         .claim = "scanning again changes nothing, whatever max_ptes_none is",
         .source = "Nico Pache, linux-mm, September 2025",
-        .races = "collapse_max_ptes_none() against nobody",
+        .races = "collapse_max_ptes_none(), alone",
         .bad = "pages=other, pages=crept",
         .variants = variants(),
         .controls = {{.name = "scaled-limit",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// mthp-neighbours: whoever meets a collapse in the middle waits, or gives way, and loses nothing.
+// mthp-neighbours: a task that meets a collapse in the middle waits, or gives way, and loses nothing.
 //
 // Claim (Nico Pache, linux-mm, August 2025): "For non-PMD collapse we must leave the anon VMA write
 // locked until after we collapse the mTHP: in the PMD case all the pages are isolated, but in the
@@ -545,7 +545,7 @@ const Scenario& mthp_neighbours() {
     static const Scenario scenario = {
         .name = "mthp-neighbours",
         .family = "mthp",
-        .claim = "whoever meets a collapse in the middle waits or gives way, and loses nothing",
+        .claim = "a task that meets a collapse in the middle waits or gives way, and loses nothing",
         .source = "Nico Pache, linux-mm, 19 August 2025",
         .races =
             "collapse_huge_page() against faults, GUP, madvise(), fork(), userfaultfd, rmap, ksmd",

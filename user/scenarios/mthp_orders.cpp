@@ -8,7 +8,7 @@
 //
 // Actor: khugepaged alone. Each run lays out many ranges of one PMD each, at random and by system,
 // for one set of orders and one limit, has them scanned, and looks at every page.
-//     mthp_collapse()  against nobody
+//     mthp_collapse(), alone
 //
 // The stack, which is "a super finite resource" (the same e-mail), is measured meanwhile by one
 // variant: at the entry of every function that khugepaged calls.
@@ -388,7 +388,7 @@ const Scenario& mthp_orders() {
         .family = "mthp",
         .claim = "khugepaged makes the orders that the model says, and no page is lost",
         .source = "Nico Pache and Lorenzo Stoakes, linux-mm, 11 September 2025",
-        .races = "mthp_collapse() against nobody",
+        .races = "mthp_collapse(), alone",
         .bad = "orders=differ, data=lost, stack=deep",
         .variants = variants(),
         .controls = {{.name = "scaled-limit",
