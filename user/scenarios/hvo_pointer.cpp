@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // hvo-pointer: for each class of struct page, what an old pointer to it is good for.
 //
-// Claim (Matthew Wilcox, linux-mm, 8 February 2024): a task that has a pointer to the struct page of a
-// page that was freed, taken by hugetlb and optimized "has a pointer into vmemmap. So it will
+// Claim (Matthew Wilcox, linux-mm, 8 February 2024): a task that has a pointer to the struct page
+// of a page that was freed, taken by hugetlb and optimized "has a pointer into vmemmap. So it will
 // access the replacement struct page (which definitely has a refcount 0)"; and for the 7 of 512
 // that alias the head, folio_try_get() succeeds and folio_put() is harmless.
 //
