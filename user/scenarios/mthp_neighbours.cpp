@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// mthp-neighbours: a task that meets a collapse in the middle waits, or gives way, and loses nothing.
+// mthp-neighbours: a task that meets a collapse in the middle waits, or gives way, and loses
+// nothing.
 //
 // Claim (Nico Pache, linux-mm, August 2025): "For non-PMD collapse we must leave the anon VMA write
 // locked until after we collapse the mTHP: in the PMD case all the pages are isolated, but in the
@@ -229,6 +230,11 @@ class MthpNeighbours final : public MthpExperiment {
         if (!frame)
             return frame.error();
         frame_ = *frame;
+        Result<Fd> file = Fd::open(soft_offline_file, O_WRONLY);
+        if (!file)
+            return file.error();
+        offline_ = std::move(*file);
+        where_ = fmt::format("{:#x}", frame_ * page_bytes());
         Result<HvoBlock> block = HvoBlock::open();
         if (!block)
             return block.error();
@@ -273,8 +279,10 @@ class MthpNeighbours final : public MthpExperiment {
     bool protect() { return ::mprotect(beside(), page_bytes(), PROT_READ) == 0; }
     bool merge() { return ::madvise(address(0), huge_bytes(), MADV_MERGEABLE) == 0; }
     bool run_ksmd() { return as_errno(Ksm::run(true)); }
+    // It allocates nothing: a page fault of its own would wait for mmap_lock in its place.
     bool soft_offline() {
-        return as_errno(write_text(soft_offline_file, fmt::format("{:#x}", frame_ * page_bytes())));
+        return ::write(offline_.get(), where_.data(), where_.size()) ==
+               static_cast<ssize_t>(where_.size());
     }
     bool unmap() { return ::munmap(beside(), half() * page_bytes()) == 0; }
     bool register_range() {
@@ -359,6 +367,8 @@ class MthpNeighbours final : public MthpExperiment {
     Userfaultfd userfaultfd_;  // the neighbour's, as all that follow
     std::int64_t entries_ = 0; // that were no present pages, the last time
     std::uint64_t frame_ = 0;
+    Fd offline_;
+    std::string where_;
     std::optional<HvoBlock> block_; // that has the page frame
 };
 
@@ -444,7 +454,8 @@ const std::vector<Row>& rows() {
          .about = "the range is registered with a userfaultfd",
          .schedule = detached,
          .act = &N::register_range,
-         .exclusion = asks({"down_write < userfaultfd_register", "down_write < userfaultfd_ioctl"}),
+         .exclusion = asks({"down_write < userfaultfd_register", "down_write < userfaultfd_ioctl",
+                            "rwsem_down_write_slowpath < userfaultfd_ioctl"}), // 6.1
          .ready = &N::open_userfaultfd,
          .needs = userfaultfd},
         {.name = "merge",

@@ -222,6 +222,9 @@ std::vector<Variant> variants() {
             .runs_divisor = 2};
         if (row.pte_mapped)
             variant.needs = {cleared_entries()};
+        // Up to 6.5 an MADV_COLLAPSE leaves the tables of all other mms alone.
+        if (row.collapser == Collapser::other_mm)
+            variant.needs = {freed_by_rcu()};
         all.push_back(std::move(variant));
     }
     return all;
