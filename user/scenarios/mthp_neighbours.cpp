@@ -19,6 +19,7 @@
 
 #include "kernel/hvo.hpp"
 #include "kernel/ksm.hpp"
+#include "kernel/own_memory.hpp"
 #include "kernel/page_pattern.hpp"
 #include "kernel/page_tables.hpp"
 #include "kernel/shared_memory.hpp"
@@ -187,10 +188,12 @@ class MthpNeighbours final : public MthpExperiment {
             return opened;
         if (Result<void> laid = lay_out({pattern_}); !laid)
             return laid;
-        rehearse(me);
         if (row_.ready != nullptr)
             if (Result<void> ready = (this->*row_.ready)(); !ready)
                 return ready;
+        // A page fault of our own would wait for mmap_lock, too, in place of the act.
+        if (Result<void> there = populate_own_memory(address(0), huge_bytes()); !there)
+            return there;
         if (Result<void> offered = offer(1); !offered)
             return offered;
         if (!me.at("act"))
@@ -207,13 +210,6 @@ class MthpNeighbours final : public MthpExperiment {
         if (Result<void> looked = look_around(me); !looked)
             return looked;
         return block_ ? block_->order("unpoison") : Result<void>();
-    }
-
-    // Each step before the window, once, so that no page of our own is missing: its fault would
-    // wait, too.
-    void rehearse(ActorContext& me) const {
-        note_locks();
-        me.report(slot_errno, unreported);
     }
 
     Result<void> open_userfaultfd() {

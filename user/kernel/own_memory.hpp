@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+// This process's own code, data, heap and stacks: present, so that no access faults.
+#ifndef FAULTLINE_KERNEL_OWN_MEMORY_HPP
+#define FAULTLINE_KERNEL_OWN_MEMORY_HPP
+
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+namespace faultline {
+
+struct OwnMapping {
+    char* start = nullptr;
+    std::size_t bytes = 0;
+    bool writable = false;
+    friend bool operator==(const OwnMapping&, const OwnMapping&) = default;
+};
+// The readable private mappings of a text like /proc/self/maps, but those that overlap the memory
+// under test. A line that is cut or has no range is EPROTO.
+Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, const char* tested,
+                                                   std::size_t bytes);
+
+// Makes each of their pages present, writable ones for writing: after a fork() each would fault at
+// its first use, and wait for an mmap_lock that is held. Needs Linux 5.14 (MADV_POPULATE_READ).
+// What cannot be populated, a guard page for one, stays as it is.
+Result<void> populate_own_memory(const char* tested, std::size_t bytes);
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_OWN_MEMORY_HPP
