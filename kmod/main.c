@@ -16,6 +16,7 @@
 #include "depth.h"
 #include "hugetlb.h"
 #include "hvo.h"
+#include "ibt.h"
 #include "locks.h"
 #include "notifier.h"
 #include "pgtable.h"
@@ -66,6 +67,7 @@ static void fl_create_files(void)
 				    fl_files[i].fops);
 	fl_textfile_create(&fl_depth, fl_debugfs);
 	fl_textfile_create(&fl_stall_file, fl_debugfs);
+	fl_textfile_create(&fl_ibt_file, fl_debugfs);
 	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
 	fl_textfile_create(&fl_pgtable_range, pgtable);
 	fl_textfile_create(&fl_pgtable_tables, pgtable);

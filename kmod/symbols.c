@@ -2,7 +2,8 @@
 /*
  * symbols.c - one table of kernel symbols that are not exported, resolved
  * once at load. A missing one disables the capabilities that need it, with the
- * reason; it never keeps the module from loading.
+ * reason; none but kallsyms_lookup_name() keeps the module from loading. One that
+ * must not be called by a pointer, see ibt.h, is as good as missing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -13,6 +14,7 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "ibt.h"
 #include "symbols.h"
 
 struct fl_symbols fl_sym;
@@ -23,13 +25,16 @@ struct fl_symbol_row {
 	void **slot;
 	const char *capability;
 	const char *use; /* what it is good for; completes "resolved: ..." */
+	bool data; /* it is not called */
 };
 
-#define FL_SYMBOL(_name, _capability, _use)                             \
+#define FL_ROW(_name, _capability, _use, _data)                         \
 	{                                                               \
 		.name = #_name, .slot = (void **)&fl_sym._name,         \
-		.capability = _capability, .use = _use                  \
+		.capability = _capability, .use = _use, .data = _data   \
 	}
+#define FL_SYMBOL(_name, _capability, _use) FL_ROW(_name, _capability, _use, false)
+#define FL_DATA(_name, _capability, _use) FL_ROW(_name, _capability, _use, true)
 
 static const struct fl_symbol_row fl_symbol_rows[] = {
 	FL_SYMBOL(kallsyms_lookup_size_offset, "caller-filter",
@@ -59,26 +64,26 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can call the original"),
 	FL_SYMBOL(__flush_tlb_all, "flush_tlb_here",
 		  "this replacement can flush this CPU's TLB"),
-	FL_SYMBOL(nr_memmap_pages, "memmap-counter",
-		  "hvo/block can say how many pages hold struct pages"),
-	FL_SYMBOL(nr_memmap_boot_pages, "memmap-boot-counter",
-		  "the same of those that were there at boot"),
-	FL_SYMBOL(hstates, "hugetlb-pools",
-		  "hvo/block can say what is in hugetlb's pool"),
-	FL_SYMBOL(hugetlb_max_hstate, "hugetlb-pools-number",
-		  "hvo/block can find the pool of a page size"),
-	FL_SYMBOL(hugetlb_fault_mutex_table, "hugetlb-fault-mutexes",
-		  "hugetlb_cut_after_faults can wait for faults"),
-	FL_SYMBOL(num_fault_mutexes, "hugetlb-fault-mutexes-number",
-		  "it knows how many mutexes there are"),
+	FL_DATA(nr_memmap_pages, "memmap-counter",
+		"hvo/block can say how many pages hold struct pages"),
+	FL_DATA(nr_memmap_boot_pages, "memmap-boot-counter",
+		"the same of those that were there at boot"),
+	FL_DATA(hstates, "hugetlb-pools",
+		"hvo/block can say what is in hugetlb's pool"),
+	FL_DATA(hugetlb_max_hstate, "hugetlb-pools-number",
+		"hvo/block can find the pool of a page size"),
+	FL_DATA(hugetlb_fault_mutex_table, "hugetlb-fault-mutexes",
+		"hugetlb_cut_after_faults can wait for faults"),
+	FL_DATA(num_fault_mutexes, "hugetlb-fault-mutexes-number",
+		"it knows how many mutexes there are"),
 	FL_SYMBOL(__pmd_alloc, "huge_pmd_not_shared",
 		  "this replacement can make tables of PMDs"),
 	FL_SYMBOL(remove_inode_hugepages, "hugetlb_cut_after_faults",
 		  "this replacement can call the original"),
 	FL_SYMBOL(move_hugetlb_page_tables, "hugetlb_move_by_mask",
 		  "this replacement can call the original"),
-	FL_SYMBOL(khugepaged_max_ptes_none, "collapse_scaled_ptes_none",
-		  "this replacement can scale the limit"),
+	FL_DATA(khugepaged_max_ptes_none, "collapse_scaled_ptes_none",
+		"this replacement can scale the limit"),
 	FL_SYMBOL(shmem_unuse_inode, "shmem_unuse_unprotected",
 		  "this replacement and shmem_unuse_igrab can call the original"),
 	FL_SYMBOL(drain_all_pages, "drain-pages",
@@ -89,6 +94,9 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		.slot = &fl_sym.table_alloc,
 		.capability = "allocate-tables",
 		.use = "pgtable/tables can allocate PTE tables",
+#ifdef FL_TABLE_ALLOC_INLINE
+		.data = true,
+#endif
 	},
 	{
 		.name = FL_TABLE_FREE,
@@ -97,6 +105,9 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		.use = "pgtable/tables can free PTE tables at once",
 	},
 };
+
+/* Of the rows whose function is there, but must not be called. */
+static bool fl_symbol_uncallable[ARRAY_SIZE(fl_symbol_rows)];
 
 /*
  * kallsyms_lookup_name() lost its export in 5.7 (0bd476e6c671): take its
@@ -120,13 +131,27 @@ static int fl_find_kallsyms(void)
 	unregister_kprobe(&probe);
 
 	sprint_symbol(text, addr);
-	if (sscanf(text, "kallsyms_lookup_name+%lx", &offset) == 1)
-		fl_sym.kallsyms_lookup_name = (void *)(addr - offset);
-	else
+	if (sscanf(text, "kallsyms_lookup_name+%lx", &offset) != 1)
 		err = -ENOENT;
+	else if (!fl_ibt_callable(addr - offset))
+		err = -EOPNOTSUPP;
+	else
+		fl_sym.kallsyms_lookup_name = (void *)(addr - offset);
 out_free_text:
 	kfree(text);
 	return err;
+}
+
+static void *fl_row_resolve(size_t i)
+{
+	const struct fl_symbol_row *row = &fl_symbol_rows[i];
+	unsigned long address = fl_symbol_address(row->name);
+
+	if (!address && row->newer)
+		address = fl_symbol_address(row->newer);
+	fl_symbol_uncallable[i] = address && !row->data &&
+				  !fl_ibt_callable(address);
+	return fl_symbol_uncallable[i] ? NULL : (void *)address;
 }
 
 int fl_symbols_init(void)
@@ -134,18 +159,16 @@ int fl_symbols_init(void)
 	int err = fl_find_kallsyms();
 	size_t i;
 
+	if (err == -EOPNOTSUPP) {
+		pr_err("not loaded: IBT is on, and kallsyms_lookup_name() has no ENDBR, so a call of it would be fatal: boot with ibt=off\n");
+		return err;
+	}
 	if (err) {
 		pr_err("cannot find kallsyms_lookup_name(): %d\n", err);
 		return err;
 	}
-	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++) {
-		const struct fl_symbol_row *row = &fl_symbol_rows[i];
-		unsigned long address = fl_symbol_address(row->name);
-
-		if (!address && row->newer)
-			address = fl_symbol_address(row->newer);
-		*row->slot = (void *)address;
-	}
+	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++)
+		*fl_symbol_rows[i].slot = fl_row_resolve(i);
 #ifdef FL_TABLE_ALLOC_INLINE
 	fl_init_mm = fl_sym.table_alloc;
 #endif
@@ -200,6 +223,9 @@ int fl_capabilities_show(struct seq_file *m, void *unused)
 
 		if (*row->slot)
 			seq_printf(m, "%s yes %s\n", row->capability, row->use);
+		else if (fl_symbol_uncallable[i])
+			seq_printf(m, "%s no %s() has no ENDBR, and IBT is on: boot with ibt=off\n",
+				   row->capability, row->name);
 		else
 			seq_printf(m, "%s no this kernel has no %s\n",
 				   row->capability, row->name);

@@ -63,7 +63,10 @@ struct fl_symbols {
 
 extern struct fl_symbols fl_sym;
 
-/* May sleep. 0, or -errno if not even kallsyms_lookup_name() was found. */
+/*
+ * May sleep. 0, or -errno if not even kallsyms_lookup_name() was found; -EOPNOTSUPP if
+ * it must not be called.
+ */
 int fl_symbols_init(void);
 
 /* Address of a function, 0 if there is none; may sleep. */

@@ -160,16 +160,22 @@ static inline int module_unload(int ms)
 	return 0;
 }
 
-static inline int module_load(const char *path)
+/* With parameters as insmod takes them: 0, or -1 with errno. */
+static inline int module_load_with(const char *path, const char *parameters)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int err;
 
 	if (fd < 0)
 		return -1;
-	err = syscall(SYS_finit_module, fd, "", 0);
+	err = syscall(SYS_finit_module, fd, parameters, 0);
 	close(fd);
 	return err;
+}
+
+static inline int module_load(const char *path)
+{
+	return module_load_with(path, "");
 }
 
 #endif /* FAULTLINE_SELFTESTS_COMMON_H */
