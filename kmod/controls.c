@@ -421,85 +421,88 @@ static void selftest_spin(void)
 		cpu_relax();
 }
 
+#define FL_MAX_NEEDS 3
+
 static const struct fl_replacement {
 	const char *name;
 	void *address;
-	void **needs; /* the original it calls, or NULL */
+	void **needs[FL_MAX_NEEDS + 1]; /* all of fl_sym that it uses; ends with NULL */
 	const char *about;
 } fl_replacements[] = {
 	{
 		.name = "iter_first_point_only",
 		.address = iter_first_point_only,
-		.needs = (void **)&fl_sym.i_mmap_first,
+		.needs = { FL_SYM(i_mmap_first) },
 		.about = "for i_mmap_first: no VMA in any range",
 	},
 	{
 		.name = "pte_free_at_once",
 		.address = pte_free_at_once,
-		.needs = (void **)&fl_sym.pte_free_defer,
+		.needs = { FL_SYM(table_free) },
 		.about = "for pte_free_defer: no grace period",
 	},
 	{
 		.name = "pte_free_never",
 		.address = pte_free_never,
-		.needs = (void **)&fl_sym.pte_free_defer,
 		.about = "for pte_free_defer: a leak",
 	},
 	{
 		.name = "pte_free_queue_each",
 		.address = pte_free_queue_each,
-		.needs = (void **)&fl_sym.pte_free_defer,
+		.needs = { FL_SYM(table_free) },
 		.about = "for pte_free_defer: one rcu_head, queued for every table",
 	},
 	{
 		.name = "pte_free_uncounted",
 		.address = pte_free_uncounted,
-		.needs = (void **)&fl_sym.pte_free_defer,
+		.needs = { FL_SYM(pte_free_defer) },
 		.about = "for pte_free_defer: the mm's count of page tables keeps it",
 	},
 	{
 		.name = "pmd_install_miscounted",
 		.address = pmd_install_miscounted,
-		.needs = (void **)&fl_sym.pmd_install,
+		.needs = { FL_SYM(pmd_install) },
 		.about = "for pmd_install: one table counted twice, the next not",
 	},
 #ifdef CONFIG_X86_64
 	{
 		.name = "vmemmap_remap_writable",
 		.address = vmemmap_remap_writable,
-		.needs = (void **)&fl_sym.vmemmap_remap_pte,
+		.needs = { FL_SYM(vmemmap_remap_pte) },
 		.about = "for vmemmap_remap_pte: all pages of vmemmap are writable",
 	},
 	{
 		.name = "flush_tlb_here",
 		.address = flush_tlb_here,
-		.needs = (void **)&fl_sym.__flush_tlb_all,
+		.needs = { FL_SYM(__flush_tlb_all) },
 		.about = "for flush_tlb_all: on this CPU alone",
 	},
 	{
 		.name = "hvo_after_grace_period",
 		.address = hvo_after_grace_period,
-		.needs = (void **)&fl_sym.hugetlb_vmemmap_optimize_folios,
+		.needs = { FL_SYM(hugetlb_vmemmap_optimize_folios) },
 		.about = "for hugetlb_vmemmap_optimize_folios: after a grace period",
 	},
 #endif
 	{
 		.name = "huge_pmd_not_shared",
 		.address = huge_pmd_not_shared,
-		.needs = (void **)&fl_sym.__pmd_alloc,
+		.needs = { FL_SYM(__pmd_alloc) },
 		.about = "for huge_pmd_share: a table of PMDs that is not shared",
 	},
 	{
 		.name = "hugetlb_cut_after_faults",
 		.address = hugetlb_cut_after_faults,
-		.needs = (void **)&fl_sym.remove_inode_hugepages,
+		.needs = { FL_SYM(num_fault_mutexes),
+			   FL_SYM(hugetlb_fault_mutex_table),
+			   FL_SYM(remove_inode_hugepages) },
 		.about = "for remove_inode_hugepages: after all faults under way",
 	},
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	{
 		.name = "collapse_scaled_ptes_none",
 		.address = collapse_scaled_ptes_none,
-		.needs = (void **)&fl_sym.khugepaged_max_ptes_none,
+		.needs = { FL_SYM(khugepaged_max_ptes_none) },
 		.about = "for collapse_max_ptes_none: in proportion to the order",
 	},
 #ifdef CONFIG_S390
@@ -520,13 +523,13 @@ static const struct fl_replacement {
 	{
 		.name = "shmem_unuse_unprotected",
 		.address = shmem_unuse_unprotected,
-		.needs = (void **)&fl_sym.shmem_unuse_inode,
+		.needs = { FL_SYM(shmem_unuse_inode) },
 		.about = "for shmem_unuse_inode: eviction is not held off",
 	},
 	{
 		.name = "shmem_unuse_igrab",
 		.address = shmem_unuse_igrab,
-		.needs = (void **)&fl_sym.shmem_unuse_inode,
+		.needs = { FL_SYM(shmem_unuse_inode) },
 		.about = "for shmem_unuse_inode: igrab() instead of stop_eviction",
 	},
 #endif
@@ -555,7 +558,7 @@ static const struct fl_replacement {
 	{
 		.name = "hugetlb_move_by_mask",
 		.address = hugetlb_move_by_mask,
-		.needs = (void **)&fl_sym.move_hugetlb_page_tables,
+		.needs = { FL_SYM(move_hugetlb_page_tables) },
 		.about = "for move_hugetlb_page_tables: loses the offset",
 	},
 	{
@@ -590,19 +593,21 @@ void fl_controls_exit(void)
 	flush_delayed_work(&fl_miscounted_work);
 }
 
-unsigned long fl_replacement_address(const char *name)
+int fl_replacement_find(const char *name, unsigned long *address,
+			const char **missing)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_replacements); i++) {
 		const struct fl_replacement *r = &fl_replacements[i];
 
-		if (!strcmp(name, r->name))
-			return r->needs && !*r->needs ?
-				       0 :
-				       (unsigned long)r->address;
+		if (strcmp(name, r->name))
+			continue;
+		*missing = fl_symbols_missing(r->needs);
+		*address = (unsigned long)r->address;
+		return *missing ? -ENODEV : 0;
 	}
-	return 0;
+	return -ENOENT;
 }
 
 int fl_replacements_show(struct seq_file *m, void *unused)
@@ -610,7 +615,7 @@ int fl_replacements_show(struct seq_file *m, void *unused)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_replacements); i++)
-		if (fl_replacement_address(fl_replacements[i].name))
+		if (!fl_symbols_missing(fl_replacements[i].needs))
 			seq_printf(m, "%s %s\n", fl_replacements[i].name,
 				   fl_replacements[i].about);
 	return 0;

@@ -110,9 +110,10 @@ struct fl_control {
 };
 
 /* FL_IOC_ARM. Fails with: EINVAL (a field; why says which), ENOENT (no such
- * function in this kernel), ENODEV (it exists but cannot be traced), ELOOP (a
- * cycle), EBUSY (armed already, or another session patches the same function),
- * EMSGSIZE (size or version of another ABI).
+ * function in this kernel), ENODEV (it exists but cannot be traced; or a
+ * replacement uses a symbol that is not there: why names it), ELOOP (a cycle),
+ * EBUSY (armed already, or another session patches the same function), EMSGSIZE
+ * (size or version of another ABI).
  */
 struct fl_program {
 	__u32 size; /* in: sizeof(struct fl_program) */

@@ -223,6 +223,25 @@ static int fl_resolve_site(struct fl_armed *armed, u32 i)
 	return 0;
 }
 
+static int fl_resolve_replacement(struct fl_armed *armed, u32 i)
+{
+	struct fl_program *p = &armed->program;
+	const char *name = p->controls[i].replacement;
+	const char *missing;
+	int err;
+
+	err = fl_replacement_find(name, &armed->controls[i].replacement,
+				  &missing);
+	if (err == -ENODEV)
+		return fl_refuse(p, err,
+				 "control %u: %s uses %s, which this kernel does not have",
+				 i, name, missing);
+	if (err)
+		return fl_refuse(p, err, "control %u: no replacement %s here",
+				 i, name);
+	return 0;
+}
+
 static int fl_resolve_control(struct fl_armed *armed, u32 i)
 {
 	struct fl_program *p = &armed->program;
@@ -246,12 +265,9 @@ static int fl_resolve_control(struct fl_armed *armed, u32 i)
 					 control->caller);
 	}
 	if (control->kind == FL_CONTROL_REPLACE) {
-		state->replacement =
-			fl_replacement_address(control->replacement);
-		if (!state->replacement)
-			return fl_refuse(p, -ENOENT,
-					 "control %u: no replacement %s here", i,
-					 control->replacement);
+		err = fl_resolve_replacement(armed, i);
+		if (err)
+			return err;
 	}
 	fl_hook_for(armed, state->place.address)->controls |= BIT(i);
 	return 0;

@@ -201,8 +201,12 @@ void fl_site_hold(struct fl_armed *armed, int site, bool atomic);
 
 /* --- controls.c ------------------------------------------------------- */
 
-/* Address of a replacement function by name, 0 if there is none. */
-unsigned long fl_replacement_address(const char *name);
+/*
+ * A replacement function by name: 0 with its address, -ENOENT, or -ENODEV if it uses
+ * a symbol that this kernel does not have, and then @missing is its name.
+ */
+int fl_replacement_find(const char *name, unsigned long *address,
+			const char **missing);
 int fl_replacements_show(struct seq_file *m, void *unused);
 void fl_controls_exit(void); /* undoes what they left to be undone; sleeps */
 

@@ -9,6 +9,7 @@
 
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
@@ -18,6 +19,10 @@
 #include "symbols.h"
 
 struct fl_symbols fl_sym;
+
+static char *fl_without = "";
+module_param_named(without, fl_without, charp, 0400);
+MODULE_PARM_DESC(without, "test aid: symbols, with commas, that this kernel is taken not to have");
 
 struct fl_symbol_row {
 	const char *name;
@@ -106,6 +111,18 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 	},
 };
 
+/* Is it one of those that we have to do without? */
+static bool fl_is_without(const char *name)
+{
+	const char *at = fl_without;
+	size_t len = strlen(name);
+
+	for (; *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == len && !strncmp(at, name, len))
+			return true;
+	return false;
+}
+
 /* Of the rows whose function is there, but must not be called. */
 static bool fl_symbol_uncallable[ARRAY_SIZE(fl_symbol_rows)];
 
@@ -147,7 +164,7 @@ static void *fl_row_resolve(size_t i)
 	const struct fl_symbol_row *row = &fl_symbol_rows[i];
 	unsigned long address = fl_symbol_address(row->name);
 
-	if (!address && row->newer)
+	if (!address && row->newer && !fl_is_without(row->name))
 		address = fl_symbol_address(row->newer);
 	fl_symbol_uncallable[i] = address && !row->data &&
 				  !fl_ibt_callable(address);
@@ -177,7 +194,25 @@ int fl_symbols_init(void)
 
 unsigned long fl_symbol_address(const char *name)
 {
-	return fl_sym.kallsyms_lookup_name(name);
+	return fl_is_without(name) ? 0 : fl_sym.kallsyms_lookup_name(name);
+}
+
+static const char *fl_symbol_name(void **slot)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fl_symbol_rows); i++)
+		if (fl_symbol_rows[i].slot == slot)
+			return fl_symbol_rows[i].name;
+	return "a symbol that is not looked up";
+}
+
+const char *fl_symbols_missing(void **const *needs)
+{
+	for (; *needs; needs++)
+		if (!**needs)
+			return fl_symbol_name(*needs);
+	return NULL;
 }
 
 int fl_symbol_range(unsigned long addr, unsigned long *start,

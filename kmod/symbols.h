@@ -63,13 +63,22 @@ struct fl_symbols {
 
 extern struct fl_symbols fl_sym;
 
+/* A member, for fl_symbols_missing(). */
+#define FL_SYM(member) ((void **)&fl_sym.member)
+
+/*
+ * The name of the first of these members, a list that ends with NULL, that this
+ * kernel does not have; NULL if it has all.
+ */
+const char *fl_symbols_missing(void **const *needs);
+
 /*
  * May sleep. 0, or -errno if not even kallsyms_lookup_name() was found; -EOPNOTSUPP if
  * it must not be called.
  */
 int fl_symbols_init(void);
 
-/* Address of a function, 0 if there is none; may sleep. */
+/* Address of a symbol, 0 if there is none or without= names it; may sleep. */
 unsigned long fl_symbol_address(const char *name);
 
 /* The text range [*start, *end) of the function at @addr; -ENOENT if unknown. */

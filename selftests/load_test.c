@@ -103,4 +103,149 @@ TEST_F(load, a_function_without_endbr_is_not_called)
 	EXPECT_TRUE(ibt_is("off"));
 }
 
+/* Where tables of others share a page with ours, theirs are freed at once. */
+static int shares_pages(void)
+{
+#if defined(__powerpc64__)
+	return getpagesize() == 65536;
+#else
+	return 0;
+#endif
+}
+
+#if defined(__powerpc64__)
+#define TABLE_FREE "pte_fragment_free"
+#elif defined(__s390x__)
+#define TABLE_FREE "page_table_free"
+#else
+#define TABLE_FREE "pte_free_now"
+#endif
+
+/* Each symbol that a replacement uses. */
+static const struct {
+	const char *replacement, *symbol;
+} needs[] = {
+	{ "iter_first_point_only", "vma_interval_tree_iter_first" },
+	{ "pte_free_at_once", TABLE_FREE },
+	{ "pte_free_queue_each", TABLE_FREE },
+	{ "pte_free_uncounted", "pte_free_defer" },
+	{ "pmd_install_miscounted", "pmd_install" },
+	{ "vmemmap_remap_writable", "vmemmap_remap_pte" },
+	{ "flush_tlb_here", "__flush_tlb_all" },
+	{ "hvo_after_grace_period", "hugetlb_vmemmap_optimize_folios" },
+	{ "huge_pmd_not_shared", "__pmd_alloc" },
+	{ "hugetlb_cut_after_faults", "num_fault_mutexes" },
+	{ "hugetlb_cut_after_faults", "hugetlb_fault_mutex_table" },
+	{ "hugetlb_cut_after_faults", "remove_inode_hugepages" },
+	{ "hugetlb_move_by_mask", "move_hugetlb_page_tables" },
+	{ "collapse_scaled_ptes_none", "khugepaged_max_ptes_none" },
+	{ "shmem_unuse_unprotected", "shmem_unuse_inode" },
+	{ "shmem_unuse_igrab", "shmem_unuse_inode" },
+};
+
+#define NR_NEEDS (sizeof(needs) / sizeof(needs[0]))
+
+/* Of a function that every kernel has, without a run: it replaces nothing. 0, or the errno. */
+static int arm_replacement(const char *replacement, char why[FL_WHY_LEN])
+{
+	struct fl_program p;
+	int session = session_open();
+	int err;
+
+	if (session < 0)
+		return errno;
+	program_init(&p);
+	strcpy(add_control(&p, FL_CONTROL_REPLACE, "vfs_fallocate")->replacement, replacement);
+	err = ioctl(session, FL_IOC_ARM, &p) ? errno : 0;
+	snprintf(why, FL_WHY_LEN, "%s", p.why);
+	close(session);
+	return err;
+}
+
+static int is_listed(const char *replacement)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "\n%s ", replacement);
+	return strstr(read_file(FL_DIR "replacements"), line) ||
+	       !strncmp(read_file(FL_DIR "replacements"), line + 1, strlen(line) - 1);
+}
+
+TEST_F(load, a_control_is_refused_by_the_name_of_what_it_lacks)
+{
+	char parameters[256], why[FL_WHY_LEN];
+	int there[NR_NEEDS], nr = 0;
+	size_t i;
+
+	for (i = 0; i < NR_NEEDS; i++) {
+		there[i] = is_listed(needs[i].replacement);
+		if (!there[i])
+			continue;
+		EXPECT_EQ(0, arm_replacement(needs[i].replacement, why)) TH_LOG("%s", why);
+		nr++;
+	}
+	ASSERT_LT(0, nr);
+	for (i = 0; i < NR_NEEDS; i++) {
+		if (!there[i])
+			continue;
+		snprintf(parameters, sizeof(parameters), "without=no_such_symbol,%s", needs[i].symbol);
+		ASSERT_EQ(0, load_again(self->module, parameters));
+		EXPECT_FALSE(is_listed(needs[i].replacement)) TH_LOG("%s", parameters);
+		EXPECT_TRUE(is_listed("selftest_answer"));
+		EXPECT_EQ(ENODEV, arm_replacement(needs[i].replacement, why))
+			TH_LOG("%s %s", needs[i].replacement, parameters);
+		EXPECT_TRUE(strstr(why, needs[i].replacement) && strstr(why, needs[i].symbol))
+			TH_LOG("%s %s: %s", needs[i].replacement, parameters, why);
+	}
+	TH_LOG("%d of %d", nr, (int)NR_NEEDS);
+}
+
+/* 0, or the errno, of one command. */
+static int order(int file, const char *command)
+{
+	return write(file, command, strlen(command)) < 0 ? errno : 0;
+}
+
+/* Only the control, and the command "free", need the function that frees a table at once. */
+TEST_F(load, tables_do_without_what_a_control_alone_needs)
+{
+	char why[FL_WHY_LEN];
+	int file;
+
+	if (strstr(read_file(FL_DIR "capabilities"), "defer-tables no"))
+		SKIP(return, "pte_free_defer()");
+	ASSERT_EQ(0, load_again(self->module, "without=" TABLE_FREE));
+	file = open(FL_DIR "pgtable/tables", O_RDWR | O_CLOEXEC);
+	ASSERT_GE(file, 0);
+	if (shares_pages()) {
+		EXPECT_EQ(EOPNOTSUPP, order(file, "tables 2"));
+	} else {
+		EXPECT_EQ(0, order(file, "tables 2"));
+		EXPECT_EQ(0, order(file, "defer 0"));
+		EXPECT_EQ(EOPNOTSUPP, order(file, "free 1"));
+		EXPECT_EQ(0, order(file, "defer 1"));
+		EXPECT_EQ(0, order(file, "barrier"));
+	}
+	close(file);
+	EXPECT_EQ(0, arm_replacement("pte_free_never", why)) TH_LOG("%s", why);
+	EXPECT_EQ(ENODEV, arm_replacement("pte_free_at_once", why));
+	EXPECT_EQ(ENODEV, arm_replacement("pte_free_queue_each", why));
+}
+
+/* An instrument: the capability names what it lacks, and the file refuses. */
+TEST_F(load, tables_are_refused_without_their_own_symbols)
+{
+	int file;
+
+	if (strstr(read_file(FL_DIR "capabilities"), "defer-tables no"))
+		SKIP(return, "pte_free_defer()");
+	ASSERT_EQ(0, load_again(self->module, "without=pte_free_defer"));
+	EXPECT_NE(NULL, strstr(read_file(FL_DIR "capabilities"),
+			       "defer-tables no this kernel has no pte_free_defer\n"));
+	file = open(FL_DIR "pgtable/tables", O_RDWR | O_CLOEXEC);
+	ASSERT_GE(file, 0);
+	EXPECT_EQ(EOPNOTSUPP, order(file, "tables 1"));
+	close(file);
+}
+
 TEST_HARNESS_MAIN
