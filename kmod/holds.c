@@ -207,6 +207,32 @@ static void fl_stack_read(struct task_struct *task, struct fl_stack *stack)
 	fl_sym.put_task_stack(task);
 }
 
+/* The scheduler's own functions, by which a task gives the CPU away. */
+static bool fl_is_scheduler(const char *name)
+{
+	static const char *const functions[] = {
+		"__schedule", "schedule", "io_schedule", "io_schedule_timeout",
+		"schedule_idle", "schedule_preempt_disabled", "schedule_rtlock",
+		"rt_mutex_schedule", "schedule_timeout",
+		"schedule_timeout_interruptible", "schedule_timeout_killable",
+		"schedule_timeout_uninterruptible", "schedule_timeout_idle",
+		"schedule_hrtimeout", "schedule_hrtimeout_range",
+		"schedule_hrtimeout_range_clock", "preempt_schedule",
+		"preempt_schedule_common", "preempt_schedule_notrace",
+		"preempt_schedule_irq", "preempt_schedule_thunk",
+		"preempt_schedule_notrace_thunk", "__switch_to",
+		"__switch_to_asm", "cpu_switch_to", "_switch",
+	};
+	size_t len = strcspn(name, "."); /* a compiler's .isra.0 is the same */
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++)
+		if (strlen(functions[i]) == len &&
+		    !strncmp(functions[i], name, len))
+			return true;
+	return false;
+}
+
 /*
  * The functions the sleeper is in, innermost first, less the scheduler's; or, @task
  * being NULL, that it does not sleep but waits for this CPU.
@@ -218,6 +244,7 @@ static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 	static DEFINE_RAW_SPINLOCK(name_lock);
 	struct fl_stack stack = {};
 	unsigned long flags;
+	bool asleep = false; /* the scheduler's own functions are past */
 	unsigned int i;
 	size_t len = 0;
 
@@ -233,8 +260,9 @@ static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 			 raw_smp_processor_id());
 	for (i = 0; i < stack.nr; i++) {
 		sprint_symbol_no_offset(name, stack.entries[i]);
-		if (strstr(name, "schedule") || strstr(name, "__switch_to"))
+		if (!asleep && fl_is_scheduler(name))
 			continue;
+		asleep = true;
 		if (len + strlen(name) + 4 > sizeof(armed->blocked))
 			break;
 		len += scnprintf(armed->blocked + len,

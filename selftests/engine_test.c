@@ -12,6 +12,7 @@
 #include <linux/falloc.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -538,6 +539,64 @@ TEST_F(engine, exclusion_names_the_lock)
 	EXPECT_EQ(1, self->r.blocked_actor);
 	EXPECT_NE(NULL, strstr(self->r.blocked, "down_write")) TH_LOG("blocked: %s", self->r.blocked);
 	EXPECT_EQ(0, self->r.overlapped);
+}
+
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static long punch_on_cpu_0(int file)
+{
+	stay_on(0);
+	return punch(file);
+}
+
+/* schedule_on_each_cpu(), which waits for a worker of each CPU. */
+static long refresh(int unused)
+{
+	return write_file("/proc/sys/vm/stat_refresh", "1");
+}
+
+/* A CPU that is held with interrupts off runs no worker. */
+TEST_F(engine, exclusion_names_functions_that_sound_like_the_scheduler)
+{
+	struct actor a, b;
+	int held, done;
+	cpu_set_t before;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(before), &before));
+	if (!CPU_ISSET(0, &before) || !CPU_ISSET(1, &before))
+		SKIP(return, "two CPUs");
+	if (access("/proc/sys/vm/stat_refresh", W_OK))
+		SKIP(return, "/proc/sys/vm/stat_refresh");
+	self->p.excluded_ms = 50;
+	held = add_site(&self->p, 0, FL_SITE_ENTER, ATOMIC);
+	done = add_site(&self->p, 1, FL_SITE_USER, "done");
+	add_edge(&self->p, done, held);
+	ARM();
+	stay_on(1); /* and so does b */
+	ASSERT_EQ(0, actor_start(&a, self->session, 0, self->file, punch_on_cpu_0));
+	ASSERT_EQ(0, actor_start(&b, self->session, 1, -1, refresh));
+	b.site = done;
+	RUN();
+	actor_go(&a);
+	EXPECT_TRUE(wait_for_held(ATOMIC, LONG_MS));
+	actor_go(&b);
+	EXPECT_EQ(0, actor_end(&a));
+	EXPECT_EQ(0, actor_end(&b));
+	sched_setaffinity(0, sizeof(before), &before);
+	READ_RESULT();
+	EXPECT_EQ(FL_END_EXCLUDED, self->r.sites[held].end);
+	EXPECT_NE(NULL, strstr(self->r.blocked, "schedule_on_each_cpu"))
+		TH_LOG("blocked: %s", self->r.blocked);
+	EXPECT_NE(0, strncmp(self->r.blocked, "schedule", 8));
+	EXPECT_NE(0, strncmp(self->r.blocked, "__schedule", 10));
+	EXPECT_EQ(NULL, strstr(self->r.blocked, "schedule_timeout"));
 }
 
 TEST_F(engine, stop_ends_a_hold)
