@@ -88,7 +88,12 @@ enum fl_control_kind {
 struct fl_site {
 	__u32 actor; /* in: index of the actor */
 	__u32 kind; /* in: enum fl_site_kind */
-	__u32 context; /* in: enum fl_context */
+	/*
+	 * in: enum fl_context. The driver always writes AUTO: a schedule has no
+	 * word for it. The others are for the selftests, on functions of which
+	 * the site table says nothing.
+	 */
+	__u32 context;
 	__u32 hit; /* in: which hit of a run counts, from 1 */
 	char name[FL_NAME_LEN]; /* in: logical name or function; any, for USER */
 };
@@ -195,6 +200,10 @@ struct fl_result {
 	struct fl_site_result sites[FL_MAX_SITES]; /* out */
 };
 
+/*
+ * Each also fails with EMSGSIZE if the size that is part of its number is that of
+ * another ABI. A number that is none of these: ENOTTY.
+ */
 #define FL_IOC_MAGIC 0xFA
 #define FL_IOC_ARM _IOWR(FL_IOC_MAGIC, 1, struct fl_program)
 #define FL_IOC_DISARM _IO(FL_IOC_MAGIC, 2) /* ends all holds; 0 if not armed */

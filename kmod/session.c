@@ -320,6 +320,30 @@ static long fl_ioctl_armed(struct fl_armed *armed, unsigned int cmd,
 	}
 }
 
+/*
+ * The size of what an ioctl takes is part of its number: that of another ABI is
+ * known by the rest.
+ */
+static int fl_ioctl_check(unsigned int cmd)
+{
+	static const unsigned int ours[] = {
+		FL_IOC_ARM,	FL_IOC_DISARM, FL_IOC_BIND,
+		FL_IOC_RUN,	FL_IOC_ARRIVE, FL_IOC_RESULT,
+		FL_IOC_STOP,	FL_IOC_ARRIVE_READING,
+		FL_IOC_AIM,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ours); i++) {
+		if (cmd == ours[i])
+			return 0;
+		if (_IOC_TYPE(cmd) == FL_IOC_MAGIC &&
+		    _IOC_NR(cmd) == _IOC_NR(ours[i]))
+			return -EMSGSIZE;
+	}
+	return -ENOTTY;
+}
+
 static long fl_ioctl_locked(struct fl_session *session, unsigned int cmd,
 			    void __user *arg)
 {
@@ -329,8 +353,6 @@ static long fl_ioctl_locked(struct fl_session *session, unsigned int cmd,
 		fl_disarm(session);
 		return 0;
 	}
-	if (_IOC_TYPE(cmd) != FL_IOC_MAGIC)
-		return -ENOTTY;
 	if (!session->armed)
 		return -ENOTCONN;
 	return fl_ioctl_armed(session->armed, cmd, arg);
@@ -456,8 +478,10 @@ static long fl_session_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long arg)
 {
 	struct fl_session *session = file->private_data;
-	long err;
+	long err = fl_ioctl_check(cmd);
 
+	if (err)
+		return err;
 	if (cmd == FL_IOC_ARRIVE)
 		return fl_ioc_arrive(session, (void __user *)arg);
 	if (cmd == FL_IOC_ARRIVE_READING)

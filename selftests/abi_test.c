@@ -50,6 +50,32 @@ TEST_F(abi, size_and_version)
 	EXPECT_EQ(EMSGSIZE, errno);
 }
 
+/* The size is also part of an ioctl's number. */
+TEST_F(abi, ioctls_of_another_abi)
+{
+	struct longer {
+		char bytes[sizeof(struct fl_program) + 8];
+	} longer = {};
+	const unsigned long others[] = {
+		_IOWR(FL_IOC_MAGIC, _IOC_NR(FL_IOC_ARM), struct longer),
+		_IO(FL_IOC_MAGIC, _IOC_NR(FL_IOC_ARM)),
+		_IOW(FL_IOC_MAGIC, _IOC_NR(FL_IOC_BIND), struct longer),
+		_IOWR(FL_IOC_MAGIC, _IOC_NR(FL_IOC_RUN), struct longer),
+		_IOWR(FL_IOC_MAGIC, _IOC_NR(FL_IOC_ARRIVE), struct longer),
+		_IOR(FL_IOC_MAGIC, _IOC_NR(FL_IOC_RESULT), struct longer),
+	};
+	const size_t nr = sizeof(others) / sizeof(others[0]);
+	size_t i;
+
+	memcpy(&longer, &self->p, sizeof(self->p));
+	for (i = 0; i < 2 * nr; i++) {
+		if (i == nr)
+			ASSERT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+		EXPECT_EQ(-1, ioctl(self->session, others[i % nr], &longer));
+		EXPECT_EQ(EMSGSIZE, errno) TH_LOG("number %zu", i);
+	}
+}
+
 TEST_F(abi, flags)
 {
 	self->p.flags = 1;
@@ -244,7 +270,7 @@ TEST_F(abi, ioctls_and_pointers)
 	struct fl_aim aim = {};
 
 	EXPECT_EQ(-1, ioctl(self->session, _IO(FL_IOC_MAGIC, 99)));
-	EXPECT_EQ(ENOTCONN, errno);
+	EXPECT_EQ(ENOTTY, errno);
 	EXPECT_EQ(-1, ioctl(self->session, _IO('x', 1)));
 	EXPECT_EQ(ENOTTY, errno);
 	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_ARM, (void *)8));
