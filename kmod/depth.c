@@ -113,11 +113,13 @@ static int fl_depth_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-const struct fl_textfile fl_depth = {
-	.name = "depth",
-	.size = sizeof(struct fl_depth_of),
-	.open = fl_depth_open,
-	.release = fl_depth_release,
-	.command = fl_depth_command,
-	.show = fl_depth_show,
+const struct fl_instrument fl_depth = {
+	.file = {
+		.name = "depth",
+		.size = sizeof(struct fl_depth_of),
+		.open = fl_depth_open,
+		.release = fl_depth_release,
+		.command = fl_depth_command,
+		.show = fl_depth_show,
+	},
 };

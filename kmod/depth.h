@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_DEPTH_H
 #define FAULTLINE_DEPTH_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Each open file measures one task, from the write on and until it is closed. One
@@ -24,6 +24,6 @@
  * Errors: EINVAL (a write that is none of the above), ESRCH (no such task), EBUSY
  * (this file measures already).
  */
-extern const struct fl_textfile fl_depth;
+extern const struct fl_instrument fl_depth;
 
 #endif /* FAULTLINE_DEPTH_H */

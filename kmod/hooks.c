@@ -18,9 +18,9 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "instrument.h"
 #include "sites.h"
 #include "symbols.h"
-#include "tables.h"
 
 #define FL_NR_FRAMES (4 * FL_MAX_ACTORS)
 
@@ -404,7 +404,7 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	/* A replacement that calls the original must get the original. */
 	if (within_module(parent_ip, THIS_MODULE) &&
 	    parent_ip != (unsigned long)fl_return_stub &&
-	    !fl_tables_calls_from(parent_ip))
+	    !fl_instruments_call_from(parent_ip))
 		return;
 	hook = fl_hook_at(armed, ip);
 	if (!hook || !fl_hit_begin(armed))

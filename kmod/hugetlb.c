@@ -268,11 +268,14 @@ static int fl_share_command(void *state, char *text)
 	return 0;
 }
 
-const struct fl_textfile fl_hugetlb_share = {
-	.name = "share",
-	.size = sizeof(struct fl_place_in),
-	.open = fl_share_open,
-	.release = fl_share_release,
-	.command = fl_share_command,
-	.show = fl_share_show,
+const struct fl_instrument fl_hugetlb_share = {
+	.folder = "hugetlb",
+	.file = {
+		.name = "share",
+		.size = sizeof(struct fl_place_in),
+		.open = fl_share_open,
+		.release = fl_share_release,
+		.command = fl_share_command,
+		.show = fl_share_show,
+	},
 };

@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_HUGETLB_H
 #define FAULTLINE_HUGETLB_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Each open file looks at one address of one process, in a mapping of hugetlb.
@@ -34,6 +34,6 @@
  * Errors: EINVAL (a write that is none of the above), ESRCH (no such process, or it
  * has exited).
  */
-extern const struct fl_textfile fl_hugetlb_share;
+extern const struct fl_instrument fl_hugetlb_share;
 
 #endif /* FAULTLINE_HUGETLB_H */

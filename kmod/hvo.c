@@ -423,10 +423,13 @@ static int fl_hvo_command(void *state, char *text)
 	return err;
 }
 
-const struct fl_textfile fl_hvo_block = {
-	.name = "block",
-	.size = sizeof(struct fl_block),
-	.open = fl_hvo_open,
-	.command = fl_hvo_command,
-	.show = fl_block_show,
+const struct fl_instrument fl_hvo_block = {
+	.folder = "hvo",
+	.file = {
+		.name = "block",
+		.size = sizeof(struct fl_block),
+		.open = fl_hvo_open,
+		.command = fl_hvo_command,
+		.show = fl_block_show,
+	},
 };

@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_HVO_H
 #define FAULTLINE_HVO_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Each open file looks at one block of physical memory as large as a huge page
@@ -49,6 +49,6 @@
  * Errors of a write: EINVAL, EFAULT (no page there), EOPNOTSUPP (this machine
  * does not optimize vmemmap).
  */
-extern const struct fl_textfile fl_hvo_block;
+extern const struct fl_instrument fl_hvo_block;
 
 #endif /* FAULTLINE_HVO_H */

@@ -150,10 +150,12 @@ static int fl_ibt_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-const struct fl_textfile fl_ibt_file = {
-	.name = "ibt",
-	.size = sizeof(struct fl_ibt_asked),
-	.open = fl_ibt_open,
-	.command = fl_ibt_command,
-	.show = fl_ibt_show,
+const struct fl_instrument fl_ibt_file = {
+	.file = {
+		.name = "ibt",
+		.size = sizeof(struct fl_ibt_asked),
+		.open = fl_ibt_open,
+		.command = fl_ibt_command,
+		.show = fl_ibt_show,
+	},
 };

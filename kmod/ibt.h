@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Where indirect branch tracking (IBT, x86) is on, a call by a pointer must meet an
@@ -31,6 +31,6 @@ bool fl_ibt_callable(unsigned long address);
  *
  * Errors: EINVAL (a write that is none of the above), ENOENT (no such symbol).
  */
-extern const struct fl_textfile fl_ibt_file;
+extern const struct fl_instrument fl_ibt_file;
 
 #endif /* FAULTLINE_IBT_H */

@@ -127,9 +127,12 @@ static int fl_locks_command(void *state, char *text)
 	return 0;
 }
 
-const struct fl_textfile fl_pgtable_locks = {
-	.name = "locks",
-	.size = sizeof(struct fl_locks_at),
-	.command = fl_locks_command,
-	.show = fl_locks_show,
+const struct fl_instrument fl_pgtable_locks = {
+	.folder = "pgtable",
+	.file = {
+		.name = "locks",
+		.size = sizeof(struct fl_locks_at),
+		.command = fl_locks_command,
+		.show = fl_locks_show,
+	},
 };

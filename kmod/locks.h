@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_LOCKS_H
 #define FAULTLINE_LOCKS_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Each open file looks at one address of its reader's own memory. One command a
@@ -24,6 +24,6 @@
  *
  * Errors: EINVAL (a write that is none of the above).
  */
-extern const struct fl_textfile fl_pgtable_locks;
+extern const struct fl_instrument fl_pgtable_locks;
 
 #endif /* FAULTLINE_LOCKS_H */

@@ -13,17 +13,9 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
-#include "depth.h"
-#include "hugetlb.h"
-#include "hvo.h"
-#include "ibt.h"
-#include "locks.h"
-#include "notifier.h"
-#include "pgtable.h"
+#include "instrument.h"
 #include "sites.h"
-#include "stall.h"
 #include "symbols.h"
-#include "tables.h"
 
 static struct dentry *fl_debugfs;
 
@@ -59,24 +51,12 @@ static const struct {
 
 static void fl_create_files(void)
 {
-	struct dentry *pgtable, *hvo, *hugetlb;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fl_files); i++)
 		debugfs_create_file(fl_files[i].name, 0600, fl_debugfs, NULL,
 				    fl_files[i].fops);
-	fl_textfile_create(&fl_depth, fl_debugfs);
-	fl_textfile_create(&fl_stall_file, fl_debugfs);
-	fl_textfile_create(&fl_ibt_file, fl_debugfs);
-	pgtable = debugfs_create_dir("pgtable", fl_debugfs);
-	fl_textfile_create(&fl_pgtable_range, pgtable);
-	fl_textfile_create(&fl_pgtable_tables, pgtable);
-	fl_textfile_create(&fl_pgtable_notifier, pgtable);
-	fl_textfile_create(&fl_pgtable_locks, pgtable);
-	hvo = debugfs_create_dir("hvo", fl_debugfs);
-	fl_textfile_create(&fl_hvo_block, hvo);
-	hugetlb = debugfs_create_dir("hugetlb", fl_debugfs);
-	fl_textfile_create(&fl_hugetlb_share, hugetlb);
+	fl_instruments_create(fl_debugfs);
 }
 
 /* Safe from every partial state of fl_init(). */
@@ -102,7 +82,7 @@ static int __init fl_init(void)
 	err = fl_symbols_init();
 	if (err)
 		return err;
-	fl_tables_init();
+	fl_instruments_init();
 	err = fl_events_init();
 	if (err)
 		goto out_teardown;

@@ -183,11 +183,14 @@ static int fl_notifier_command(void *state, char *text)
 	return fl_listen(state, start, end);
 }
 
-const struct fl_textfile fl_pgtable_notifier = {
-	.name = "notifier",
-	.size = sizeof(struct fl_listener),
-	.open = fl_notifier_open,
-	.release = fl_notifier_release,
-	.command = fl_notifier_command,
-	.show = fl_notifier_show,
+const struct fl_instrument fl_pgtable_notifier = {
+	.folder = "pgtable",
+	.file = {
+		.name = "notifier",
+		.size = sizeof(struct fl_listener),
+		.open = fl_notifier_open,
+		.release = fl_notifier_release,
+		.command = fl_notifier_command,
+		.show = fl_notifier_show,
+	},
 };

@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_NOTIFIER_H
 #define FAULTLINE_NOTIFIER_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * Write "START END" (hexadecimal): from now on the file is an MMU notifier of
@@ -16,6 +16,6 @@
  * 256 lines there is a last one, "more". Errors of a write: EINVAL, EPERM (the
  * file is another mm's by now), EOPNOTSUPP (CONFIG_MMU_NOTIFIER is off).
  */
-extern const struct fl_textfile fl_pgtable_notifier;
+extern const struct fl_instrument fl_pgtable_notifier;
 
 #endif /* FAULTLINE_NOTIFIER_H */

@@ -228,10 +228,13 @@ static int fl_range_command(void *state, char *text)
 	return 0;
 }
 
-const struct fl_textfile fl_pgtable_range = {
-	.name = "range",
-	.size = sizeof(struct fl_ranges),
-	.open = fl_range_open,
-	.command = fl_range_command,
-	.show = fl_range_show,
+const struct fl_instrument fl_pgtable_range = {
+	.folder = "pgtable",
+	.file = {
+		.name = "range",
+		.size = sizeof(struct fl_ranges),
+		.open = fl_range_open,
+		.command = fl_range_command,
+		.show = fl_range_show,
+	},
 };

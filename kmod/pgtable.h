@@ -6,7 +6,7 @@
 #include <linux/mm_types.h>
 #include <linux/seq_file.h>
 
-#include "textfile.h"
+#include "instrument.h"
 
 /*
  * <debugfs>/pgtable/range. Write "PID START END" (decimal, hexadecimal), then
@@ -23,7 +23,7 @@
  * if something was left out. The last line of all is "mm pgtables_bytes N", what
  * the kernel counts for all page tables of the mm. Written wrongly: EINVAL; no such task: ESRCH.
  */
-extern const struct fl_textfile fl_pgtable_range;
+extern const struct fl_instrument fl_pgtable_range;
 
 /*
  * The PTE table that maps @address, or 0. The caller holds mmap_lock and is in

@@ -18,8 +18,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "instrument.h"
 #include "sites.h"
-#include "tables.h"
 
 struct fl_session {
 	struct list_head list;
@@ -443,13 +443,13 @@ static int fl_arrive_reading(struct fl_armed *armed,
 		return -EBADF;
 	err = fl_reading_prepare(&reading, file, arrive->table);
 	if (!err) {
-		if (fl_reading_begin(&reading))
+		if (reading.ops->begin(&reading))
 			/* Not every kernel can tell that a section must not sleep. */
 			arrive->end = fl_arrive(armed, actor, arrive->site,
 						true);
 		else
 			err = -ESTALE;
-		arrive->broken = fl_reading_end(&reading);
+		arrive->broken = reading.ops->end(&reading);
 	}
 	fput(file);
 	return err;

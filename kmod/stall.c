@@ -51,9 +51,11 @@ static int fl_stall_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-const struct fl_textfile fl_stall_file = {
-	.name = "stall",
-	.size = sizeof(int), /* no state */
-	.command = fl_stall_command,
-	.show = fl_stall_show,
+const struct fl_instrument fl_stall_file = {
+	.file = {
+		.name = "stall",
+		.size = sizeof(int), /* no state */
+		.command = fl_stall_command,
+		.show = fl_stall_show,
+	},
 };

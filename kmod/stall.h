@@ -3,7 +3,7 @@
 #ifndef FAULTLINE_STALL_H
 #define FAULTLINE_STALL_H
 
-#include "textfile.h"
+#include "instrument.h"
 
 enum fl_stall_place {
 	FL_STALL_HIT, /* a hit of an actor: the run was seen to be on, nothing is counted */
@@ -27,7 +27,7 @@ enum fl_stall_place {
  *
  * Errors: EINVAL (a write that is none of the above).
  */
-extern const struct fl_textfile fl_stall_file;
+extern const struct fl_instrument fl_stall_file;
 
 /* Stands still here if that was asked for. Any context. */
 void fl_stall(enum fl_stall_place place);

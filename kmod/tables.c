@@ -55,7 +55,7 @@ static DEFINE_MUTEX(fl_all_tables_lock);
 static unsigned long fl_calls_start, fl_calls_end;
 
 /*
- * The one call that sites and controls see: hooks ask fl_tables_calls_from().
+ * The one call that sites and controls see: fl_tables_calls_from() knows it.
  * It must not become a tail call, see Kbuild.
  */
 static noinline void fl_defer_seen(struct mm_struct *mm, pgtable_t table)
@@ -63,14 +63,14 @@ static noinline void fl_defer_seen(struct mm_struct *mm, pgtable_t table)
 	fl_sym.pte_free_defer(mm, table);
 }
 
-void fl_tables_init(void)
+static void fl_tables_init(void)
 {
 	if (fl_symbol_range((unsigned long)fl_defer_seen, &fl_calls_start,
 			    &fl_calls_end))
 		fl_calls_end = 0;
 }
 
-bool fl_tables_calls_from(unsigned long ip)
+static bool fl_tables_calls_from(unsigned long ip)
 {
 	return ip >= fl_calls_start && ip < fl_calls_end;
 }
@@ -293,9 +293,11 @@ static int fl_tables_give(struct fl_tables *tables, char *list, bool defer)
 
 /* --- readers ------------------------------------------------------------------- */
 
-bool fl_reading_begin(struct fl_reading *reading) __acquires(RCU)
+static bool fl_tables_reading_begin(struct fl_reading *reading)
+	__acquires(RCU)
 {
-	struct fl_table *table = &reading->tables->table[reading->table];
+	struct fl_tables *tables = reading->set;
+	struct fl_table *table = &tables->table[reading->index];
 
 	rcu_read_lock();
 	/*
@@ -307,9 +309,11 @@ bool fl_reading_begin(struct fl_reading *reading) __acquires(RCU)
 	return reading->begun;
 }
 
-bool fl_reading_end(struct fl_reading *reading) __releases(RCU)
+static bool fl_tables_reading_end(struct fl_reading *reading)
+	__releases(RCU)
 {
-	struct fl_table *table = &reading->tables->table[reading->table];
+	struct fl_tables *tables = reading->set;
+	struct fl_table *table = &tables->table[reading->index];
 	bool broken = READ_ONCE(table->watch->freed) != reading->freed ||
 		      !PageTable(table->watch->page);
 
@@ -319,7 +323,7 @@ bool fl_reading_end(struct fl_reading *reading) __releases(RCU)
 		atomic_inc(&table->reads);
 	if (broken)
 		atomic_inc(&table->broken);
-	up_read(&reading->tables->lock);
+	up_read(&tables->lock);
 	return broken;
 }
 
@@ -336,8 +340,8 @@ static struct fl_tables *fl_tables_of(const struct file *file)
 	return found;
 }
 
-int fl_reading_prepare(struct fl_reading *reading, struct file *file,
-		       unsigned int table)
+static int fl_tables_reading_prepare(struct fl_reading *reading,
+				     struct file *file, unsigned int table)
 {
 	struct fl_tables *tables = fl_tables_of(file);
 
@@ -349,9 +353,16 @@ int fl_reading_prepare(struct fl_reading *reading, struct file *file,
 		up_read(&tables->lock);
 		return -EINVAL;
 	}
-	*reading = (struct fl_reading){ .tables = tables, .table = table };
+	reading->set = tables;
+	reading->index = table;
 	return 0;
 }
+
+static const struct fl_reading_ops fl_tables_reading = {
+	.prepare = fl_tables_reading_prepare,
+	.begin = fl_tables_reading_begin,
+	.end = fl_tables_reading_end,
+};
 
 static int fl_tables_read(struct fl_tables *tables, char *words)
 {
@@ -362,14 +373,14 @@ static int fl_tables_read(struct fl_tables *tables, char *words)
 	if (!words || sscanf(words, "%u %u", &table, &ms) != 2 ||
 	    ms > FL_MAX_SPIN_MS)
 		return -EINVAL;
-	err = fl_reading_prepare(&reading, tables->file, table);
+	err = fl_tables_reading_prepare(&reading, tables->file, table);
 	if (err)
 		return err;
-	if (fl_reading_begin(&reading))
+	if (fl_tables_reading_begin(&reading))
 		mdelay(ms);
 	else
 		err = -ESTALE;
-	return fl_reading_end(&reading) ? -EIO : err;
+	return fl_tables_reading_end(&reading) ? -EIO : err;
 }
 
 /* --- the file -------------------------------------------------------------------- */
@@ -479,11 +490,17 @@ static void fl_tables_release(void *state)
 	mmdrop(tables->mm);
 }
 
-const struct fl_textfile fl_pgtable_tables = {
-	.name = "tables",
-	.size = sizeof(struct fl_tables),
-	.open = fl_tables_open,
-	.release = fl_tables_release,
-	.command = fl_tables_command,
-	.show = fl_tables_show,
+const struct fl_instrument fl_pgtable_tables = {
+	.folder = "pgtable",
+	.file = {
+		.name = "tables",
+		.size = sizeof(struct fl_tables),
+		.open = fl_tables_open,
+		.release = fl_tables_release,
+		.command = fl_tables_command,
+		.show = fl_tables_show,
+	},
+	.init = fl_tables_init,
+	.calls_from = fl_tables_calls_from,
+	.reading = &fl_tables_reading,
 };

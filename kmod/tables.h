@@ -3,12 +3,7 @@
 #ifndef FAULTLINE_TABLES_H
 #define FAULTLINE_TABLES_H
 
-#include <linux/fs.h>
-#include <linux/types.h>
-
-#include "textfile.h"
-
-struct fl_tables;
+#include "instrument.h"
 
 /*
  * Each open file has a set of PTE tables, made by the kernel's own allocator
@@ -44,34 +39,6 @@ struct fl_tables;
  * no table there).
  * Closing gives back everything that was not freed.
  */
-extern const struct fl_textfile fl_pgtable_tables;
-
-/* May sleep. */
-void fl_tables_init(void);
-
-/*
- * Is @ip in the one function of this module whose calls of pte_free_defer()
- * sites and controls do apply to? Any context.
- */
-bool fl_tables_calls_from(unsigned long ip);
-
-/*
- * For a reader that is held (FL_IOC_ARRIVE_READING): prepare, begin, end. Between
- * begin and end the caller is in an RCU section: it must not sleep.
- */
-struct fl_reading {
-	struct fl_tables *tables;
-	unsigned int table;
-	bool begun;
-	int freed; /* before it began */
-};
-
-/* May sleep. 0, -EBADF, -EINVAL, -EINTR; after 0 the other two must follow. */
-int fl_reading_prepare(struct fl_reading *reading, struct file *file,
-		       unsigned int table);
-/* False if the table has been given away before: then there is no reader. */
-bool fl_reading_begin(struct fl_reading *reading) __acquires(RCU);
-/* True if the table ceased to be one in between. */
-bool fl_reading_end(struct fl_reading *reading) __releases(RCU);
+extern const struct fl_instrument fl_pgtable_tables;
 
 #endif /* FAULTLINE_TABLES_H */
