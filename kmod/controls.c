@@ -21,7 +21,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
-#include "sites.h"
+#include "controls.h"
 #include "symbols.h"
 
 /*

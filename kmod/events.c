@@ -13,7 +13,8 @@
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 
-#include "sites.h"
+#include "armed.h"
+#include "events.h"
 
 #define FL_NR_EVENTS 512 /* a power of two */
 

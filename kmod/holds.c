@@ -17,7 +17,8 @@
 #include <linux/timekeeping.h>
 
 #include "compat.h"
-#include "sites.h"
+#include "engine.h"
+#include "events.h"
 #include "stall.h"
 #include "symbols.h"
 

@@ -18,8 +18,10 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "controls.h"
+#include "engine.h"
+#include "events.h"
 #include "instrument.h"
-#include "sites.h"
 #include "symbols.h"
 
 #define FL_NR_FRAMES (4 * FL_MAX_ACTORS)

@@ -13,6 +13,9 @@
 #include <linux/seq_file.h>
 #include <linux/utsname.h>
 
+#include "controls.h"
+#include "engine.h"
+#include "events.h"
 #include "instrument.h"
 #include "sites.h"
 #include "symbols.h"

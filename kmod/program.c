@@ -7,6 +7,8 @@
 #include <linux/kernel.h>
 #include <linux/string.h>
 
+#include "controls.h"
+#include "engine.h"
 #include "sites.h"
 #include "symbols.h"
 

@@ -18,8 +18,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "engine.h"
+#include "events.h"
 #include "instrument.h"
-#include "sites.h"
 
 struct fl_session {
 	struct list_head list;

@@ -110,7 +110,7 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "__pte_offset_map", "pte_offset_map_lock" } },
 	},
 	{
-		/* For sites in front of an instruction of it, see ats.c. */
+		/* For sites in front of an instruction of it, see instructions.c. */
 		.name = "filemap_get_entry",
 		.about = "looks a folio up and takes a reference to it, by RCU",
 		.context = FL_CONTEXT_SPIN,

@@ -17,10 +17,10 @@
 
 #include "compat.h"
 #include "faultline_abi.h"
+#include "page_watch.h"
 #include "pgtable.h"
 #include "symbols.h"
 #include "tables.h"
-#include "watch.h"
 
 #define FL_MAX_TABLES 64
 #define FL_MAX_TRIES 4 /* to get pages that no one else has tables in */

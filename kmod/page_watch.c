@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
+ * page_watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
  *
  * The allocator's own tracepoints tell when a page is really freed, whichever task
  * does it. A hook on call_rcu() sees an rcu_head that lies in a watched
@@ -23,9 +23,9 @@
 #include <linux/tracepoint.h>
 
 #include "compat.h"
+#include "page_watch.h"
 #include "stall.h"
 #include "symbols.h"
-#include "watch.h"
 
 #define FL_NR_SPARES 256
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ats.c - sites in front of an instruction: "FUNCTION/PATTERN".
+ * instructions.c - sites in front of an instruction: "FUNCTION/PATTERN".
  *
  * Some windows lie between two instructions of one function. The instruction is
  * found in the live text by what it is, and refused if the function has none or
@@ -9,6 +9,12 @@
  * itself, as it runs with interrupts off: it sends it to fl_at_stub, which holds it
  * as the function was, interrupts on if they were, and goes back to the
  * instruction. There the probe is hit again and lets the actor through.
+ *
+ * The kernel's decoder (asm/insn.h) is not exported, and by a pointer it would be one
+ * more function that a kernel may lack or not let us call. A pattern is a few bytes,
+ * so it is compared at every address. Bytes that only look like it, in the middle of
+ * another instruction, make the function one that has several, or are refused by
+ * register_kprobe(), which decodes the function from its beginning.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -18,6 +24,7 @@
 #include <linux/string.h>
 
 #include "compat.h"
+#include "engine.h"
 #include "sites.h"
 #include "symbols.h"
 

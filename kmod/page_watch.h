@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* watch.h - what becomes of a page: queued with call_rcu(), freed, used again. */
-#ifndef FAULTLINE_WATCH_H
-#define FAULTLINE_WATCH_H
+/* page_watch.h - what becomes of a page: queued with call_rcu(), freed, used again. */
+#ifndef FAULTLINE_PAGE_WATCH_H
+#define FAULTLINE_PAGE_WATCH_H
 
 #include <linux/list.h>
 #include <linux/mm_types.h>
@@ -48,4 +48,4 @@ void fl_watch_del(struct fl_watch *watch);
  */
 void fl_watch_since(struct fl_watch *watch);
 
-#endif /* FAULTLINE_WATCH_H */
+#endif /* FAULTLINE_PAGE_WATCH_H */
