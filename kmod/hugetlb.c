@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "hugetlb.h"
+#include "hugetlb_lines.h"
 #include "symbols.h"
 
 #define FL_TRIES 100 /* a millisecond apart */
@@ -142,7 +143,7 @@ static void fl_users_show(struct seq_file *m, struct address_space *mapping,
 		address = vma->vm_start +
 			  ((offset - vma->vm_pgoff) << PAGE_SHIFT);
 		if (fl_pmd_table_pfn(vma->vm_mm, address, &huge) == table)
-			seq_printf(m, "user %d %#lx\n",
+			seq_printf(m, FL_HUGETLB_USER("%d", "%#lx") "\n",
 				   fl_pid_of(vma->vm_mm), address);
 	}
 }
@@ -156,11 +157,12 @@ static void fl_share_show_at(struct seq_file *m, struct mm_struct *mm,
 	bool huge;
 
 	if (!fl_i_mmap_trylock(mapping)) {
-		seq_puts(m, "busy i_mmap_rwsem\n");
+		seq_puts(m, FL_HUGETLB_BUSY("i_mmap_rwsem") "\n");
 		return;
 	}
 	table = fl_pmd_table_pfn(mm, address, &huge);
-	seq_printf(m, "share pid %d address %#lx pud %s pfn %#lx shared %d lock %s mapped %ld\n",
+	seq_printf(m,
+		   FL_HUGETLB_SHARE("%d", "%#lx", "%s", "%#lx", "%d", "%s", "%ld") "\n",
 		   fl_pid_of(mm), address,
 		   table ? "table" :
 		   huge	 ? "huge" :
@@ -179,7 +181,9 @@ static void fl_mm_share_show(struct seq_file *m, struct mm_struct *mm,
 	int err = fl_mapping_find(mm, address, &at);
 
 	if (err) {
-		seq_puts(m, err == -EBUSY ? "busy mmap_lock\n" : "unmapped\n");
+		seq_puts(m, err == -EBUSY ?
+				    FL_HUGETLB_BUSY("mmap_lock") "\n" :
+				    FL_HUGETLB_UNMAPPED "\n");
 		return;
 	}
 	fl_share_show_at(m, mm, address, &at);
@@ -196,7 +200,8 @@ static void fl_pools_show(struct seq_file *m)
 	for (i = 0; i < nr; i++) {
 		const struct hstate *h = &fl_sym.hstates[i];
 
-		seq_printf(m, "pool order %u pages %lu free %lu reserved %lu surplus %lu\n",
+		seq_printf(m,
+			   FL_HUGETLB_POOL("%u", "%lu", "%lu", "%lu", "%lu") "\n",
 			   h->order, READ_ONCE(h->nr_huge_pages),
 			   READ_ONCE(h->free_huge_pages),
 			   READ_ONCE(h->resv_huge_pages),
@@ -255,7 +260,7 @@ static int fl_share_command(void *state, char *text)
 	struct pid *pid;
 	int nr;
 
-	if (sscanf(text, "%d %lx", &nr, &address) != 2 || nr < 0)
+	if (sscanf(text, FL_HUGETLB_ASK("%d", "%lx"), &nr, &address) != 2 || nr < 0)
 		return -EINVAL;
 	pid = nr ? find_get_pid(nr) : get_task_pid(current, PIDTYPE_TGID);
 	if (!pid)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common.h"
+#include "hugetlb_lines.h"
 
 FIXTURE(abi)
 {
@@ -402,7 +403,7 @@ TEST(a_share_of_an_address)
 	EXPECT_EQ(ESRCH, errno);
 	ASSERT_EQ(6, write(fd, "0 1000", 6));
 	ASSERT_GT(pread(fd, text, sizeof(text) - 1, 0), 0);
-	EXPECT_EQ(0, strncmp(text, "unmapped\n", 9)) TH_LOG("%s", text);
+	EXPECT_EQ(0, strncmp(text, FL_HUGETLB_UNMAPPED "\n", 9)) TH_LOG("%s", text);
 	close(fd);
 }
 

@@ -4,6 +4,8 @@
 #include "kernel/debugfs.hpp"
 #include "kernel/page_pattern.hpp"
 
+#include "hugetlb_lines.h"
+
 #include <array>
 #include <cinttypes>
 #include <cstdio>
@@ -26,11 +28,10 @@ bool parse_share(const std::string& line, HugetlbShare& share) {
     int pid = 0;
     std::array<char, 8> pud{};
     std::array<char, 24> lock{};
-    if (std::sscanf(line.c_str(),
-                    "share pid %d address %*x pud %7s pfn %" SCNx64 " shared %" SCNd64
-                    " lock %23s mapped %" SCNd64,
-                    &pid, pud.data(), &share.table, &share.shared, lock.data(),
-                    &share.mm_pages) != 6)
+    if (std::sscanf(
+            line.c_str(),
+            FL_HUGETLB_SHARE("%d", "%*x", "%7s", "%" SCNx64, "%" SCNd64, "%23s", "%" SCNd64), &pid,
+            pud.data(), &share.table, &share.shared, lock.data(), &share.mm_pages) != 6)
         return false;
     share.pud = pud.data();
     share.lock = lock.data();
@@ -43,22 +44,23 @@ bool parse_line(const std::string& line, HugetlbShare& share) {
     HugetlbPool pool;
     if (line.starts_with("share "))
         return !share.mapped && parse_share(line, share);
-    if (line.starts_with("busy ")) {
-        share.busy = line.substr(5);
+    constexpr std::string_view busy = FL_HUGETLB_BUSY("");
+    if (line.starts_with(busy)) {
+        share.busy = line.substr(busy.size());
         return !share.busy.empty();
     }
-    if (std::sscanf(line.c_str(), "user %d %" SCNx64, &user.pid, &user.address) == 2) {
+    if (std::sscanf(line.c_str(), FL_HUGETLB_USER("%d", "%" SCNx64), &user.pid, &user.address) ==
+        2) {
         share.users.push_back(user);
         return share.table != 0;
     }
     if (std::sscanf(line.c_str(),
-                    "pool order %u pages %" SCNd64 " free %" SCNd64 " reserved %" SCNd64
-                    " surplus %" SCNd64,
+                    FL_HUGETLB_POOL("%u", "%" SCNd64, "%" SCNd64, "%" SCNd64, "%" SCNd64),
                     &pool.order, &pool.pages, &pool.free, &pool.reserved, &pool.surplus) == 5) {
         share.pools.push_back(pool);
         return true;
     }
-    return line == "unmapped";
+    return line == FL_HUGETLB_UNMAPPED;
 }
 
 } // namespace
@@ -69,15 +71,17 @@ Result<HugetlbShare> parse_hugetlb_share(std::string_view text) {
     for (std::string line; std::getline(lines, line);)
         if (!parse_line(line, share))
             return Error::make(EPROTO, "not understood: " + line);
-    const bool first = share.mapped || !share.busy.empty() || text.starts_with("unmapped\n");
+    const bool first =
+        share.mapped || !share.busy.empty() || text.starts_with(FL_HUGETLB_UNMAPPED "\n");
     if (!first)
         return Error::make(EPROTO, "nothing of an address");
     return share;
 }
 
 Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address) {
-    const Result<std::string> text = ask_module(
-        "hugetlb/share", fmt::format("{} {:x}", pid, reinterpret_cast<std::uintptr_t>(address)));
+    const Result<std::string> text =
+        ask_module("hugetlb/share", fmt::format(FL_HUGETLB_ASK("{}", "{:x}"), pid,
+                                                reinterpret_cast<std::uintptr_t>(address)));
     return text ? parse_hugetlb_share(*text) : text.error();
 }
 
