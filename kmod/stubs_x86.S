@@ -18,14 +18,19 @@
  * saved that fl_at() may change, the flags, too; the stack is aligned by hand.
  *
  * fl_skip_stub: the traced function is not run at all; rax was set by the hook.
+ *
+ * Each is got to by a return, never by a call or jump through a pointer: where IBT is
+ * on, none needs an endbr, and the SYM_FUNC_START() of 7.2 gives none.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
 
 	.text
 
 SYM_FUNC_START(fl_enter_stub)
+	ANNOTATE_NOENDBR
 	sub	$8, %rsp		/* fl_enter_regs.go_on */
 	push	%rax
 	push	%rdi
@@ -54,6 +59,7 @@ SYM_FUNC_START(fl_enter_stub)
 SYM_FUNC_END(fl_enter_stub)
 
 SYM_FUNC_START(fl_return_stub)
+	ANNOTATE_NOENDBR
 	sub	$8, %rsp		/* fl_return_regs.go_on */
 	UNWIND_HINT_FUNC
 	push	%rax
@@ -69,10 +75,12 @@ SYM_FUNC_START(fl_return_stub)
 SYM_FUNC_END(fl_return_stub)
 
 SYM_FUNC_START(fl_skip_stub)
+	ANNOTATE_NOENDBR
 	RET
 SYM_FUNC_END(fl_skip_stub)
 
 SYM_FUNC_START(fl_at_stub)
+	ANNOTATE_NOENDBR
 	lea	-8(%rsp), %rsp		/* fl_at_regs.go_on; leaves the flags */
 	pushfq
 	push	%rax
