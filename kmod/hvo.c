@@ -52,6 +52,10 @@ static struct page *fl_block_page(const struct fl_block *block, unsigned int i)
 	return pfn_to_page(block->pfn) + i;
 }
 
+/* --- looking ------------------------------------------------------------------ */
+
+#ifdef CONFIG_X86_64
+
 static unsigned int fl_block_vmemmap_pages(void)
 {
 	return min_t(unsigned long, FL_HVO_MAX_PAGES,
@@ -62,10 +66,6 @@ static void *fl_block_vmemmap(const struct fl_block *block, unsigned int i)
 {
 	return (void *)fl_block_page(block, 0) + i * PAGE_SIZE;
 }
-
-/* --- looking ------------------------------------------------------------------ */
-
-#ifdef CONFIG_X86_64
 
 struct fl_mapping {
 	unsigned long pfn;
