@@ -5,11 +5,12 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from vm.outcome import Driver, Report, Task, assess
-from vm.results import parse_driver, parse_marks, under_way
+from vm.results import ControlCounts, Counts, parse_driver, parse_marks, under_way
 from vm.tables import BOOTS, CRASHES, Ending
-from vm import runs
+from vm import initramfs, qemu, runs
 
 SCHEDULE = "b/v: x@enter:f -> y@user:go"
 START = {"kind": "start", "scenario": "b", "variant": "v", "control": None, "schedule": SCHEDULE, "runs": 9}
@@ -82,11 +83,89 @@ class CrashTest(unittest.TestCase):
             assert report.rest.driver
             self.assertEqual((report.rest.driver.names, report.rest.programs), ("c+panics", ("engine_test",)))
 
+    def test_under_a_control_it_is_one_that_was_not_caught(self) -> None:
+        start = {**START, "scenario": "c", "control": "panics", "schedule": "c/v:"}
+        report = self.assess(Ending.PANIC, lines(start, run(1)), BEGIN, ENDED, {**ENDED, "scenario": "b"})
+        self.assertEqual(report.driver.controls, ControlCounts(not_caught=1))
+        self.assertEqual((report.counts.passed, report.counts.failed, report.counts.errors), (2, 1, 0))
+
+    def test_a_scenario_that_lost_its_record_runs_again_and_counts_once(self) -> None:
+        lost = {"kind": "variant", "scenario": "b", "variant": "v", "control": None, "standing": "passed"}
+        caught = {**lost, "control": "k", "verdict": "FAIL", "caught": True}
+        other = {**lost, "scenario": "c", "variant": "u", "control": "panics", "verdict": "FAIL", "caught": True}
+        start = {**START, "scenario": "c", "control": "panics", "schedule": "c/v:"}
+        report = self.assess(Ending.PANIC, lines(start, run(1)), BEGIN, ENDED, lost, caught, other)
+        assert report.rest.driver
+        self.assertEqual(report.rest.driver.names, "b")
+        self.assertEqual([r.get("variant") for r in report.driver.of("variant")], ["u"])
+        self.assertEqual(report.driver.variants, Counts(passed=1))  # of a
+        self.assertEqual(report.driver.controls, ControlCounts(caught=1, not_caught=1))  # of c
+
     def test_a_machine_that_had_not_begun_is_not_tried_again(self) -> None:
         report = self.assess(Ending.LOST, "")
         self.assertFalse(report.rest)
         self.assertEqual(report.crashes, [])
         self.assertEqual(report.ending, Ending.LOST)
+
+
+class ResumeTest(unittest.TestCase):
+    """Machine after machine, with a program in QEMU's place."""
+
+    def setUp(self) -> None:
+        top = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(mock.patch.object(runs.build, "TOP", top))
+        self.enterContext(mock.patch.object(runs, "say"))
+        self.folder = top / "run"
+        self.folder.mkdir()
+        (self.folder / "versions.json").write_text('{"boot": {}}')
+
+    def boot(self, *machines: str, total: float = 20, way: str = "stock") -> Report:
+        """Each is a shell script in the run folder of its machine."""
+        left = iter(machines)
+        prepared = runs.Prepared(
+            self.folder, initramfs.Archive(), lambda _, place: ["sh", "-c", f"cd '{place}'; {next(left)}"],
+            Task(Driver("faultline run --json j", "all"), ()), (), BOOTS[way], "a test")
+        return runs.boot(prepared, qemu.Bounds(total, 20), show=False)
+
+    @staticmethod
+    def says(name: str, *records: dict[str, object]) -> str:
+        return f"cat >> {name} <<'E'\n{lines(*records)}E\n"
+
+    def dies(self, how: str) -> str:
+        return self.says("json", BEGIN, ENDED) + self.says("mark", START, run(1), run(2)) + how
+
+    PANIC = "echo '[ 1.0] Kernel panic - not syncing: x' > console.log"
+    REST = {**BEGIN, "plan": 1, "names": ["c+panics"]}
+    END = {"kind": "end", "passed": 1, "scenarios": {"passed": 1}, "variants": {"passed": 1}, "controls": {}}
+
+    def test_the_rest_runs_in_a_fresh_machine(self) -> None:
+        well = self.says("json", self.REST, {**ENDED, "scenario": "c"}, self.END) \
+            + "echo faultline 0 > status; echo end >> status"
+        report = self.boot(self.dies(self.PANIC), well)
+        self.assertEqual((report.ending, len(report.machines)), (Ending.PANIC, 2))
+        self.assertEqual([(r["scenario"], r["verdict"]) for r in report.driver.of("scenario")],
+                         [("a", "PASS"), ("b", "PANIC"), ("c", "PASS")])
+        self.assertEqual((report.counts.passed, report.counts.failed, report.counts.errors), (2, 1, 0))
+        self.assertIn("# replay: faultline replay 'b/v seed=102: x@enter:f -> y@user:go'\nnot ok 2 b # PANIC",
+                      (self.folder / "ktap").read_text())
+        written = [json.loads(line) for line in (self.folder / "json").read_text().splitlines()]
+        self.assertEqual([record["kind"] for record in written], ["begin", "scenario", "scenario", "scenario", "end"])
+
+    def test_the_time_bound_is_of_all_machines_together(self) -> None:
+        report = self.boot(self.dies("exec sleep 60"), "the second machine never runs", total=1)
+        self.assertEqual((report.ending, len(report.machines)), (Ending.TIMEOUT, 1))
+        self.assertEqual(report.driver.of("scenario")[-1]["why"], "not run: the run's 1 seconds were over")
+        self.assertEqual((report.counts.failed, report.counts.errors), (1, 1))
+
+    def test_a_fresh_machine_has_what_is_left_of_the_time(self) -> None:
+        shorter = self.boot(self.dies(f"sleep 2; {self.PANIC}"), "exec sleep 60", total=5)
+        self.assertEqual([machine.ending for machine in shorter.machines], [Ending.PANIC, Ending.TIMEOUT])
+
+    def test_a_machine_that_crashed_says_that_it_was_not_poisoned(self) -> None:
+        report = self.boot(self.dies(self.PANIC), *["kill -9 $$"] * 4, way="poison")
+        self.assertEqual(report.ending, Ending.PANIC)
+        self.assertIn("machine 1: the kernel was not booted with poison: no line says that slab objects are poisoned",
+                      report.problems)
 
 
 class BootTest(unittest.TestCase):

@@ -251,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
         if name in ("run", "test", "matrix"):
             command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")
-            command.add_argument("--timeout", type=float, default=3600, help="overall bound of one machine, seconds")
+            command.add_argument("--timeout", type=float, default=3600, help="bound of a whole run, with the fresh machines that follow a crash, seconds")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
     return top

@@ -94,6 +94,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)  # of the kernel log
     crashes: list[Crash] = field(default_factory=list)
     rest: Task = Task(None, ())  # what a bad end left undone
+    why_rest: str = f"{MACHINES} machines ended badly before it"  # should nobody do it
     machines: list["Report"] = field(default_factory=list)  # if there were several
 
 
@@ -127,6 +128,8 @@ def _crash(folder: Path, task: Task, status: Status, driver: DriverResults, outp
         reported = len(driver.of("scenario"))
         names = [name for index, name in enumerate(driver.names) if index >= reported and index != (point and point.index)]
         rest = Task(Driver(task.driver.options, " ".join(names)) if names else None, left)
+        if point:
+            driver.drop_again(driver.names[point.index])
         return (Crash(ending, point) if point else None), rest, marks.problems
     begun = [name for name in left if name in outputs]
     if not begun and len(left) == len(task.programs) and not task.driver:
@@ -139,7 +142,7 @@ def _driver_results(report: Report, status: Status) -> None:
         crash = report.crashes[0]
         report.driver.records.append(crash.record())
         if crash.scenario and crash.scenario.control:
-            report.driver.controls += ControlCounts(errors=1)
+            report.driver.controls += ControlCounts(not_caught=1)  # it counts as a failure
         else:
             report.driver.variants += Counts(failed=1)
         report.driver.scenarios += Counts(failed=1)
@@ -187,10 +190,10 @@ def assess(folder: Path, ending: Ending, task: Task, explained: Iterable[KnownLo
     return report
 
 
-def _not_run(task: Task) -> DriverResults:
+def _not_run(task: Task, why: str) -> DriverResults:
     """Records for the scenarios that no machine was left for."""
     names = task.driver.names.split() if task.driver else []
-    why = f"not run: {MACHINES} machines ended badly before it"
+    why = f"not run: {why}"
     records: list[Record] = [
         {"kind": "scenario", "scenario": Selector.of(name).scenario, "verdict": "ERROR", "standing": "error",
          "known_bug": None, "expected": False, "why": why} for name in names
@@ -216,7 +219,7 @@ def merge(machines: list[Report]) -> Report:
         total.crashes += machine.crashes
     left = machines[-1].rest
     if left:
-        undone = _not_run(left)
+        undone = _not_run(left, machines[-1].why_rest)
         total.driver += undone
         total.counts += undone.counts + Counts(errors=len(left.programs))
         total.problems += undone.problems

@@ -38,8 +38,8 @@ LINE_BYTES = 4096  # more than a line of progress has
 
 @dataclass(frozen=True)
 class Bounds:
-    total: float  # seconds a machine may take
-    quiet: float  # seconds it may be silent on every channel
+    total: float  # seconds that all machines of a run may take together
+    quiet: float  # seconds that one may be silent on every channel
 
 
 def command(arch: Arch, emulator: Emulator, accel: str, image: Path, initramfs: Path, folder: Path,

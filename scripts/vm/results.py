@@ -104,6 +104,14 @@ class DriverResults:
             self.records + other.records, self.problems + other.problems, self.scenarios + other.scenarios,
             self.variants + other.variants, self.controls + other.controls, self.names, other.whole)
 
+    def drop_again(self, running: str) -> None:
+        """Behind the last reported scenario, keep the variants of the one that was running, by its name in
+        the plan. Others lost their scenario's record: it runs again, and would count twice."""
+        last = max((n for n, record in enumerate(self.records, 1) if record["kind"] == "scenario"), default=0)
+        self.records[last:] = [record for record in self.records[last:]
+                               if record["kind"] != "variant" or Selector.of(running).has(record)]
+        self.variants, self.controls = _partial(self.records)
+
     def of(self, kind: str) -> list[Record]:
         return [record for record in self.records if record["kind"] == kind]
 

@@ -7,7 +7,7 @@ import platform
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import build, emulator, initramfs, kernels, qemu
@@ -131,25 +131,31 @@ def _boot_one(prepared: Prepared, task: Task, folder: Path, bounds: qemu.Bounds,
     report = assess(folder, ending, task, prepared.explained)
     took, problems = judge_boot(prepared.boot, read_channel(folder, "console.log"))
     _note_boot(prepared.folder, took)
+    report.problems += problems  # of one that ended badly, too: it crashed without poison
     if problems and ending == Ending.GOOD:
         report.ending = Ending.USAGE
-        report.problems += problems
     return report
 
 
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Report:
-    """In fresh machines, each in a folder of its own, until nothing is left or there were MACHINES."""
+    """In fresh machines, each in a folder of its own, until nothing is left, there were MACHINES, or the
+    time of the whole run is over."""
     way = "" if prepared.boot.name == DEFAULT_BOOT else f" with {prepared.boot.append}"
     say(f"booting {prepared.about}{way}; run folder {prepared.folder.relative_to(build.TOP)}")
+    end = time.monotonic() + bounds.total
     machines = [_boot_one(prepared, prepared.task, prepared.folder, bounds, show, tick)]
     while (rest := machines[-1].rest) and len(machines) < MACHINES:
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            machines[-1].why_rest = f"the run's {bounds.total:.0f} seconds were over"
+            break
         folder = prepared.folder / f"machine-{len(machines) + 1}"
         folder.mkdir()
         left = len(rest.driver.names.split()) if rest.driver else 0
         say(f"{ENDING_TEXT[machines[-1].ending]}; {left} scenarios and {len(rest.programs)} selftests go on in a fresh "
             f"machine, number {len(machines) + 1} of {MACHINES} at most")
-        machines.append(_boot_one(prepared, rest, folder, bounds, show, tick))
+        machines.append(_boot_one(prepared, rest, folder, replace(bounds, total=seconds), show, tick))
     report = merge(machines)
     if report.machines or report.crashes:
         _write_merged(report)
