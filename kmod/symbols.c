@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "ibt.h"
+#include "poison.h"
 #include "symbols.h"
 
 struct fl_symbols fl_sym;
@@ -273,5 +274,6 @@ int fl_capabilities_show(struct seq_file *m, void *unused)
 		   IS_ENABLED(CONFIG_PREEMPT_COUNT) ?
 			   "yes CONFIG_PREEMPT_COUNT tells whether a hold may sleep" :
 			   "no CONFIG_PREEMPT_COUNT is off: sites of unknown context spin");
+	fl_poison_show(m);
 	return 0;
 }

@@ -345,6 +345,16 @@ static const char *const text_files[] = {
 	"about", "capabilities", "sites", "replacements", "sessions", "events",
 };
 
+/* Both ways: a kernel that clears all memory must not look poisoned, nor one that poisons look clear. */
+TEST(memory_that_nobody_cleared_is_seen_as_such)
+{
+	bool pages = strstr(read_file("/proc/cmdline"), "page_poison=1");
+	bool objects = strstr(read_file("/proc/cmdline"), "slub_debug=FZPU");
+
+	EXPECT_EQ(pages, !!strstr(read_file(FL_DIR "capabilities"), "poisoned-pages yes"));
+	EXPECT_EQ(objects, !!strstr(read_file(FL_DIR "capabilities"), "poisoned-objects yes"));
+}
+
 TEST(text_files_are_private_and_read_only)
 {
 	char path[64], byte;

@@ -164,20 +164,25 @@ class ResumeTest(unittest.TestCase):
     def test_a_machine_that_crashed_says_that_it_was_not_poisoned(self) -> None:
         report = self.boot(self.dies(self.PANIC), *["kill -9 $$"] * 4, way="poison")
         self.assertEqual(report.ending, Ending.PANIC)
-        self.assertIn("machine 1: the kernel was not booted with poison: no line says that slab objects are poisoned",
+        self.assertIn("machine 1: the kernel was not booted with poison: no line says that pages that nobody cleared have the pattern",
                       report.problems)
 
 
 class BootTest(unittest.TestCase):
     TOOK = ("[    0.1] Kernel command line: console=x init_on_alloc=0 page_poison=1 slub_debug=FZPU\n"
             "[    0.2] mem auto-init: stack:all(zero), heap alloc:off, heap free:off\n"
-            "[    3.1] faultline: slab kmalloc-64 sanity_checks=1 red_zone=1 poison=1 store_user=1\n")
+            "[    3.1] faultline: slab kmalloc-64 sanity_checks=1 red_zone=1 poison=1 store_user=1\n"
+            "[    3.2] faultline: poisoned-pages yes 4096 of 4096 bytes that nobody cleared are 0xaa\n"
+            "[    3.2] faultline: poisoned-objects yes 63 of 63 bytes that nobody cleared are 0x6b\n")
 
     def test_poison_must_have_been_taken(self) -> None:
         way = BOOTS["poison"]
         self.assertEqual(runs.judge_boot(way, self.TOOK)[1], [])
         for line in self.TOOK.splitlines(True):
             self.assertEqual(len(runs.judge_boot(way, self.TOOK.replace(line, ""))[1]), 1, line)
+        cleared = self.TOOK.replace("pages yes 4096 of", "pages no 0 of")
+        self.assertEqual(runs.judge_boot(way, cleared)[1],
+                         ["the kernel was not booted with poison: no line says that pages that nobody cleared have the pattern"])
         refused = self.TOOK + '[    0.1] Unknown kernel command line parameters "page_poison=1"\n'
         self.assertEqual(len(runs.judge_boot(way, refused)[1]), 1)
 

@@ -167,11 +167,15 @@ BOOTS = {
     boot.name: boot
     for boot in (
         Boot("stock", "", {}),
-        # Memory that nobody cleared has a pattern in it. slub_debug is slab_debug since 6.9, and still known.
+        # Memory that nobody cleared has a pattern in it. slub_debug is slab_debug since 6.9, and still known: seen on 6.1, 6.12 and 7.2.
+        # That it is there is seen: the module looks at a page and at an object that nobody cleared.
         Boot("poison", "init_on_alloc=0 page_poison=1 slub_debug=FZPU",
              {r"ommand line: .*\binit_on_alloc=0 page_poison=1 slub_debug=FZPU": "the words are on the command line",
               r"mem auto-init: .*heap alloc:off": "allocated memory is not cleared",
-              r"^faultline: slab kmalloc-64 sanity_checks=1 red_zone=1 poison=1 store_user=1$": "slab objects are poisoned"},
+              r"^faultline: slab kmalloc-64 sanity_checks=1 red_zone=1 poison=1 store_user=1$": "slab objects are checked",
+              r"^faultline: poisoned-pages yes (\d+) of \1 bytes that nobody cleared": "pages that nobody cleared have the pattern",
+              r"^faultline: poisoned-objects yes (\d+) of \1 bytes that nobody cleared":
+                  "slab objects that nobody cleared have the pattern"},
              r"Unknown kernel command line parameters.*\b(init_on_alloc|page_poison|sl[au]b_debug)\b"),
     )
 }
