@@ -5,7 +5,7 @@ import re
 import unittest
 from pathlib import Path
 
-from vm.console import judge, panicked
+from vm.console import STAMP, complaint_kind, judge, panicked, parse_table
 from vm.tables import ARCHES, KERNELS, KNOWN_LOGS, KnownLog
 
 LOGS = Path(__file__).parent / "logs"
@@ -96,6 +96,25 @@ class KnownTest(unittest.TestCase):
                     + "[5.0] flags: 0x3ffff800000100(active|node=0|zone=0|lastcpupid=0x7ffff)\n"
                     "[5.0] page dumped because: PAGE_FLAGS_CHECK_AT_FREE flag(s) set\n[5.0] pte_frag_destroy+0x10/0x20\n")
         self.assertIn("v7.1", judge(recorded, (frag,))[0].fix)
+
+
+class TableTest(unittest.TestCase):
+    """One table of complaints for the scripts and the driver. kernel_log_test.cpp tries the same logs."""
+
+    def test_all_complaints_of_the_recorded_logs_and_no_others(self) -> None:
+        found = [f"{file.name} {number} {kind}" for file in sorted(LOGS.glob("*.log"))
+                 for number, line in enumerate(file.read_text().splitlines(), 1)
+                 if (kind := complaint_kind(STAMP.sub("", line)))]
+        wanted = [line for line in (LOGS / "complaints").read_text().splitlines() if not line.startswith("#")]
+        self.assertEqual(found, wanted)
+
+    def test_a_pattern_may_have_what_looks_like_an_end(self) -> None:
+        rows = parse_table("# a = b\n\nkind of = x = y\nharmless = z\n")
+        self.assertEqual([(kind, pattern.pattern) for kind, pattern in rows], [("harmless", "z"), ("kind of", "x = y")])
+
+    def test_what_poison_finds(self) -> None:
+        self.assertEqual(complaint_kind("BUG kmalloc-64 (Tainted: G           OE     ): Poison overwritten"), "poison")
+        self.assertEqual(complaint_kind("pagealloc: memory corruption"), "poison")
 
 
 class JudgeTest(unittest.TestCase):

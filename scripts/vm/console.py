@@ -4,26 +4,29 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .tables import KnownLog
 
-# What a clean log has none of, and what each is called.
-BAD_LINES = {
-    "oops": r"\bOops\b|BUG: unable to handle|Unable to handle kernel|general protection fault|"
-    r"Internal error:|illegal operation:|kernel BUG at",
-    "panic": r"Kernel panic - not syncing",
-    "WARN": r"WARNING: (CPU|.* at )",
-    "BUG": r"\bBUG: (?!unable to handle|soft lockup|Bad )",
-    "lockdep": r"possible (circular|recursive) locking|inconsistent lock state|"
-    r"suspicious RCU usage",
-    "RCU stall": r"rcu.*(self-detected stall|detected stalls|detected expedited stalls)",
-    "soft lockup": r"soft lockup - CPU|watchdog: BUG: soft lockup",
-    "hung task": r"INFO: task .* blocked for more than",
-    "Bad page state": r"BUG: Bad page (state|map|cache)",
-    "Bad rss-counter": r"BUG: Bad rss-counter|non-zero pgtables_bytes",
-    "list corruption": r"list_(add|del) corruption",
-    "KFENCE": r"BUG: KFENCE",
-}
+# The one definition of a complaint, which is built into the driver, too.
+TABLE = Path(__file__).resolve().parents[2] / "user/kernel/complaints.txt"
+HARMLESS = "harmless"
+
+
+def parse_table(text: str) -> list[tuple[str, re.Pattern[str]]]:
+    """Kinds and patterns, the harmless ones first."""
+    rows = [line.split(" = ", 1) for line in text.splitlines() if " = " in line and not line.startswith("#")]
+    return sorted(((kind, re.compile(pattern)) for kind, pattern in rows), key=lambda row: row[0] != HARMLESS)
+
+
+ROWS = parse_table(TABLE.read_text())
+
+
+def complaint_kind(line: str) -> str:
+    """Of a line without its time stamp; "" if it is no complaint."""
+    kind = next((kind for kind, pattern in ROWS if pattern.search(line)), HARMLESS)
+    return "" if kind == HARMLESS else kind
+
 
 # printk's time stamp, and the caller's id where CONFIG_PRINTK_CALLER is on.
 STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
@@ -31,8 +34,6 @@ STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
 SECTION = re.compile(r"^faultline: (begin|end) (\S+)$")
 PLANTED = re.compile(r"^faultline: complaints planted by (\S+) (begin|end)$")
 KNOWN = re.compile(r"^faultline: known (.*?) // (.*?) ?// (.*)$")
-# Lines of a stock boot that have the words but mean no harm.
-HARMLESS = re.compile(r"report a bug|not a bug|BUGS? to |systemd")
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,7 @@ def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
     lines = [STAMP.sub("", raw.rstrip("\r")) for raw in log.splitlines()]
     planted, parts = _planted(lines), sections(lines)
     for number, line in enumerate(lines, 1):
-        if HARMLESS.search(line) or KNOWN.match(line):
-            continue
-        kind = next((kind for kind, pattern in BAD_LINES.items() if re.search(pattern, line)), None)
+        kind = complaint_kind(line)
         if not kind or (number in planted and kind != "panic"):
             continue
         section = next((part for part in parts if part.has(number)), None)

@@ -1,18 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/kernel_log.hpp"
 
+#include "complaint_table.hpp"
+
 #include <algorithm>
 #include <array>
+#include <regex>
+#include <vector>
 
 namespace faultline {
 
 namespace {
 
 constexpr const char* kmsg = "/dev/kmsg";
-constexpr std::array<std::string_view, 5> complaints = {
-    "BUG: ", "kernel BUG at", "WARNING: ", "Unable to handle", " corruption"};
+constexpr std::string_view harmless = "harmless";
+
+struct Row {
+    std::string_view kind;
+    std::regex pattern;
+
+    [[nodiscard]] bool matches(std::string_view line) const {
+        return std::regex_search(line.begin(), line.end(), pattern);
+    }
+};
+
+// "KIND = REGULAR EXPRESSION", the harmless ones first.
+std::vector<Row> parse_rows(std::string_view table) {
+    constexpr std::string_view equals = " = ";
+    std::vector<Row> rows;
+    while (!table.empty()) {
+        const std::string_view line = table.substr(0, table.find('\n'));
+        table.remove_prefix(std::min(line.size() + 1, table.size()));
+        const std::size_t at = line.find(equals);
+        if (line.starts_with('#') || at == std::string_view::npos)
+            continue;
+        const std::string_view pattern = line.substr(at + equals.size());
+        rows.push_back({line.substr(0, at), std::regex(pattern.begin(), pattern.end())});
+    }
+    std::stable_partition(rows.begin(), rows.end(),
+                          [](const Row& row) { return row.kind == harmless; });
+    return rows;
+}
 
 } // namespace
+
+std::string_view complaint_kind(std::string_view line) {
+    static const std::vector<Row> rows = parse_rows(complaint_table);
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [line](const Row& one) { return one.matches(line); });
+    return row == rows.end() || row->kind == harmless ? std::string_view() : row->kind;
+}
 
 std::optional<std::string> complaint_of(std::string_view record) {
     const std::size_t semicolon = record.find(';');
@@ -20,11 +57,7 @@ std::optional<std::string> complaint_of(std::string_view record) {
         return std::nullopt;
     std::string_view text = record.substr(semicolon + 1);
     text = text.substr(0, text.find('\n'));
-    const bool complains =
-        std::any_of(complaints.begin(), complaints.end(), [text](std::string_view word) {
-            return text.find(word) != std::string_view::npos;
-        });
-    return complains ? std::optional<std::string>(text) : std::nullopt;
+    return complaint_kind(text).empty() ? std::nullopt : std::optional<std::string>(text);
 }
 
 void note_in_kernel_log(std::string_view text) {

@@ -13,6 +13,10 @@
 
 namespace faultline {
 
+// The kind of a complaint in a line of the log without its time stamp, by kernel/complaints.txt,
+// which the scripts' judge of the log uses too; "" if it is none.
+std::string_view complaint_kind(std::string_view line);
+
 // Of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state"): its text if that is a complaint.
 std::optional<std::string> complaint_of(std::string_view record);
 

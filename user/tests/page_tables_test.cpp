@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 // The module's pgtable files, as recorded, and broken.
-#include "kernel/kernel_log.hpp"
 #include "kernel/page_tables.hpp"
 
 #include <gtest/gtest.h>
@@ -111,18 +110,6 @@ TEST(InvalidationsTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_invalidations("middle 0x1 0x2 at 12 event 1\n").ok());
     EXPECT_FALSE(parse_invalidations("start 0x1 0x2 at 12\n").ok());
     EXPECT_FALSE(parse_invalidations("start 0x1 at 12 event 1\n").ok());
-}
-
-TEST(KernelLogTest, KnowsAComplaint) {
-    EXPECT_EQ(complaint_of("0,812,18353975,-;BUG: Bad page state in process x  pfn:0081b\n A=x\n"),
-              "BUG: Bad page state in process x  pfn:0081b");
-    EXPECT_EQ(complaint_of("1,5,6,-;BUG: non-zero pgtables_bytes on freeing mm: 4096\n"),
-              "BUG: non-zero pgtables_bytes on freeing mm: 4096");
-    EXPECT_TRUE(complaint_of("4,5,6,-;WARNING: CPU: 0 PID: 115 at mm/gup.c:224 f+0x1/0x2"));
-    EXPECT_TRUE(complaint_of("4,5,6,-;list_add corruption. prev->next should be"));
-    EXPECT_FALSE(complaint_of("6,5,6,-;faultline: loaded, abi 1: test VMs only\n"));
-    EXPECT_FALSE(complaint_of("BUG: without a header"));
-    EXPECT_FALSE(complaint_of(""));
 }
 
 TEST(PageLocksTest, ReadsALine) {
