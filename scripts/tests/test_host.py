@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 from vm import cache, emulator, qemu, sysroot, toolchain
-from vm.initramfs import Archive, module_order
+from vm.initramfs import Archive, loading_order
 from vm.kernels import candidates, flavour, stock
 from vm.packages import host_mirrors
 from vm.tables import ARCHES, KERNELS, QEMU_BUILDS, Ending, Trouble
@@ -175,8 +175,8 @@ class ArchiveTest(unittest.TestCase):
             (Path(folder) / "modules.dep").write_text(
                 "kernel/c.ko.xz: kernel/b.ko.xz kernel/a.ko.xz\nkernel/b.ko.xz: kernel/a.ko.xz\nkernel/a.ko.xz:\n"
             )
-            order = module_order(Path(folder), ("c", "built_in"))
-            self.assertEqual([f.name for f in order], ["a.ko.xz", "b.ko.xz", "c.ko.xz"])
+            files = loading_order(Path(folder), ("c", "built_in"))
+            self.assertEqual([f.name for f in files], ["a.ko.xz", "b.ko.xz", "c.ko.xz"])
 
 
 class MachineTest(unittest.TestCase):

@@ -94,20 +94,20 @@ class Archive:
         return b"".join(entries) + cpio_entry("TRAILER!!!", 0, b"", 0)
 
 
-def module_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
+def loading_order(modules: Path, wanted: tuple[str, ...]) -> list[Path]:
     """Files of the wanted modules and of what they need, in loading order; built-in ones left out."""
     depends: dict[str, list[str]] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         file, _, needs = line.partition(":")
         depends[file] = needs.split()
     by_name = {re.sub(r"\.ko(\.\w+)?$", "", Path(file).name): file for file in depends}
-    order: list[str] = []
+    loading: list[str] = []
     for name in wanted:
         file = by_name.get(name)
         if file:
             # modules.dep lists the nearest first.
-            order += [f for f in [*reversed(depends[file]), file] if f not in order]
-    return [modules / file for file in order]
+            loading += [f for f in [*reversed(depends[file]), file] if f not in loading]
+    return [modules / file for file in loading]
 
 
 def module_bytes(file: Path) -> bytes:
@@ -132,7 +132,7 @@ def build(arch: Arch, module: Path, programs: list[Path], modules: Path | None, 
     for program in programs:
         archive.add_program(program, arch)
     names = []
-    for file in module_order(modules, MODULES) if modules else []:
+    for file in loading_order(modules, MODULES) if modules else []:
         name = f"lib/modules/{file.name.removesuffix('.xz')}"
         archive.add(name, module_bytes(file))
         names.append(f"/{name}\n")

@@ -103,8 +103,8 @@ def measures(results: list[CellResult]) -> list[Measure]:
         for record in result.report.driver.records if record.get("kind") == "variant" and not record.get("control")
         for one in record.get("measures") or ()  # type: ignore[attr-defined]
     ]
-    order = list(dict.fromkeys((one.variant, one.what) for one in found))
-    return sorted(found, key=lambda one: order.index((one.variant, one.what)))
+    first_met = list(dict.fromkeys((one.variant, one.what) for one in found))
+    return sorted(found, key=lambda one: first_met.index((one.variant, one.what)))
 
 
 def measures_text(results: list[CellResult]) -> str:

@@ -62,7 +62,7 @@ Result<ModuleFile> ModuleFile::open(std::string_view name) {
     return ModuleFile(std::move(*file), std::move(*path));
 }
 
-Result<void> ModuleFile::order(const std::string& command) const {
+Result<void> ModuleFile::send(const std::string& command) const {
     if (::write(file_.get(), command.data(), command.size()) !=
         static_cast<ssize_t>(command.size()))
         return Error::last("\"" + command + "\" to", path_);
@@ -87,8 +87,8 @@ Result<std::string> ask_module(std::string_view name, const std::string& command
     const Result<ModuleFile> file = ModuleFile::open(name);
     if (!file)
         return file.error();
-    const Result<void> ordered = file->order(command);
-    return ordered ? file->text() : ordered.error();
+    const Result<void> sent = file->send(command);
+    return sent ? file->text() : sent.error();
 }
 
 std::optional<std::string> missing_capability(std::string_view name) {

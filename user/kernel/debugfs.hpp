@@ -24,7 +24,7 @@ class ModuleFile {
   public:
     static Result<ModuleFile> open(std::string_view name); // "pgtable/range"
     // One write: a command must not be torn, and each is tried once.
-    [[nodiscard]] Result<void> order(const std::string& command) const;
+    [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<std::string> text() const; // all of it, from the beginning
     [[nodiscard]] int get() const { return file_.get(); }
 

@@ -140,10 +140,10 @@ Result<HvoBlock> HvoBlock::open() {
     return HvoBlock(std::move(*file));
 }
 
-Result<void> HvoBlock::order(const std::string& command) const { return file_.order(command); }
+Result<void> HvoBlock::send(const std::string& command) const { return file_.send(command); }
 
 Result<void> HvoBlock::find(const void* page) const {
-    return order(fmt::format("page {:x}", reinterpret_cast<std::uintptr_t>(page)));
+    return send(fmt::format("page {:x}", reinterpret_cast<std::uintptr_t>(page)));
 }
 
 Result<HvoLayout> HvoBlock::layout() const {

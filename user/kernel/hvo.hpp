@@ -74,7 +74,7 @@ class HvoBlock {
   public:
     static Result<HvoBlock> open();
     // As kmod/hvo.h says: "pfn 1a00", "try 300", "late 300", "unpoison", "drain".
-    [[nodiscard]] Result<void> order(const std::string& command) const;
+    [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<void> find(const void* page) const; // of this process
     [[nodiscard]] Result<HvoLayout> layout() const;
 

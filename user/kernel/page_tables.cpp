@@ -59,10 +59,10 @@ Result<PageTables> PageTables::open() {
     return PageTables(std::move(*file));
 }
 
-Result<void> PageTables::order(const std::string& command) const { return file_.order(command); }
+Result<void> PageTables::send(const std::string& command) const { return file_.send(command); }
 
 Result<void> PageTables::watch(const void* address) const {
-    return order(fmt::format("watch {:x}", reinterpret_cast<std::uintptr_t>(address)));
+    return send(fmt::format("watch {:x}", reinterpret_cast<std::uintptr_t>(address)));
 }
 
 Result<std::vector<PageTable>> PageTables::tables() const {
@@ -71,7 +71,7 @@ Result<std::vector<PageTable>> PageTables::tables() const {
 }
 
 Result<std::vector<PageTable>> PageTables::settled() const {
-    const Result<void> barrier = order("barrier");
+    const Result<void> barrier = send("barrier");
     return barrier ? tables() : barrier.error();
 }
 
@@ -192,7 +192,7 @@ Result<MmuListener> MmuListener::open() {
 
 Result<void> MmuListener::listen(const void* start, std::size_t bytes) const {
     const auto from = reinterpret_cast<std::uintptr_t>(start);
-    return file_.order(fmt::format("{:x} {:x}", from, from + bytes));
+    return file_.send(fmt::format("{:x} {:x}", from, from + bytes));
 }
 
 Result<std::vector<Invalidation>> MmuListener::invalidations() const {
@@ -211,7 +211,7 @@ std::optional<std::string> missing_own_tables() {
 
 std::optional<bool> tables_share_a_page() {
     const Result<PageTables> file = PageTables::open();
-    if (!file || !file->order("tables 2"))
+    if (!file || !file->send("tables 2"))
         return std::nullopt;
     const Result<std::vector<PageTable>> two = file->tables();
     if (!two || two->size() != 2)

@@ -40,7 +40,7 @@ class PageTables {
     static Result<PageTables> open();
 
     // As kmod/tables.h says: "tables 4", "defer 0 2", "free 1", "watch 7f0000000000", "barrier".
-    [[nodiscard]] Result<void> order(const std::string& command) const;
+    [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<void> watch(const void* address) const;
     [[nodiscard]] Result<std::vector<PageTable>> tables() const;
     // The same when all that was deferred so far is done.

@@ -28,7 +28,7 @@ Result<StackDepth> StackDepth::of(pid_t pid) {
     Result<ModuleFile> file = ModuleFile::open("depth");
     if (!file)
         return file.error();
-    if (Result<void> begun = file->order(std::to_string(pid)); !begun)
+    if (Result<void> begun = file->send(std::to_string(pid)); !begun)
         return begun.error();
     return StackDepth(std::move(*file));
 }

@@ -346,9 +346,9 @@ class HvoCycle final : public HvoExperiment {
     // Takes the pages into use again that failed.
     Result<void> heal() {
         for (std::uint64_t pfn : failed_) {
-            if (Result<void> chosen = block().order(fmt::format("pfn {:x}", pfn)); !chosen)
+            if (Result<void> chosen = block().send(fmt::format("pfn {:x}", pfn)); !chosen)
                 return chosen;
-            if (Result<void> healed = block().order("unpoison"); !healed)
+            if (Result<void> healed = block().send("unpoison"); !healed)
                 return healed;
         }
         return {};

@@ -67,7 +67,7 @@ unsigned HvoExperiment::most_pages() const {
 Result<std::int64_t> HvoExperiment::take_block(ActorContext& me, unsigned pages) const {
     if (::ftruncate(extent_->file(), 0) != 0)
         return Error::last("ftruncate");
-    if (Result<void> drained = block().order("drain"); !drained)
+    if (Result<void> drained = block().send("drain"); !drained)
         return drained.error();
     const unsigned most = std::min(pages + most_more, most_pages());
     while (pages < most && !me.stopping()) {

@@ -133,7 +133,7 @@ class HvoLayoutCheck final : public HvoExperiment {
     }
 
     Result<void> look_at(std::uint64_t pfn) {
-        if (Result<void> chosen = block().order(fmt::format("pfn {:x}", pfn)); !chosen)
+        if (Result<void> chosen = block().send(fmt::format("pfn {:x}", pfn)); !chosen)
             return chosen;
         const Result<HvoLayout> layout = block().layout();
         return layout ? Result<void>() : layout.error();
@@ -161,7 +161,7 @@ class HvoLayoutCheck final : public HvoExperiment {
 
     // One try at one struct page, with the head's count before and after.
     Result<HvoTry> try_one(const char* kind, unsigned index) {
-        if (Result<void> tried = block().order(fmt::format("{} {}", kind, index)); !tried)
+        if (Result<void> tried = block().send(fmt::format("{} {}", kind, index)); !tried)
             return tried.error();
         const Result<HvoLayout> layout = block().layout();
         return layout ? Result<HvoTry>(*layout->tried) : layout.error();
@@ -172,7 +172,7 @@ class HvoLayoutCheck final : public HvoExperiment {
         std::int64_t faulted = 0;
         std::int64_t late = 0;
         bool head = true;
-        if (Result<void> chosen = block().order(fmt::format("pfn {:x}", pfn)); !chosen)
+        if (Result<void> chosen = block().send(fmt::format("pfn {:x}", pfn)); !chosen)
             return chosen;
         for (unsigned index = 0; index < pages_in_block; ++index) {
             const unsigned within = index % heads_apart;

@@ -121,7 +121,7 @@ class HvoPointer final : public HvoExperiment {
             const unsigned within = index % heads_apart;
             if (within > 1 && within != heads_apart - 1)
                 continue;
-            if (Result<void> tried = block().order(fmt::format("try {}", index)); !tried)
+            if (Result<void> tried = block().send(fmt::format("try {}", index)); !tried)
                 return tried;
             const Result<HvoLayout> layout = block().layout();
             if (!layout)

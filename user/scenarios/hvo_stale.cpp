@@ -180,7 +180,7 @@ class HvoStale final : public HvoExperiment {
         return Error::make(ENOMEM, "no block below 4 GiB");
     }
 
-    [[nodiscard]] Result<void> unpoison() const { return block().order("unpoison"); }
+    [[nodiscard]] Result<void> unpoison() const { return block().send("unpoison"); }
 
     [[nodiscard]] ssize_t read_page() const { return read_word(extent().file(), offset()); }
     [[nodiscard]] ssize_t read_elsewhere() const { return read_word(elsewhere_->file(), 0); }
@@ -217,7 +217,7 @@ class HvoStale final : public HvoExperiment {
         if (::fallocate(extent().file(), punch, 0, offset()) != 0 ||
             ::fallocate(extent().file(), punch, after, bytes - after) != 0)
             return Error::last("fallocate(FALLOC_FL_PUNCH_HOLE)");
-        return block().order("drain");
+        return block().send("drain");
     }
 
     [[nodiscard]] off_t offset() const { return static_cast<off_t>(page_ * extent().page_bytes()); }

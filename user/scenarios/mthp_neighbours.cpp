@@ -209,7 +209,7 @@ class MthpNeighbours final : public MthpExperiment {
             return scanned;
         if (Result<void> looked = look_around(me); !looked)
             return looked;
-        return block_ ? block_->order("unpoison") : Result<void>();
+        return block_ ? block_->send("unpoison") : Result<void>();
     }
 
     Result<void> open_userfaultfd() {
@@ -235,7 +235,7 @@ class MthpNeighbours final : public MthpExperiment {
         if (!block)
             return block.error();
         block_ = std::move(*block);
-        return block_->order(fmt::format("pfn {:x}", frame_));
+        return block_->send(fmt::format("pfn {:x}", frame_));
     }
 
     // Pages that can be merged: what they had is in all of them now.
@@ -375,7 +375,7 @@ std::optional<std::string> missing_soft_offline() {
     const Result<HvoBlock> block = HvoBlock::open();
     if (!block)
         return block.error().to_string();
-    const Result<void> none = block->order("unpoison"); // EINVAL: of which block?
+    const Result<void> none = block->send("unpoison"); // EINVAL: of which block?
     if (!none && none.error().number == EOPNOTSUPP)
         return none.error().to_string();
     return std::nullopt;

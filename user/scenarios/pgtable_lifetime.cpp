@@ -84,14 +84,14 @@ class Direct final : public Experiment {
                  .body = [this](ActorContext& me) {
                      if (!me.at("give"))
                          return;
-                     if (const Result<void> given = tables_->order("defer 0"); !given)
+                     if (const Result<void> given = tables_->send("defer 0"); !given)
                          return me.fail(given.error());
                      ::usleep(inside_us);
                      (void)me.at("given").ok();
                  }}};
     }
 
-    Result<void> begin(Run& /*run*/) override { return tables_->order("tables 1"); }
+    Result<void> begin(Run& /*run*/) override { return tables_->send("tables 1"); }
 
     Outcome judge(Run& run) override {
         Outcome outcome;
@@ -138,7 +138,7 @@ class Retraction final : public CollapseExperiment {
         if (pte_mapped_)
             if (Result<void> mapped = map_huge_page_by_ptes(extent(), extent().address()); !mapped)
                 return mapped;
-        if (Result<void> forgotten = tables_->order("tables 0"); !forgotten)
+        if (Result<void> forgotten = tables_->send("tables 0"); !forgotten)
             return forgotten;
         if (Result<void> watched = tables_->watch(extent().address()); !watched)
             return watched;

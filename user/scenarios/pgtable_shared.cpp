@@ -79,7 +79,7 @@ struct Row {
     unsigned tables = 2; // in all
     Give give = Give::as_written;
     // What the first and the second do with which table.
-    std::array<std::string_view, 2> orders = {"defer 0", "defer 1"};
+    std::array<std::string_view, 2> commands = {"defer 0", "defer 1"};
     bool frees = false; // tables are also freed by the way that does not wait
 };
 
@@ -88,33 +88,33 @@ constexpr std::array rows = {
     Row{.name = "in-turn-swapped",
         .about = "the other table first",
         .schedule = in_turn,
-        .orders = {"defer 1", "defer 0"}},
+        .commands = {"defer 1", "defer 0"}},
     Row{.name = "inside", .about = "the second while the first has entered", .schedule = inside},
     Row{.name = "inside-swapped",
         .about = "the other table first",
         .schedule = inside,
-        .orders = {"defer 1", "defer 0"}},
+        .commands = {"defer 1", "defer 0"}},
     Row{.name = "at-drop",
         .about = "the second while the first has marked the page",
         .schedule = at_drop},
     Row{.name = "at-drop-swapped",
         .about = "the other table first",
         .schedule = at_drop,
-        .orders = {"defer 1", "defer 0"}},
+        .commands = {"defer 1", "defer 0"}},
     Row{.name = "defer-then-free",
         .about = "a neighbour is freed by the way that does not wait",
         .schedule = in_turn,
-        .orders = {"defer 0", "free 1"},
+        .commands = {"defer 0", "free 1"},
         .frees = true},
     Row{.name = "free-then-defer",
         .about = "the same before",
         .schedule = in_turn,
-        .orders = {"free 1", "defer 0"},
+        .commands = {"free 1", "defer 0"},
         .frees = true},
     Row{.name = "free-at-drop",
         .about = "the same while the first has marked the page",
         .schedule = at_drop,
-        .orders = {"defer 0", "free 1"},
+        .commands = {"defer 0", "free 1"},
         .frees = true},
     Row{.name = "four-sampled",
         .about = "four tables, some freed, in an order drawn by chance",
@@ -177,7 +177,7 @@ class PgtableShared final : public Experiment {
         draw(run.rng());
         turn_ = 0;
         ready_ = 0;
-        return tables_->order(fmt::format("tables {}", row_.tables));
+        return tables_->send(fmt::format("tables {}", row_.tables));
     }
 
     Outcome judge(Run& run) override {
@@ -214,7 +214,7 @@ class PgtableShared final : public Experiment {
     void draw(Rng& rng) {
         if (row_.give == Give::as_written) {
             for (std::size_t i = 0; i < two_names.size(); ++i)
-                orders_.at(i) = {std::string(row_.orders.at(i))};
+                commands_.at(i) = {std::string(row_.commands.at(i))};
             return;
         }
         std::array<unsigned, storm_tables> table{};
@@ -222,11 +222,11 @@ class PgtableShared final : public Experiment {
         for (std::size_t left = row_.tables; left > 1; --left)
             std::swap(table.at(left - 1), table.at(rng.below(left)));
         for (std::size_t i = 0; i < four_names.size(); ++i) {
-            orders_.at(i).clear();
+            commands_.at(i).clear();
             for (std::size_t n = i; n < row_.tables; n += four_names.size())
-                orders_.at(i).push_back(fmt::format("defer {}", table.at(n)));
+                commands_.at(i).push_back(fmt::format("defer {}", table.at(n)));
             if (row_.give == Give::in_turns && table.at(i) != 0 && rng.below(3) == 0)
-                orders_.at(i) = {fmt::format("free {}", table.at(i))};
+                commands_.at(i) = {fmt::format("free {}", table.at(i))};
         }
     }
 
@@ -243,8 +243,8 @@ class PgtableShared final : public Experiment {
         me.report(slot_cpu, ::sched_getcpu());
         me.report(slot_began, now_ns());
         Result<void> given;
-        for (const std::string& order : orders_.at(number))
-            if (given = tables_->order(order); !given)
+        for (const std::string& command : commands_.at(number))
+            if (given = tables_->send(command); !given)
                 break;
         me.report(slot_ended, now_ns());
         turn_ = number + 1;
@@ -257,7 +257,7 @@ class PgtableShared final : public Experiment {
 
     const Row& row_;
     std::optional<PageTables> tables_;
-    std::array<std::vector<std::string>, 4> orders_; // of each giver
+    std::array<std::vector<std::string>, 4> commands_; // of each giver
     std::atomic<std::size_t> turn_ = 0;
     std::atomic<std::size_t> ready_ = 0;
 };
