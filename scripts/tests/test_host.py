@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Finding packages and making archives, without a network and without a machine."""
 
+import ast
+import graphlib
 import os
 import stat
 import subprocess
@@ -9,7 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from vm import cache, emulator, qemu, sysroot, toolchain
+from vm import cache, emulator, qemu, results, rows, sysroot, toolchain
 from vm.initramfs import Archive, loading_order
 from vm.kernels import candidates, flavour, stock
 from vm.packages import host_mirrors
@@ -218,6 +220,24 @@ class MachineTest(unittest.TestCase):
 
     def test_timeout(self) -> None:
         self.assertEqual(self.boot("while :; do echo alive; sleep 0.1; done", total=1), Ending.TIMEOUT)
+
+
+class LayerTest(unittest.TestCase):
+    def test_no_two_modules_import_each_other(self) -> None:
+        folder = Path(qemu.__file__).parent
+        names = {file.stem for file in folder.glob("*.py")}
+        imports: dict[str, set[str]] = {}
+        for name in names:
+            found = imports[name] = set()
+            for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+                if isinstance(node, ast.ImportFrom) and node.level == 1:
+                    found.update([node.module] if node.module else [alias.name for alias in node.names])
+        self.assertGreater(len(imports["runs"]), 3)  # or the names are not read as they are written
+        # TopologicalSorter names the ring.
+        self.assertCountEqual(graphlib.TopologicalSorter(imports).static_order(), names)
+
+    def test_each_standing_of_the_driver_has_a_word(self) -> None:
+        self.assertEqual(rows.WORDS.keys(), results.STANDINGS.keys())
 
 
 if __name__ == "__main__":
