@@ -13,7 +13,7 @@ from unittest import mock
 
 from vm import cache, emulator, qemu, results, rows, sysroot, toolchain
 from vm.initramfs import Archive, loading_order
-from vm.kernels import candidates, flavour, stock
+from vm.kernels import candidates, flavour, modules_of, stock, wanted_packages
 from vm.packages import host_mirrors
 from vm.tables import ARCHES, KERNELS, QEMU_BUILDS, Ending, Trouble
 
@@ -46,6 +46,37 @@ class KernelTest(unittest.TestCase):
         with self.assertRaises(Trouble) as caught:
             stock("6.1", ARCHES["arm64-16k"])
         self.assertIn("16K", str(caught.exception))
+
+
+    def test_an_image_without_modules_brings_their_package(self) -> None:
+        class Mirror:
+            def __init__(self, *names: str) -> None:
+                self.names = names
+
+            def dependencies(self, package: str) -> list[str]:
+                return ["linux-headers-7.2.13-common", "linux-kbuild-7.2.13", "gcc-16"]
+
+            def version(self, package: str) -> str | None:
+                return "7.2.13-1" if package.partition(":")[0] in self.names else None
+
+        parts = ("linux-headers-7.2.13-amd64", "linux-headers-7.2.13-common", "linux-kbuild-7.2.13")
+        new = ("linux-binary-7.2.13-amd64", *parts)
+        modules = "linux-modules-7.2.13-amd64"
+
+        def wanted(*names: str) -> list[str] | None:
+            return wanted_packages(Mirror(*names), "7.2.13-amd64", ARCHES["x86_64"])  # type: ignore[arg-type]
+
+        self.assertIn(f"{modules}:amd64", wanted(*new, modules) or ())
+        self.assertIsNone(wanted(*new))
+        self.assertNotIn(f"{modules}:amd64", wanted("linux-image-7.2.13-amd64", *parts, modules) or (modules,))
+
+    def test_a_cached_kernel_without_its_modules_is_seen(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "usr/lib/modules/7.2").mkdir(parents=True)
+            self.assertIsNone(modules_of(folder, "7.2"))
+            (folder / "usr/lib/modules/7.2/modules.dep").touch()
+            self.assertEqual(modules_of(folder, "7.2"), folder / "usr/lib/modules/7.2")
 
 
 class SysrootTest(unittest.TestCase):

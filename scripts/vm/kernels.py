@@ -59,6 +59,8 @@ def wanted_packages(apt: Apt, release: str, arch: Arch) -> list[str] | None:
     if not (common and kbuild and images):
         return None
     chosen = [images[0], f"{headers}:{arch.debian}", common[0], f"{kbuild[0]}:amd64"]
+    if images[0].startswith("linux-binary-"):
+        chosen.append(f"linux-modules-{release}:{arch.debian}")  # and so have its modules: the disk to swap to is one
     return chosen if all(apt.version(package) for package in chosen) else None
 
 
@@ -74,18 +76,23 @@ def _image(folder: Path, release: str, arch: Arch) -> Path:
     return new if new.exists() else folder / "boot" / f"{arch.image}-{release}"
 
 
+def modules_of(folder: Path, release: str) -> Path | None:
+    """Where its modules are; None without what depmod says of them."""
+    places = (folder / "lib/modules" / release, folder / "usr/lib/modules" / release)
+    return next((place for place in places if (place / "modules.dep").exists()), None)
+
+
 def _find(series: str, arch: Arch) -> UnpackedKernel | None:
     """The newest unpacked kernel of the series."""
     pattern = f"kernels/{series}_{arch.name}_*/kernel.json"
     for record in sorted(cache.root().glob(pattern), key=lambda p: version_key(p.parent.name), reverse=True):
         facts = json.loads(record.read_text())
         folder, release = record.parent, facts["release"]
-        modules = folder / "lib/modules" / release
         return UnpackedKernel(
             release=release,
             image=_image(folder, release, arch),
             headers=folder / "usr/src" / f"linux-headers-{release}",
-            modules=modules if (modules / "modules.dep").exists() else None,
+            modules=modules_of(folder, release),
             packages=facts["packages"],
             series=KERNELS[series],
         )
@@ -103,7 +110,7 @@ def _fetch(kernel: Kernel, arch: Arch) -> None:
     else:
         raise Trouble(Ending.USAGE, f"no complete kernel {kernel.series} for {arch.name} on the mirror")
     target = cache.root() / "kernels" / f"{kernel.series}_{arch.name}_{release}"
-    if target.exists():
+    if modules_of(target, release):
         return
     with cache.new_folder(target) as folder:
         apt.download(wanted, folder)
@@ -111,7 +118,8 @@ def _fetch(kernel: Kernel, arch: Arch) -> None:
             unpack(package, folder)
             package.unlink()
         # depmod makes what the packages' own scripts would make on installation.
-        subprocess.run(["/sbin/depmod", "-b", str(folder), release], check=False, capture_output=True)
+        base = folder / "usr" if (folder / "usr/lib/modules" / release / "kernel").exists() else folder
+        subprocess.run(["/sbin/depmod", "-b", str(base), release], check=False, capture_output=True)
         versions = {package: apt.version(package) for package in wanted}
         (folder / "kernel.json").write_text(json.dumps({"release": release, "packages": versions}))
         _relocate(folder, target)
@@ -125,7 +133,7 @@ def stock(series: str, arch: Arch, update: bool = False) -> UnpackedKernel:
         raise Trouble(Ending.USAGE, f"no kernel {series} for {arch.name}: {KERNELS[series].lacks[arch.name]}")
     with cache.locked():
         found = _find(series, arch)
-        if found and not update:
+        if found and found.modules and not update:  # without any: unpacked by an older version of this
             return found
         try:
             _fetch(KERNELS[series], arch)
