@@ -180,8 +180,9 @@ BOOTS = {
     )
 }
 DEFAULT_BOOT = "stock"
-# The short part of `make test` under poison: scenarios that read memory which somebody else may have freed.
-POISON_RUN = "collapse-contract collapse-readers pgtable-lifetime hugetlb-truncate mthp-pins"
+# The short part of `make test` under poison: scenarios that read memory which somebody else may have freed, and a control
+# under which one reads memory that nobody cleared.
+POISON_RUN = "collapse-contract collapse-readers pgtable-lifetime hugetlb-truncate hugetlb-insert/into-hole mthp-pins"
 POISON_RUNS = 5
 
 # A run goes on in a fresh machine when one ended badly, in so many at most.

@@ -9,6 +9,8 @@
 //
 // A bad outcome: beyond=mapped, and a count of reserved pages below 0 (pool=wrong):
 // docs/findings/hugetlb-insert-beyond-end.md.
+#include "kernel/debugfs.hpp"
+#include "kernel/series.hpp"
 #include "scenarios/hugetlb_cut.hpp"
 #include "scenarios/list.hpp"
 
@@ -97,23 +99,36 @@ const Scenario& hugetlb_insert() {
         .bad = "beyond=mapped, data=wrong, pool=wrong",
         .variants = variants(),
         // With the remedy, the cutter waits for the faulter's fault mutex.
-        .controls = {{.name = "corrupted",
-                      .about = "a byte of the new page is another after the fault",
-                      .variant = "into-hole",
-                      .produces = "data=wrong",
-                      .actions = {{.kind = FL_CONTROL_CORRUPT,
-                                   .actor = "faulter",
-                                   .function = "hugetlb_fault",
-                                   .value_is_address = true}},
-                      .kind = Control::Kind::comparison},
-                     {.name = "cut-after-faults",
-                      .about = "pages are removed when all faults under way have ended",
-                      .variant = "beyond-end",
-                      .actions = {{.kind = FL_CONTROL_REPLACE,
-                                   .actor = "cutter",
-                                   .function = "remove_inode_hugepages",
-                                   .replacement = "hugetlb_cut_after_faults"}},
-                      .kind = Control::Kind::remedy}},
+        .controls =
+            {{.name = "corrupted",
+              .about = "a byte of the new page is another after the fault",
+              .variant = "into-hole",
+              .produces = "data=wrong",
+              .actions = {{.kind = FL_CONTROL_CORRUPT,
+                           .actor = "faulter",
+                           .function = "hugetlb_fault",
+                           .value_is_address = true}},
+              .kind = Control::Kind::comparison},
+             // Whether a page that nobody cleared would be seen: its bytes must not be 0 by chance.
+             {.name = "not-cleared",
+              .about = "the new page is not cleared",
+              .variant = "into-hole",
+              .produces = "data=wrong",
+              .actions = {{.kind = FL_CONTROL_SKIP,
+                           .actor = "faulter",
+                           .function = in_series(running_release(), "6.1") ? "clear_huge_page"
+                                                                           : "folio_zero_user"}},
+              .kind = Control::Kind::comparison,
+              .needs = {{"a kernel booted with poison",
+                         [] { return missing_capability("poisoned-pages"); }}}},
+             {.name = "cut-after-faults",
+              .about = "pages are removed when all faults under way have ended",
+              .variant = "beyond-end",
+              .actions = {{.kind = FL_CONTROL_REPLACE,
+                           .actor = "cutter",
+                           .function = "remove_inode_hugepages",
+                           .replacement = "hugetlb_cut_after_faults"}},
+              .kind = Control::Kind::remedy}},
         .no_hazard_control = "beyond-end has the hazard by itself on every kernel that was tried: "
                              "no control could bring it back",
         .needs = {{"huge pages", missing_hugetlb}},
