@@ -156,6 +156,15 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "__arm64_sys_mremap" } },
 	},
 	{
+		/* Only where whole page tables are moved: CONFIG_HAVE_MOVE_PMD. */
+		.name = "move_page_tables/lock",
+		.about = "a page table was found, i_mmap_rwsem is not held yet",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "take_rmap_locks" },
+				{ "down_write", "move_pgt_entry" },
+				{ "down_write", "move_page_tables" } },
+	},
+	{
 		/* For controls. The compiler may have taken arguments away. */
 		.name = "hugetlb_vma_maps",
 		.about = "whether a mapping still has a page that is being removed",
