@@ -18,6 +18,7 @@
 #include "scenarios/hvo_experiment.hpp"
 #include "scenarios/list.hpp"
 
+#include <array>
 #include <fmt/format.h>
 
 namespace faultline {
@@ -38,6 +39,13 @@ enum Slot : unsigned {
     // Of the taker.
     slot_pool = 0, // huge pages when it had the block; -1: never
 };
+
+struct Row {
+    std::string_view name;
+    bool in_use; // the huge page is mapped
+};
+
+constexpr std::array rows = {Row{"free", false}, Row{"in-use", true}};
 
 class HvoPointer final : public HvoExperiment {
   public:
@@ -184,7 +192,7 @@ const Scenario& hvo_pointer() {
                              "skipped that keeps tails from giving one",
         .needs = hvo_needs(),
         .make = [](const Variant& variant) -> std::unique_ptr<Experiment> {
-            return std::make_unique<HvoPointer>(variant.name == "in-use");
+            return std::make_unique<HvoPointer>(row_of(rows, variant).in_use);
         },
     };
     return scenario;
