@@ -277,7 +277,7 @@ class VariantRunner {
         if (options_.on_run)
             options_.on_run(number, seed);
         Run run(number, seed);
-        const Result<void> begun = experiment_->begin(run);
+        const Result<void> begun = experiment_->begin_run(run);
         if (!begun)
             return fault(begun.error(), which + ", begin");
         const Result<void> staged = crew_->stage(number, seed);
@@ -299,7 +299,7 @@ class VariantRunner {
         run.set_result(*result, program_.sites);
         for (std::size_t i = 0; i < report_.actors.size(); ++i)
             run.set_slots(report_.actors[i], crew_->slots(i));
-        count(run, experiment_->judge(run));
+        count(run, experiment_->judge_run(run));
         return true;
     }
 

@@ -258,6 +258,10 @@ class Experiment {
     virtual Result<void> begin(Run& run) = 0;
     // After they have ended.
     virtual Outcome judge(Run& run) = 0;
+    // What the runner calls: the two above, and what the base class of a family adds to them for
+    // all its scenarios.
+    virtual Result<void> begin_run(Run& run) { return begin(run); }
+    virtual Outcome judge_run(Run& run) { return judge(run); }
     // Did what should overlap overlap? Decides for unforced variants. For forced ones it can only
     // take away: the order held or was excluded, but the situation did not arise. nullopt: as the
     // module says.

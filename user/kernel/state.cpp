@@ -276,16 +276,46 @@ std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before)
     return before;
 }
 
+namespace {
+
+// Takes a word off the text; "" at its end.
+std::string_view next_word(std::string_view& text) {
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(word.size());
+    return word;
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(number)
+                                                                    : std::nullopt;
+}
+
+bool fits(std::string_view wanted, std::string_view word) {
+    if (wanted == "*" || wanted == word)
+        return true;
+    const auto [first, last] = split(wanted, '-');
+    const std::optional<std::uint64_t> from = whole_number(first);
+    const std::optional<std::uint64_t> to = whole_number(last);
+    const std::optional<std::uint64_t> here = from && to ? whole_number(word) : std::nullopt;
+    return here && *here >= *from && *here <= *to;
+}
+
+} // namespace
+
 bool allows(const Allowed& allowed, std::string_view name) {
     return std::any_of(allowed.begin(), allowed.end(), [name](const MayDiffer& one) {
-        std::istringstream wanted(one.words);
-        std::istringstream found{std::string(name)};
-        std::string word;
-        std::string here;
-        while (wanted >> word)
-            if (!(found >> here) || (word != "*" && word != here))
+        std::string_view words = one.words;
+        std::string_view rest = name;
+        std::string_view wanted = next_word(words);
+        if (wanted.empty())
+            return false; // no words allow nothing
+        for (; !wanted.empty(); wanted = next_word(words))
+            if (const std::string_view word = next_word(rest); word.empty() || !fits(wanted, word))
                 return false;
-        return !here.empty(); // no words allow nothing
+        return true;
     });
 }
 
@@ -508,13 +538,28 @@ std::optional<std::uint64_t> State::value(std::string_view name) const {
     return std::nullopt;
 }
 
+std::optional<std::uint64_t> State::page_value(std::string_view object, std::string_view column,
+                                               std::size_t page) const {
+    for (const Column& one : columns_)
+        if (one.object == object && one.name == column)
+            return page < one.values.size() ? one.values[page] : std::nullopt;
+    return std::nullopt;
+}
+
 std::size_t State::pages_with(std::string_view object, std::string_view column) const {
+    std::uint64_t mask = ~std::uint64_t{0};
+    for (const Bit& bit : pagemap_bits)
+        if (column.starts_with(pagemap_column) && column.ends_with(bit.name)) {
+            mask = std::uint64_t{1} << bit.number;
+            column = pagemap_column;
+        }
     std::size_t sum = 0;
     for (const Column& one : columns_)
         if (one.object == object && one.name == column)
             sum += static_cast<std::size_t>(
-                std::count_if(one.values.begin(), one.values.end(),
-                              [](const auto& value) { return value.value_or(0) != 0; }));
+                std::count_if(one.values.begin(), one.values.end(), [mask](const auto& value) {
+                    return (value.value_or(0) & mask) != 0;
+                }));
     return sum;
 }
 
@@ -535,6 +580,21 @@ class Comparison {
                std::optional<std::uint64_t> after) {
         if (before != after && !allows(may_differ_, name))
             differences_.push_back({std::move(name), before, after});
+    }
+
+    // What of a value may not differ on every page.
+    [[nodiscard]] std::uint64_t mask(const std::string& object, const std::string& column,
+                                     bool bits) const {
+        const auto may = [&](std::string_view name) {
+            return allows(may_differ_, fmt::format("{} page * {}", object, name));
+        };
+        if (!bits)
+            return may(column) ? 0 : ~std::uint64_t{0};
+        std::uint64_t mask = may(fmt::format("{}-frame", column)) ? 0 : frame_mask;
+        for (const Bit& bit : pagemap_bits)
+            if (!may(fmt::format("{}-{}", column, bit.name)))
+                mask |= std::uint64_t{1} << bit.number;
+        return mask;
     }
 
     void pagemap(const std::string& page, std::uint64_t before, std::uint64_t after) {
@@ -574,17 +634,22 @@ std::vector<Difference> compare(const State& before, const State& after,
     for (const auto& [name, value] : after.counters_)
         if (!value_of(before.counters_, name))
             comparison.value(name, std::nullopt, value);
-    // One scope makes the same columns each time.
+    // One scope makes the same columns each time. A column that may differ on all its pages is not
+    // looked at: a collapse changes hundreds.
     for (std::size_t i = 0; i < std::min(before.columns_.size(), after.columns_.size()); ++i) {
         const State::Column& was = before.columns_[i];
         const State::Column& now = after.columns_[i];
+        const bool bits = was.name == pagemap_column;
+        const std::uint64_t mask = comparison.mask(was.object, was.name, bits);
+        if (mask == 0)
+            continue;
         for (std::size_t at = 0; at < std::max(was.values.size(), now.values.size()); ++at) {
             const std::optional<std::uint64_t> old = value_at(was.values, at);
             const std::optional<std::uint64_t> fresh = value_at(now.values, at);
-            if (old == fresh)
+            if (bits ? (old.value_or(0) & mask) == (fresh.value_or(0) & mask) : old == fresh)
                 continue;
             const std::string page = fmt::format("{} page {}", was.object, at);
-            if (was.name == pagemap_column)
+            if (bits)
                 comparison.pagemap(page, old.value_or(0), fresh.value_or(0));
             else
                 comparison.value(page + " " + was.name, old, fresh);

@@ -91,8 +91,8 @@ struct Difference {
 // "file f st_blocks: 8 before, 16 after; mapping a page 7 mincore: 1 before, 0 after; and 3 more"
 std::string to_string(const std::vector<Difference>& differences, std::size_t most = 3);
 
-// Names that may differ: those that begin with these words, where "*" stands for any one word:
-// {"mapping a page * pagemap-present", "the collapse unmaps its pages"}.
+// Names that may differ: those that begin with these words, where "*" stands for any one word, and
+// "4-7" for these numbers: {"mapping a page * pagemap-present", "the collapse unmaps its pages"}.
 struct MayDiffer {
     std::string words;
     std::string why;
@@ -109,7 +109,10 @@ class State {
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
     [[nodiscard]] std::size_t pages() const; // of all mappings and files whose bytes are taken
-    // How many pages of "mapping a" have a "mincore" that is not 0.
+    // Of a page of "mapping a": its "mincore", its "bytes". Nothing: there is none.
+    [[nodiscard]] std::optional<std::uint64_t>
+    page_value(std::string_view object, std::string_view column, std::size_t page) const;
+    // How many pages of "mapping a" have a "mincore", a "pagemap-present" that is not 0.
     [[nodiscard]] std::size_t pages_with(std::string_view object, std::string_view column) const;
 
   private:

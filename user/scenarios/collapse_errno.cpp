@@ -187,6 +187,33 @@ class CollapseErrno final : public CollapseExperiment {
     }
     Result<void> write_page() { return extent().write_word(touch_, 1); }
 
+  protected:
+    [[nodiscard]] std::optional<Allowed> may_differ(const Run& run) const override {
+        // Where the other actor is a collapse, too, its answer is not known. Where the mapping is
+        // write-protected, the huge page is in the file, and the answer is that it is not mapped.
+        const bool two = !row_.schedule.empty() && row_.act == nullptr;
+        Allowed all = collapse_may_differ(two || row_.write_protect ? 0 : collapse_errno(run));
+        const std::string page = std::to_string(touch_);
+        if (row_.act == &CollapseErrno::write_page) {
+            all.push_back({"mapping * page " + page + " mincore", "the other actor fills it"});
+            all.push_back({"file extent page " + page + " bytes", "the other actor's"});
+        }
+        if (row_.act == &CollapseErrno::truncate)
+            for (const char* words :
+                 {"mapping * page * mincore", "file extent page", "file extent st_size"})
+                all.push_back({words, "the other actor cuts the file"});
+        if (row_.write_protect)
+            for (const char* bit : {"uffd-wp", "swapped"})
+                all.push_back({fmt::format("mapping own page * pagemap-{}", bit),
+                               "an entry that is taken leaves its mark, which counts as swap"});
+        if (anonymous())
+            for (const char* words :
+                 {"mapping own smaps Anonymous", "mapping own smaps AnonHugePages"})
+                all.push_back({words, "the collapse is of memory that is no file's"});
+        return all;
+    }
+    [[nodiscard]] bool own_is_file() const override { return !anonymous(); }
+
   private:
     [[nodiscard]] bool anonymous() const { return row_.memory != Memory::file; }
 

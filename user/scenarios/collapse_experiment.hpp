@@ -7,7 +7,9 @@
 #include "engine/scenario.hpp"
 #include "kernel/collapse_trace.hpp"
 #include "kernel/extent.hpp"
+#include "kernel/kernel_log.hpp"
 #include "kernel/userfaultfd.hpp"
+#include "scenarios/state_check.hpp"
 
 #include <atomic>
 #include <functional>
@@ -22,8 +24,27 @@ class CollapseExperiment : public Experiment {
   public:
     explicit CollapseExperiment(std::size_t extents = 1) : extents_(extents) {}
     Result<void> prepare() override;
+    // Beside begin() and judge(): the State of the file, of both its mappings and of the machine,
+    // which must be after the actors have ended what it was before, but for may_differ(). The State
+    // after is taken before judge() looks.
+    Result<void> begin_run(Run& run) override;
+    Outcome judge_run(Run& run) override;
 
   protected:
+    // What may differ, and why: that of collapse_may_differ(), and what the scenario's other actors
+    // do. Nothing: the scenario compares by itself.
+    // Not compared is memory.stat of the cgroup: the kernel may have up to some dozens of pages per
+    // CPU that it has not told there. nr_shmem is exact.
+    [[nodiscard]] virtual std::optional<Allowed> may_differ(const Run& /*run*/) const {
+        return std::nullopt;
+    }
+    // By a collapse alone, of which the answer is known.
+    [[nodiscard]] static Allowed collapse_may_differ(std::optional<int> answer);
+    // "mapping own" and "other", both "file extent". `whole`: with bytes and smaps.
+    [[nodiscard]] virtual StateScope state_scope(bool whole) const;
+    // Does the first mapping show the file? Else it has memory of its own.
+    [[nodiscard]] virtual bool own_is_file() const { return true; }
+
     // A fresh file with these holes. Every page else has the pattern of its word().
     Result<void> lay_out(std::vector<bool> hole);
     // Holes of a shape drawn by chance: the first page, the last, one, every other, nearly all.
@@ -67,7 +88,14 @@ class CollapseExperiment : public Experiment {
     std::size_t touch_ = 0;
 
   private:
-    std::size_t extents_; // of the file; the first is collapsed
+    void judge_counts();
+    void judge_mapped_bytes();
+    void judge_tables();
+
+    StateCheck check_;
+    std::optional<KernelLog> log_;
+    std::optional<std::uint64_t> first_tables_; // VmPTE without the file, after the first run
+    std::size_t extents_;                       // of the file; the first is collapsed
     std::unique_ptr<Extent> extent_;
     std::optional<CollapseTrace> trace_;
     std::atomic<bool> touched_ = false;

@@ -16,6 +16,7 @@
 // mincore saw holes.
 //
 // pread and loads lock the folio, so at the windows with locked folios they wait: excluded.
+#include "kernel/page_pattern.hpp"
 #include "kernel/series.hpp"
 #include "scenarios/collapse_experiment.hpp"
 #include "scenarios/list.hpp"
@@ -154,6 +155,11 @@ class CollapseReaders final : public CollapseExperiment {
         return run.slot("reader", 1) > 0 && run.slot("seeker", 1) > 0;
     }
 
+  protected:
+    [[nodiscard]] std::optional<Allowed> may_differ(const Run& run) const override {
+        return collapse_may_differ(collapse_errno(run));
+    }
+
   private:
     [[nodiscard]] Seen look(Way how, std::size_t page) const {
         if (how == seek || how == mincore) {
@@ -168,7 +174,8 @@ class CollapseReaders final : public CollapseExperiment {
                 return failed;
             value = *word;
         } else {
-            value = *reinterpret_cast<volatile std::uint64_t*>(extent().address(page));
+            value = page_word({reinterpret_cast<const std::uint64_t*>(extent().address(page)),
+                               extent().page_bytes() / sizeof(std::uint64_t)});
         }
         return value == extent().word(page) ? data : value == 0 ? zeroes : other;
     }

@@ -145,6 +145,13 @@ TEST(StateTest, NamesMayDifferByWords) {
     EXPECT_FALSE(allows(allowed, "mapping b page 7 bytes"));
     EXPECT_FALSE(allows(allowed, "file f statfs bfree"));
     EXPECT_FALSE(allows({{"", "nothing"}}, "file f st_size")) << "no words allow nothing";
+    const Allowed some = {{"mapping a page 4-11 mincore", "cut off"}};
+    EXPECT_TRUE(allows(some, "mapping a page 4 mincore"));
+    EXPECT_TRUE(allows(some, "mapping a page 11 mincore"));
+    EXPECT_FALSE(allows(some, "mapping a page 3 mincore"));
+    EXPECT_FALSE(allows(some, "mapping a page 12 mincore"));
+    EXPECT_FALSE(allows(some, "mapping a page 5 bytes"));
+    EXPECT_FALSE(allows(some, "mapping a page * mincore")) << "all pages are more than these";
 }
 
 // Memory with a page on each side that is not to be had: no neighbour makes one mapping of it.
@@ -242,6 +249,14 @@ TEST_F(StateOfMemoryTest, DoesNotChangeByBeingTaken) {
     EXPECT_FALSE(before.value("no such name"));
     EXPECT_EQ(before.pages_with("mapping f", "mincore"), Pages::count - 1);
     EXPECT_EQ(before.pages_with("mapping g", "mincore"), 0U);
+    EXPECT_EQ(before.pages_with("mapping f", "pagemap-present"), Pages::count - 1);
+    EXPECT_EQ(before.pages_with("mapping f", "pagemap-file"), Pages::count - 1);
+    EXPECT_EQ(before.pages_with("mapping a", "pagemap-file"), 0U);
+    EXPECT_EQ(before.page_value("mapping f", "mincore", 2), 1U);
+    EXPECT_EQ(before.page_value("mapping f", "mincore", absent), 0U);
+    EXPECT_EQ(before.page_value("mapping f", "bytes", 2), before.page_value("file f", "bytes", 2));
+    EXPECT_FALSE(before.page_value("mapping f", "bytes", absent));
+    EXPECT_FALSE(before.page_value("mapping f", "mincore", Pages::count));
 }
 
 TEST_F(StateOfMemoryTest, SeesTheLastByteOfAPage) {
