@@ -73,6 +73,16 @@ Outcome HugetlbCut::judge(Run& run) {
     return outcome;
 }
 
+Allowed HugetlbCut::may_differ(const Run& run) const {
+    Allowed all = HugetlbExperiment::may_differ(run);
+    all.push_back(bytes_may_differ(case_.page, case_.page, "the faulter writes, or has a new one"));
+    if (case_.truncate)
+        all.push_back({"file hugetlb st_size", "the cutter cuts it"});
+    if (case_.with_reserved)
+        all.push_back({"machine meminfo HugePages_Rsvd", "judge_pool() knows how many"});
+    return all;
+}
+
 std::uint64_t HugetlbCut::corrupt_base() const {
     return reinterpret_cast<std::uintptr_t>(file().address(case_.page));
 }

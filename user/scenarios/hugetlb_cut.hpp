@@ -27,6 +27,9 @@ class HugetlbCut final : public HugetlbExperiment {
     Outcome judge(Run& run) override;
     [[nodiscard]] std::uint64_t corrupt_base() const override; // the page that the faulter touches
 
+  protected:
+    [[nodiscard]] Allowed may_differ(const Run& run) const override;
+
   private:
     [[nodiscard]] bool cut_off(std::size_t page) const;
     [[nodiscard]] bool there_before(std::size_t page) const;

@@ -219,6 +219,24 @@ class HugetlbExclusion final : public HugetlbExperiment {
         return run.slot(row_.own ? "partner" : "unsharer", slot_shared) > 0;
     }
 
+  protected:
+    [[nodiscard]] Allowed may_differ(const Run& run) const override {
+        Allowed all = HugetlbExperiment::may_differ(run);
+        if (row_.act == Act::truncate)
+            all.push_back({"file hugetlb st_size", "the unsharer cuts it"});
+        if (row_.own && (row_.act == Act::mprotect || row_.act == Act::uffd))
+            all.push_back({"mapping file smaps", "the mapping is split, or watched"});
+        if (row_.own)
+            all.push_back(counted_on());
+        return all;
+    }
+    [[nodiscard]] StateScope state_scope(bool whole) const override {
+        StateScope scope = HugetlbExperiment::state_scope(whole);
+        if (row_.gone)
+            scope.mappings.clear();
+        return scope;
+    }
+
   private:
     struct Shared {
         std::atomic<bool> over{false}; // the unsharer's system call

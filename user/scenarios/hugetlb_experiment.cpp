@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace faultline {
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr const char* pool_setting = "/proc/sys/vm/nr_hugepages";
 constexpr const char* pool_pages = "16";
+constexpr std::size_t pages_in_state = 9; // of the file: more than any actor touches
 
 } // namespace
 
@@ -28,7 +30,103 @@ Result<void> HugetlbExperiment::prepare() {
     if (!before)
         return before.error();
     before_ = *before;
+    Result<KernelLog> log = KernelLog::open();
+    if (!log)
+        return log.error();
+    log_ = std::move(*log);
     return {};
+}
+
+StateScope HugetlbExperiment::state_scope(bool whole) const {
+    return {.mappings = {{.name = "file",
+                          .start = file_->address(),
+                          .bytes = pages_in_state * file_->huge_bytes(),
+                          .content = whole,
+                          .smaps = whole}},
+            .files = {{.name = "hugetlb", .file = file_->file(), .content = false}},
+            .process = false, // see judge_without_file()
+            .cgroup = false,  // huge pages are not charged there unless a mount option says so
+            .log = log_ ? &*log_ : nullptr};
+}
+
+Result<void> HugetlbExperiment::begin_run(Run& run) {
+    if (Result<void> begun = begin(run); !begun)
+        return begun;
+    return check_.begin(state_scope(StateCheck::whole(run)));
+}
+
+Outcome HugetlbExperiment::judge_run(Run& run) {
+    const Result<void> taken = check_.end(state_scope(StateCheck::whole(run)));
+    const Allowed allowed = may_differ(run);
+    if (taken) {
+        check_.compare_all(allowed);
+        judge_counts();
+    }
+    Outcome outcome = judge(run);
+    if (!taken)
+        return outcome.forbid(taken.error().to_string());
+    if (file_ != nullptr)
+        judge_without_file(allowed);
+    check_.tell(outcome);
+    return outcome;
+}
+
+Allowed HugetlbExperiment::may_differ(const Run& /*run*/) const {
+    Allowed all;
+    for (const char* name : {"mincore", "pagemap-present", "pagemap-file", "pagemap-exclusive"})
+        all.push_back({fmt::format("mapping file page * {}", name), "actors map pages"});
+    for (const char* name : {"Rss", "Shared_Hugetlb", "Private_Hugetlb"})
+        all.push_back({fmt::format("mapping file smaps {}", name), "as the pages that are mapped"});
+    all.push_back({"file hugetlb st_blocks", "actors touch pages and give them back"});
+    all.push_back({"machine meminfo HugePages_Free", "compared with the pages of the file"});
+    for (const char* name :
+         {"machine meminfo AnonHugePages", "machine meminfo Shmem", "machine vmstat nr_shmem"})
+        all.push_back({name, "the driver has such memory, and shares some with its actors"});
+    return all;
+}
+
+MayDiffer HugetlbExperiment::bytes_may_differ(std::size_t first, std::size_t last,
+                                              std::string_view why) const {
+    const std::size_t pages = file_->huge_bytes() / static_cast<std::size_t>(::getpagesize());
+    return {fmt::format("mapping file page {}-{} bytes", first * pages, (last + 1) * pages - 1),
+            std::string(why)};
+}
+
+// A huge page that the file got is one that the pool has no longer, and the other way round.
+void HugetlbExperiment::judge_counts() {
+    if (const std::size_t huge = hugetlb_bytes(); huge != 0)
+        check_.require_growth("machine meminfo HugePages_Free",
+                              -check_.growth("file hugetlb st_blocks") * 512 /
+                                  static_cast<std::int64_t>(huge));
+}
+
+// The next run would unmap it, too. The driver's heap may come to use two page tables more.
+void HugetlbExperiment::judge_without_file(const Allowed& allowed) {
+    unwatch();
+    const Result<void> unmapped = file_->unmap();
+    Result<State> now = unmapped ? State::take({.machine = false, .cgroup = false})
+                                 : Result<State>(unmapped.error());
+    if (!now) {
+        check_.require(false, "process status", now.error().to_string());
+        return;
+    }
+    constexpr std::string_view tables = "process status VmPTE";
+    constexpr std::string_view pages = "process status HugetlbPages";
+    if (!without_file_)
+        without_file_ = *now;
+    const auto value = [](const State& state, std::string_view name) {
+        return state.value(name).value_or(0);
+    };
+    check_.require(value(*now, tables) <= value(*without_file_, tables) +
+                                              2 * static_cast<std::size_t>(::getpagesize()) / 1024,
+                   tables,
+                   fmt::format("VmPTE without the file was {} kB after the first run and is {} kB",
+                               value(*without_file_, tables), value(*now, tables)));
+    if (!allows(allowed, pages))
+        check_.require(value(*now, pages) == value(*without_file_, pages), pages,
+                       fmt::format("HugetlbPages without the file was {} kB after the first run "
+                                   "and is {} kB",
+                                   value(*without_file_, pages), value(*now, pages)));
 }
 
 bool HugetlbExperiment::share(ActorContext& me, std::size_t page) {

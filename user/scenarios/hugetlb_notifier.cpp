@@ -101,6 +101,13 @@ class HugetlbNotifier final : public HugetlbExperiment {
         return run.slot("partner", slot_shared) > 0;
     }
 
+  protected:
+    [[nodiscard]] Allowed may_differ(const Run& run) const override {
+        Allowed all = HugetlbExperiment::may_differ(run);
+        all.push_back(counted_on());
+        return all;
+    }
+
   private:
     bool act() {
         const auto huge = static_cast<off_t>(file().huge_bytes());

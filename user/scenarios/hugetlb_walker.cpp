@@ -139,6 +139,15 @@ class HugetlbWalker final : public HugetlbExperiment {
         return run.slot("partner", slot_shared) > 0;
     }
 
+  protected:
+    [[nodiscard]] Allowed may_differ(const Run& run) const override {
+        Allowed all = HugetlbExperiment::may_differ(run);
+        if (row_.act != Act::punch)
+            all.push_back({"mapping file smaps", "the mapping is split, watched or gone"});
+        all.push_back(counted_on());
+        return all;
+    }
+
   private:
     struct Shared {
         std::atomic<bool> over{false}; // the unsharer's system call
