@@ -17,6 +17,7 @@
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
+#include "kernel/fd.hpp"
 #include "kernel/hvo.hpp"
 #include "kernel/ksm.hpp"
 #include "kernel/own_memory.hpp"
@@ -31,6 +32,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <linux/futex.h>
@@ -65,11 +67,13 @@ constexpr std::uint64_t new_word = 0x6e6577;
 constexpr std::chrono::seconds stuck_bound{2};
 
 enum Slot : unsigned {
-    slot_errno, // of what was done
-    slot_lost,  // pages without their word, or not there
-    slot_holes, // pages that are there and should not be
-    slot_stuck, // entries that are neither
-    slot_out,   // pages that were swapped out
+    slot_errno,      // of what was done
+    slot_lost,       // pages without their word, or not there
+    slot_holes,      // pages that are there and should not be
+    slot_stuck,      // entries that are neither
+    slot_out,        // pages that were swapped out
+    slot_moved,      // neighbours that are in another page frame
+    slot_migrations, // that the kernel counted on the whole machine
 };
 
 class MthpNeighbours;
@@ -88,6 +92,7 @@ struct Row {
     bool writes = false;     // the middle page has a new word afterwards
     bool gives_back = false; // the second half is 0 afterwards
     bool unmaps = false;     // the second half is not there afterwards
+    bool moves = false;      // pages into other frames, itself or by what it starts
     bool holes = false;      // most pages are not there, and must not be filled
     std::vector<Need> needs = {};
 };
@@ -151,6 +156,7 @@ class MthpNeighbours final : public MthpExperiment {
         if (row_.holes)
             judge_count(outcome, run, slot_holes, "holes", "kept", "filled");
         judge_count(outcome, run, slot_stuck, "entries", "well", "stuck");
+        judge_frames(outcome, run);
         return outcome;
     }
 
@@ -183,6 +189,62 @@ class MthpNeighbours final : public MthpExperiment {
         outcome.require(count == 0, fmt::format("{} {} of {}", count, bad, what));
     }
 
+    // Of pages that no folio takes in, and that nothing here moves. Whoever looks for a huge page
+    // may have memory compacted, which moves any: the kernel counts that.
+    static void judge_frames(Outcome& outcome, const Run& run) {
+        const std::int64_t moved = run.slot("neighbour", slot_moved);
+        if (moved == unreported)
+            return;
+        const bool migrated = moved > 0 && run.slot("neighbour", slot_migrations) > 0;
+        outcome.add("frames", moved == 0 ? "kept" : migrated ? "migrated" : "moved");
+        outcome.require(moved == 0 || migrated,
+                        fmt::format("{} pages beside the folio are in other page frames", moved));
+    }
+
+    // The pages that no folio takes in, by their frames. Nothing where there are none.
+    Result<std::vector<std::uint64_t>> frames_beside() const {
+        std::vector<std::uint64_t> frames;
+        const Orders all = khugepaged().all();
+        const Orders smallest = all & (~all + 1);
+        const std::size_t end = row_.unmaps || row_.gives_back ? half() : pages();
+        for (std::size_t page = row_.holes ? 0 : smallest; page < end && !row_.moves; ++page) {
+            if (!pattern_[page])
+                continue;
+            const Result<std::uint64_t> frame = frame_of(address(0, page));
+            if (!frame)
+                return frame.error();
+            frames.push_back(*frame);
+        }
+        return frames;
+    }
+
+    static Result<std::int64_t> migrations() {
+        const Result<std::string> text = read_text("/proc/vmstat");
+        if (!text)
+            return text.error();
+        constexpr std::string_view name = "\npgmigrate_success ";
+        const std::size_t at = text->find(name);
+        return at == std::string::npos ? 0 : std::atoll(text->c_str() + at + name.size());
+    }
+
+    Result<void> compare_frames(ActorContext& me, const std::vector<std::uint64_t>& before,
+                                std::int64_t migrations_before) const {
+        if (before.empty())
+            return {};
+        const Result<std::vector<std::uint64_t>> now = frames_beside();
+        if (!now)
+            return now.error();
+        const Result<std::int64_t> migrations_now = migrations();
+        if (!migrations_now)
+            return migrations_now.error();
+        std::int64_t moved = 0;
+        for (std::size_t i = 0; i < before.size(); ++i)
+            moved += before[i] == now->at(i) ? 0 : 1;
+        me.report(slot_moved, moved);
+        me.report(slot_migrations, *migrations_now - migrations_before);
+        return {};
+    }
+
     Result<void> live(ActorContext& me) {
         if (Result<void> opened = open_own(); !opened)
             return opened;
@@ -191,6 +253,12 @@ class MthpNeighbours final : public MthpExperiment {
         if (row_.ready != nullptr)
             if (Result<void> ready = (this->*row_.ready)(); !ready)
                 return ready;
+        const Result<std::int64_t> migrations_before = migrations();
+        if (!migrations_before)
+            return migrations_before.error();
+        const Result<std::vector<std::uint64_t>> frames = frames_beside();
+        if (!frames)
+            return frames.error();
         // A page fault of our own would wait for mmap_lock, too, in place of the act.
         if (Result<void> there = populate_own_memory(address(0), huge_bytes()); !there)
             return there;
@@ -209,6 +277,8 @@ class MthpNeighbours final : public MthpExperiment {
             return scanned;
         if (Result<void> looked = look_around(me); !looked)
             return looked;
+        if (Result<void> compared = compare_frames(me, *frames, *migrations_before); !compared)
+            return compared;
         return block_ ? block_->send("unpoison") : Result<void>();
     }
 
@@ -265,7 +335,9 @@ class MthpNeighbours final : public MthpExperiment {
 
     // NOLINTNEXTLINE(readability-make-member-function-const): a row has a pointer to it
     bool touch() {
-        std::memcpy(beside(), &new_word, sizeof(new_word));
+        write_pattern(
+            {reinterpret_cast<std::uint64_t*>(beside()), page_bytes() / sizeof(std::uint64_t)},
+            new_word);
         return true;
     }
     // NOLINTNEXTLINE(readability-make-member-function-const): a row has a pointer to it
@@ -308,9 +380,8 @@ class MthpNeighbours final : public MthpExperiment {
     }
 
     [[nodiscard]] std::uint64_t word_at(std::size_t page) const {
-        std::uint64_t word = 0;
-        std::memcpy(&word, address(0, page), sizeof(word));
-        return word;
+        return page_word({reinterpret_cast<const std::uint64_t*>(address(0, page)),
+                          page_bytes() / sizeof(std::uint64_t)});
     }
 
     // The word that the page should have; pages that are gone are not read.
@@ -423,7 +494,8 @@ const std::vector<Row>& rows() {
          .about = "MADV_PAGEOUT of the pages beside",
          .schedule = detached,
          .act = &N::pageout,
-         .exclusion = asks({"down_read < do_madvise"})},
+         .exclusion = asks({"down_read < do_madvise"}),
+         .moves = true},
         {.name = "dontneed",
          .about = "pages beside are given back",
          .schedule = detached,
@@ -468,19 +540,22 @@ const std::vector<Row>& rows() {
          .set_up = &N::have_ksm,
          .ready = &N::make_equal,
          .ksmd = true,
+         .moves = true,
          .needs = ksm},
         {.name = "compact",
          .about = "all memory is compacted, which moves pages",
          .schedule = detached,
          .act = &N::compact,
          .exclusion = asks_anon_vma_lock_or_moves_others(),
-         .divisor = 2},
+         .divisor = 2,
+         .moves = true},
         {.name = "soft-offline",
          .about = "a page beside is taken out of use, which moves it",
          .schedule = detached,
          .act = &N::soft_offline,
          .exclusion = asks_anon_vma_lock(),
          .ready = &N::find_page_frame,
+         .moves = true,
          .needs = {{"soft offlining", missing_soft_offline}}},
         {.name = "early-touch",
          .about = "a page is written to before the folio is there",
@@ -497,6 +572,7 @@ const std::vector<Row>& rows() {
          .schedule = allocating,
          .act = &N::pageout,
          .set_up = &N::have_swap,
+         .moves = true,
          .needs = {{"a RAM disk to swap to", missing_ram_disk}}},
         {.name = "early-mprotect",
          .about = "a page becomes read-only",
@@ -515,6 +591,7 @@ const std::vector<Row>& rows() {
          .set_up = &N::have_ksm,
          .ready = &N::make_equal,
          .ksmd = true,
+         .moves = true,
          .needs = ksm},
         {.name = "early-fork",
          .about = "a child is forked, and reads all",

@@ -9,6 +9,7 @@
 //     __collapse_huge_page_isolate()  against  references of GUP
 //
 // A bad outcome: pipe=old: the pipe has the old page, the range a copy.
+#include "kernel/page_pattern.hpp"
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
@@ -76,13 +77,11 @@ class MthpPins final : public MthpExperiment {
         if (::vmsplice(in_.get(), &piece, 1, 0) != static_cast<ssize_t>(page_bytes()))
             return Error::last("vmsplice");
         me.report(slot_pinned, madvise_collapse(address(0), huge_bytes()));
-        std::memcpy(address(0, page_), &new_word, sizeof(new_word));
-        std::vector<char> page(page_bytes());
-        if (::read(out_.get(), page.data(), page.size()) != static_cast<ssize_t>(page.size()))
+        std::vector<std::uint64_t> page(page_bytes() / sizeof(std::uint64_t));
+        write_pattern({reinterpret_cast<std::uint64_t*>(address(0, page_)), page.size()}, new_word);
+        if (::read(out_.get(), page.data(), page_bytes()) != static_cast<ssize_t>(page_bytes()))
             return Error::last("read", "the pipe");
-        std::int64_t seen = 0;
-        std::memcpy(&seen, page.data(), sizeof(seen));
-        me.report(slot_pipe, seen);
+        me.report(slot_pipe, static_cast<std::int64_t>(page_word(page)));
         me.report(slot_after, madvise_collapse(address(0), huge_bytes()));
         return {};
     }

@@ -11,6 +11,7 @@
 //     pmdp_collapse_flush()  against  stores and loads
 //
 // A bad outcome: sum=wrong, or reader=stale.
+#include "kernel/page_pattern.hpp"
 #include "scenarios/list.hpp"
 #include "scenarios/mthp_experiment.hpp"
 
@@ -103,6 +104,16 @@ class MthpWriters final : public MthpExperiment {
     }
 
     Outcome judge(Run& run) override {
+        Outcome outcome = judge_words(run);
+        const std::size_t lost = pages_without_rest();
+        outcome.add("rest", lost == 0 ? "kept" : "lost");
+        outcome.require(lost == 0,
+                        fmt::format("{} pages have lost bytes that nobody wrote to", lost));
+        return outcome;
+    }
+
+    // Of the words that were written to, one a page.
+    Outcome judge_words(Run& run) {
         Outcome outcome;
         if (row_.kind == Kind::reader) {
             const std::int64_t stale = run.slot("reader", slot_stale);
@@ -131,6 +142,17 @@ class MthpWriters final : public MthpExperiment {
   private:
     [[nodiscard]] std::atomic_ref<std::uint64_t> word(std::size_t page) const {
         return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(address(0, page)));
+    }
+    // All bytes after the first word are as lay_out() left them; 0 in the page that is given back.
+    [[nodiscard]] std::size_t pages_without_rest() const {
+        const std::size_t words = page_bytes() / sizeof(std::uint64_t);
+        std::size_t lost = 0;
+        for (std::size_t page = 0; page < pages(); ++page) {
+            const std::uint64_t first = page == last() ? 0 : word_of(page);
+            const auto* rest = reinterpret_cast<const std::uint64_t*>(address(0, page)) + 1;
+            lost += compare_pattern({rest, words - 1}, first, 1).found ? 1 : 0;
+        }
+        return lost;
     }
     // The last is the splitter's.
     [[nodiscard]] std::size_t last() const { return pages() - 1; }

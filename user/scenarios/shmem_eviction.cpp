@@ -18,6 +18,7 @@
 #include "engine/scenario.hpp"
 #include "kernel/debugfs.hpp"
 #include "kernel/fd.hpp"
+#include "kernel/page_pattern.hpp"
 #include "kernel/settings.hpp"
 #include "kernel/swap.hpp"
 
@@ -33,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <vector>
 
 namespace faultline {
 
@@ -164,10 +166,11 @@ class ShmemEviction final : public Experiment {
         void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
         if (memory == MAP_FAILED)
             return Error::last("mmap");
-        for (std::size_t page = 0; page < pages; ++page) {
-            const std::uint64_t word = word_of(page);
-            std::memcpy(static_cast<char*>(memory) + page * page_bytes_, &word, sizeof(word));
-        }
+        for (std::size_t page = 0; page < pages; ++page)
+            write_pattern(
+                {reinterpret_cast<std::uint64_t*>(static_cast<char*>(memory) + page * page_bytes_),
+                 page_bytes_ / sizeof(std::uint64_t)},
+                word_of(page));
         std::array<unsigned char, pages> resident{};
         const bool done = ::madvise(memory, bytes, MADV_PAGEOUT) == 0 &&
                           ::mincore(memory, bytes, resident.data()) == 0;
@@ -220,13 +223,13 @@ class ShmemEviction final : public Experiment {
     }
 
     [[nodiscard]] bool other_kept() const {
-        for (std::size_t page = 0; page < pages; ++page) {
-            std::uint64_t word = 0;
-            if (::pread(other_.get(), &word, sizeof(word),
-                        static_cast<off_t>(page * page_bytes_)) != sizeof(word) ||
-                word != word_of(page))
+        std::vector<std::uint64_t> words(page_bytes_ / sizeof(std::uint64_t));
+        for (std::size_t page = 0; page < pages; ++page)
+            if (::pread(other_.get(), words.data(), page_bytes_,
+                        static_cast<off_t>(page * page_bytes_)) !=
+                    static_cast<ssize_t>(page_bytes_) ||
+                page_word(words) != word_of(page))
                 return false;
-        }
         return true;
     }
 
