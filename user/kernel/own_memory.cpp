@@ -7,11 +7,18 @@
 #include <cstdio>
 #include <string>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace faultline {
 
-Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, const char* tested,
-                                                   std::size_t bytes) {
+namespace {
+
+constexpr std::size_t stack_bytes = 64 << 10; // that the next calls may use
+
+} // namespace
+
+Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps,
+                                                   std::size_t most_unnamed) {
     std::vector<OwnMapping> all;
     while (!maps.empty()) {
         const std::size_t end = maps.find('\n');
@@ -22,25 +29,29 @@ Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, const 
         char access[5] = {};
         if (std::sscanf(line.c_str(), "%lx-%lx %4c", &from, &to, access) != 3 || from >= to)
             return Error::make(EPROTO, "not a mapping", line);
-        const auto under_test = reinterpret_cast<std::uintptr_t>(tested);
-        if (access[0] != 'r' || access[3] != 'p' ||
-            (from < under_test + bytes && under_test < to) || line.ends_with("[vsyscall]"))
+        const bool named = line.find_first_of("/[") != std::string::npos;
+        if (access[0] != 'r' || access[3] != 'p' || (!named && to - from >= most_unnamed) ||
+            line.ends_with("[vsyscall]"))
             continue;
         all.push_back({reinterpret_cast<char*>(from), to - from, access[1] == 'w'});
     }
     return all;
 }
 
-Result<void> populate_own_memory(const char* tested, std::size_t bytes) {
+Result<void> populate_own_memory(std::size_t most_unnamed) {
     const Result<std::string> maps = read_text("/proc/self/maps");
     if (!maps)
         return maps.error();
-    const Result<std::vector<OwnMapping>> own = parse_own_mappings(*maps, tested, bytes);
+    const Result<std::vector<OwnMapping>> own = parse_own_mappings(*maps, most_unnamed);
     if (!own)
         return own.error();
     for (const OwnMapping& mapping : *own)
         (void)::madvise(mapping.start, mapping.bytes,
                         mapping.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto here = reinterpret_cast<std::uintptr_t>(&page) / page * page;
+    (void)::madvise(reinterpret_cast<char*>(here - stack_bytes), stack_bytes + page,
+                    MADV_POPULATE_WRITE);
     return {};
 }
 

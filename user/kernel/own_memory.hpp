@@ -17,15 +17,15 @@ struct OwnMapping {
     bool writable = false;
     friend bool operator==(const OwnMapping&, const OwnMapping&) = default;
 };
-// The readable private mappings of a text like /proc/self/maps, but those that overlap the memory
-// under test. A line that is cut or has no range is EPROTO.
-Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, const char* tested,
-                                                   std::size_t bytes);
+// The readable private mappings of a text like /proc/self/maps. Memory without a name is left out
+// from `most_unnamed` bytes on: it may be memory under test. A line that is cut or has no range is
+// EPROTO.
+Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::size_t most_unnamed);
 
-// Makes each of their pages present, writable ones for writing: after a fork() each would fault at
-// its first use, and wait for an mmap_lock that is held. Needs Linux 5.14 (MADV_POPULATE_READ).
-// What cannot be populated, a guard page for one, stays as it is.
-Result<void> populate_own_memory(const char* tested, std::size_t bytes);
+// Makes each of their pages present, writable ones for writing, and the stack near its pointer:
+// after a fork() each would fault at its first use, and wait for an mmap_lock that is held. Needs
+// Linux 5.14 (MADV_POPULATE_READ). A page that cannot be populated stays as it is.
+Result<void> populate_own_memory(std::size_t most_unnamed);
 
 } // namespace faultline
 

@@ -260,7 +260,7 @@ class MthpNeighbours final : public MthpExperiment {
         if (!frames)
             return frames.error();
         // A page fault of our own would wait for mmap_lock, too, in place of the act.
-        if (Result<void> there = populate_own_memory(address(0), huge_bytes()); !there)
+        if (Result<void> there = populate_own_memory(huge_bytes()); !there)
             return there;
         if (Result<void> offered = offer(1); !offered)
             return offered;

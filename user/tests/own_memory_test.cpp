@@ -13,23 +13,24 @@ constexpr std::string_view recorded =
     "55d0c0a00000-55d0c0a10000 r-xp 00000000 00:02 1234  /bin/faultline\n"
     "55d0c1000000-55d0c1021000 rw-p 00000000 00:00 0     [heap]\n"
     "7f0000000000-7f0000200000 rw-p 00000000 00:00 0\n"
+    "7f0000200000-7f0000201000 rw-p 00000000 00:00 0\n"
     "7f0000400000-7f0000401000 ---p 00000000 00:00 0\n"
     "7f0000600000-7f0000800000 rw-s 00000000 00:05 99    /memfd:x (deleted)\n"
     "ffffffffff600000-ffffffffff601000 r-xp 00000000 00:00 0 [vsyscall]\n";
 
 TEST(OwnMemory, IsAllThatIsPrivateAndNotUnderTest) {
-    const auto* tested = reinterpret_cast<const char*>(0x7f0000100000);
-    const auto all = parse_own_mappings(recorded, tested, 4096);
+    const auto all = parse_own_mappings(recorded, 2U << 20);
     ASSERT_TRUE(all.ok()) << all.error().to_string();
     const std::vector<OwnMapping> expected = {
         {reinterpret_cast<char*>(0x55d0c0a00000), 0x10000, false},
-        {reinterpret_cast<char*>(0x55d0c1000000), 0x21000, true}};
+        {reinterpret_cast<char*>(0x55d0c1000000), 0x21000, true},
+        {reinterpret_cast<char*>(0x7f0000200000), 0x1000, true}};
     EXPECT_EQ(*all, expected);
 }
 
 TEST(OwnMemory, ABrokenLineIsEproto) {
     for (const char* text : {"rw-p\n", "55d0-55d0 rw-p\n", "55d0-55c0 rw-p\n", "55d0"}) {
-        const auto all = parse_own_mappings(text, nullptr, 0);
+        const auto all = parse_own_mappings(text, 4096);
         ASSERT_FALSE(all.ok()) << text;
         EXPECT_EQ(all.error().number, EPROTO);
     }
@@ -37,16 +38,19 @@ TEST(OwnMemory, ABrokenLineIsEproto) {
 
 TEST(OwnMemory, APageIsPresentAfterwards) {
     const auto page = static_cast<std::size_t>(::getpagesize());
-    void* memory =
-        ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(memory, MAP_FAILED);
+    // Between two that cannot be accessed, so that it is no part of a larger mapping.
+    auto* guarded = static_cast<char*>(
+        ::mmap(nullptr, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(static_cast<void*>(guarded), MAP_FAILED);
+    char* memory = guarded + page;
+    ASSERT_EQ(::mprotect(memory, page, PROT_READ | PROT_WRITE), 0);
     unsigned char resident = 0;
     ASSERT_EQ(::mincore(memory, page, &resident), 0);
     ASSERT_EQ(resident & 1, 0);
-    ASSERT_TRUE(populate_own_memory(nullptr, 0).ok());
+    ASSERT_TRUE(populate_own_memory(2 * page).ok());
     ASSERT_EQ(::mincore(memory, page, &resident), 0);
     EXPECT_EQ(resident & 1, 1);
-    ::munmap(memory, page);
+    ::munmap(guarded, 3 * page);
 }
 
 } // namespace
