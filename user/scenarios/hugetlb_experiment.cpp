@@ -78,8 +78,9 @@ Allowed HugetlbExperiment::may_differ(const Run& /*run*/) const {
     for (const char* name : {"Rss", "Shared_Hugetlb", "Private_Hugetlb"})
         all.push_back({fmt::format("mapping file smaps {}", name), "as the pages that are mapped"});
     all.push_back({"file hugetlb st_blocks", "actors touch pages and give them back"});
-    for (const char* name : {"machine meminfo HugePages_Free", "machine vmstat nr_hugetlb"})
-        all.push_back({name, "compared with the pages of the file"});
+    all.push_back({"machine meminfo HugePages_Free", "compared with the pages of the file"});
+    all.push_back({"machine vmstat nr_hugetlb", "on 7.2 it follows the pages late: it was the same "
+                                                "in runs in which the file got one"});
     for (const char* name :
          {"machine meminfo AnonHugePages", "machine meminfo Shmem", "machine vmstat nr_shmem"})
         all.push_back({name, "the driver has such memory, and shares some with its actors"});
@@ -100,7 +101,6 @@ void HugetlbExperiment::judge_counts() {
         return;
     const std::int64_t came = check_.growth("file hugetlb st_blocks") * 512 / huge;
     check_.require_growth("machine meminfo HugePages_Free", -came);
-    check_.require_growth("machine vmstat nr_hugetlb", came * (huge / ::getpagesize()));
 }
 
 // The next run would unmap it, too. The driver's heap may come to use two page tables more.
