@@ -15,6 +15,11 @@ namespace {
 
 constexpr std::size_t stack_bytes = 64 << 10; // that the next calls may use
 
+void populate(std::uintptr_t start, std::size_t bytes, int how) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    (void)::madvise(reinterpret_cast<void*>(start), bytes, how);
+}
+
 } // namespace
 
 Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps,
@@ -33,7 +38,7 @@ Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps,
         if (access[0] != 'r' || access[3] != 'p' || (!named && to - from >= most_unnamed) ||
             line.ends_with("[vsyscall]"))
             continue;
-        all.push_back({reinterpret_cast<char*>(from), to - from, access[1] == 'w'});
+        all.push_back({from, to - from, access[1] == 'w'});
     }
     return all;
 }
@@ -46,12 +51,11 @@ Result<void> populate_own_memory(std::size_t most_unnamed) {
     if (!own)
         return own.error();
     for (const OwnMapping& mapping : *own)
-        (void)::madvise(mapping.start, mapping.bytes,
-                        mapping.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+        populate(mapping.start, mapping.bytes,
+                 mapping.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto here = reinterpret_cast<std::uintptr_t>(&page) / page * page;
-    (void)::madvise(reinterpret_cast<char*>(here - stack_bytes), stack_bytes + page,
-                    MADV_POPULATE_WRITE);
+    populate(here - stack_bytes, stack_bytes + page, MADV_POPULATE_WRITE);
     return {};
 }
 

@@ -6,13 +6,14 @@
 #include "kernel/result.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
 namespace faultline {
 
 struct OwnMapping {
-    char* start = nullptr;
+    std::uintptr_t start = 0;
     std::size_t bytes = 0;
     bool writable = false;
     friend bool operator==(const OwnMapping&, const OwnMapping&) = default;
