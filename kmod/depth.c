@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "depth.h"
+#include "depth_lines.h"
 
 struct fl_depth_of {
 	struct mutex lock; /* of the next two; commands come at once */
@@ -106,7 +107,9 @@ static int fl_depth_show(struct seq_file *m, void *unused)
 
 	if (!READ_ONCE(depth->task))
 		return 0;
-	seq_printf(m, "depth pid %d bytes %lu of %lu in %ps from %ps\n",
+	seq_printf(m,
+		   FL_DEPTH_DEEPEST("%d", "%lu", "%lu",
+				    FL_DEPTH_AT("%ps", "%ps")) "\n",
 		   depth->nr, READ_ONCE(depth->bytes),
 		   (unsigned long)THREAD_SIZE, (void *)READ_ONCE(depth->ip),
 		   (void *)READ_ONCE(depth->parent_ip));

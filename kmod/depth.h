@@ -6,23 +6,16 @@
 #include "instrument.h"
 
 /*
- * Each open file measures one task, from the write on and until it is closed. One
- * command a write:
+ * Each open file measures one task, from the write on and until it is closed: the
+ * deepest that the task was at the entry of any function that can be traced. What is
+ * written and what is read: depth_lines.h.
  *
- *	PID		as the writer sees its number
+ * What is deeper inside of such a function, or in one that cannot be traced, is not
+ * seen; nor are interrupts, which have a stack of their own, nor the scheduler, if
+ * the task goes to sleep by itself. All functions are slower meanwhile, for all tasks.
  *
- * Reading gives
- *
- *	depth pid PID bytes N of N in FUNCTION from FUNCTION
- *
- * the deepest that the task was at the entry of any function that can be traced,
- * and the size of the stack. What is deeper inside of such a function, or in one
- * that cannot be traced, is not seen; nor are interrupts, which have a stack of
- * their own, nor the scheduler, if the task goes to sleep by itself. All functions
- * are slower meanwhile, for all tasks.
- *
- * Errors: EINVAL (a write that is none of the above), ESRCH (no such task), EBUSY
- * (this file measures already).
+ * Errors: EINVAL (no number of a task was written), ESRCH (no such task), EBUSY (this
+ * file measures already).
  */
 extern const struct fl_instrument fl_depth;
 

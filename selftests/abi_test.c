@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common.h"
+#include "depth_lines.h"
 #include "hugetlb_lines.h"
 
 FIXTURE(abi)
@@ -470,7 +471,7 @@ TEST(depth_of_a_stack)
 	EXPECT_EQ(EBUSY, errno);
 	memset(text, 0, sizeof(text));
 	ASSERT_GT(pread(fd, text, sizeof(text) - 1, 0), 0);
-	EXPECT_EQ(3, sscanf(text, "depth pid %d bytes %lu of %lu in ", &pid, &bytes, &size))
+	EXPECT_EQ(3, sscanf(text, FL_DEPTH_DEEPEST("%d", "%lu", "%lu", ""), &pid, &bytes, &size))
 		TH_LOG("%s", text);
 	EXPECT_EQ(getpid(), pid);
 	EXPECT_LT(0, bytes);

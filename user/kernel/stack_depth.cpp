@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/stack_depth.hpp"
 
+#include "depth_lines.h"
+
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <fmt/format.h>
 
 namespace faultline {
 
@@ -11,16 +13,18 @@ Result<Depth> parse_depth(std::string_view text) {
     Depth depth;
     int length = 0;
     const std::string line(text.substr(0, text.find('\n')));
-    const int fields = std::sscanf(line.c_str(), "depth pid %d bytes %zu of %zu in %n", &depth.pid,
-                                   &depth.bytes, &depth.of, &length);
-    // Of a module a name has two words: "fl_hit [faultline]".
+    const int fields = std::sscanf(line.c_str(), FL_DEPTH_DEEPEST("%d", "%zu", "%zu", "%n"),
+                                   &depth.pid, &depth.bytes, &depth.of, &length);
+    // A name may have two words, so it is found by the words between the two.
+    constexpr std::string_view between = FL_DEPTH_AT("", "");
     const std::size_t in = static_cast<std::size_t>(length);
-    const std::size_t from = line.find(" from ");
+    const std::size_t from = line.find(between);
     if (fields != 3 || length == 0 || from == std::string::npos || from <= in ||
         text.size() != line.size() + 1)
-        return Error::make(EPROTO, "no line \"depth pid PID bytes N of N in NAME from NAME\"");
+        return Error::make(EPROTO, "no line \"" FL_DEPTH_DEEPEST("PID", "N", "N",
+                                                                 FL_DEPTH_AT("NAME", "NAME")) "\"");
     depth.function = line.substr(in, from - in);
-    depth.caller = line.substr(from + std::strlen(" from "));
+    depth.caller = line.substr(from + between.size());
     return depth;
 }
 
@@ -28,7 +32,7 @@ Result<StackDepth> StackDepth::of(pid_t pid) {
     Result<ModuleFile> file = ModuleFile::open("depth");
     if (!file)
         return file.error();
-    if (Result<void> begun = file->send(std::to_string(pid)); !begun)
+    if (Result<void> begun = file->send(fmt::format(FL_DEPTH_ASK("{}"), pid)); !begun)
         return begun.error();
     return StackDepth(std::move(*file));
 }

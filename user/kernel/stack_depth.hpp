@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // How deep the kernel stack of a task gets: the module's file <debugfs>/faultline/depth
-// (kmod/depth.h). All functions of the kernel are slower for as long as one of these lives.
+// (kmod/depth.h, depth_lines.h). All functions of the kernel are slower for as long as one of these
+// lives.
 #ifndef FAULTLINE_KERNEL_STACK_DEPTH_HPP
 #define FAULTLINE_KERNEL_STACK_DEPTH_HPP
 
