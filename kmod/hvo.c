@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "hvo.h"
+#include "hvo_lines.h"
 #include "symbols.h"
 
 #define FL_HVO_MAX_PAGES 8 /* of vmemmap, for a block */
@@ -97,25 +98,26 @@ static bool fl_mapping_of(void *address, struct fl_mapping *mapping)
 static void fl_vmemmap_show(struct seq_file *m, const struct fl_block *block)
 {
 	struct fl_mapping mappings[FL_HVO_MAX_PAGES] = {};
+	char alias[12];
 	unsigned int i, k;
 
 	for (i = 0; i < fl_block_vmemmap_pages(); i++) {
 		void *address = fl_block_vmemmap(block, i);
 
 		if (!fl_mapping_of(address, &mappings[i])) {
-			seq_printf(m, "vmemmap %u not mapped\n", i);
+			seq_printf(m, FL_HVO_NOT_MAPPED("%u") "\n", i);
 			continue;
 		}
-		seq_printf(m, "vmemmap %u virtual %#lx pfn %#lx %s order %u alias ",
-			   i, (unsigned long)address, mappings[i].pfn,
-			   mappings[i].writable ? "rw" : "ro",
-			   mappings[i].order);
 		for (k = 0; k < i && mappings[k].pfn != mappings[i].pfn; k++)
 			;
+		strscpy(alias, "-", sizeof(alias));
 		if (k < i)
-			seq_printf(m, "%u\n", k);
-		else
-			seq_puts(m, "-\n");
+			snprintf(alias, sizeof(alias), "%u", k);
+		seq_printf(m,
+			   FL_HVO_VMEMMAP("%u", "%#lx", "%#lx", "%s", "%u", "%s") "\n",
+			   i, (unsigned long)address, mappings[i].pfn,
+			   mappings[i].writable ? "rw" : "ro",
+			   mappings[i].order, alias);
 	}
 }
 
@@ -153,15 +155,15 @@ static void fl_views_show(struct seq_file *m, const struct fl_block *block)
 	for_each_online_cpu(cpu) {
 		if (smp_call_function_single(cpu, fl_view_take, &view, 1))
 			continue;
-		seq_printf(m, "cpu %u refs", cpu);
+		seq_printf(m, FL_HVO_CPU("%u", "refs", ""), cpu);
 		for (i = 0; i < fl_block_vmemmap_pages(); i++)
-			seq_printf(m, " %d", view.refs[i]);
-		seq_printf(m, "\ncpu %u flags", cpu);
+			seq_printf(m, FL_HVO_VALUE("%d"), view.refs[i]);
+		seq_printf(m, "\n" FL_HVO_CPU("%u", "flags", ""), cpu);
 		for (i = 0; i < fl_block_vmemmap_pages(); i++)
-			seq_printf(m, " %lx", view.flags[i]);
-		seq_printf(m, "\ncpu %u sum", cpu);
+			seq_printf(m, FL_HVO_VALUE("%lx"), view.flags[i]);
+		seq_printf(m, "\n" FL_HVO_CPU("%u", "sum", ""), cpu);
 		for (i = 0; i < fl_block_vmemmap_pages(); i++)
-			seq_printf(m, " %08x", view.sums[i]);
+			seq_printf(m, FL_HVO_VALUE("%08x"), view.sums[i]);
 		seq_puts(m, "\n");
 	}
 }
@@ -196,7 +198,8 @@ static struct fl_counters fl_count(void)
 static void fl_counters_show(struct seq_file *m, const char *when,
 			     struct fl_counters counters)
 {
-	seq_printf(m, "counters %s memmap %ld pool %ld free %ld reserved %ld surplus %ld\n",
+	seq_printf(m,
+		   FL_HVO_COUNTERS("%s", "%ld", "%ld", "%ld", "%ld", "%ld") "\n",
 		   when, counters.memmap, counters.pool, counters.free,
 		   counters.reserved, counters.surplus);
 }
@@ -341,17 +344,17 @@ static int fl_block_command(struct fl_block *block, const char *text)
 	unsigned long value;
 	unsigned int index;
 
-	if (!strncmp(text, "drain", 5))
+	if (strstarts(text, FL_HVO_DRAIN))
 		return fl_block_drain();
-	if (!strncmp(text, "unpoison", 8))
+	if (strstarts(text, FL_HVO_UNPOISON))
 		return fl_block_unpoison(block);
-	if (sscanf(text, "page %lx", &value) == 1)
+	if (sscanf(text, FL_HVO_PAGE("%lx"), &value) == 1)
 		return fl_block_of_address(block, value);
-	if (sscanf(text, "pfn %lx", &value) == 1)
+	if (sscanf(text, FL_HVO_PFN("%lx"), &value) == 1)
 		return fl_block_of_pfn(block, value);
-	if (sscanf(text, "try %u", &index) == 1)
+	if (sscanf(text, FL_HVO_TRY("%u"), &index) == 1)
 		return fl_block_try(block, index, false);
-	if (sscanf(text, "late %u", &index) == 1)
+	if (sscanf(text, FL_HVO_LATE("%u"), &index) == 1)
 		return fl_block_try(block, index, true);
 	return -EINVAL;
 }
@@ -377,7 +380,8 @@ static void fl_tried_show(struct seq_file *m, const struct fl_try *tried)
 					       "fault" };
 
 	if (tried->result)
-		seq_printf(m, "tried kind %s index %u result %s before %d after %d\n",
+		seq_printf(m,
+			   FL_HVO_TRIED("%s", "%u", "%s", "%d", "%d") "\n",
 			   tried->late ? "late" : "try", tried->index,
 			   results[tried->result], tried->before,
 			   tried->after);
@@ -392,7 +396,8 @@ static int fl_block_show(struct seq_file *m, void *unused)
 		return -EINTR;
 	if (block->pfn) {
 		head = fl_block_page(block, 0);
-		seq_printf(m, "block pfn %#lx index %u head %s hugetlb %s refs %d\n",
+		seq_printf(m,
+			   FL_HVO_BLOCK("%#lx", "%u", "%s", "%s", "%d") "\n",
 			   block->pfn, block->index,
 			   PageHead(head) ? "yes" : "no",
 			   PageHuge(head) ? "yes" : "no", page_ref_count(head));

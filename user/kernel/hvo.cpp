@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/hvo.hpp"
 
+#include "hvo_lines.h"
+
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -19,8 +21,7 @@ constexpr std::size_t huge_bytes = std::size_t{2} << 20; // x86-64's default siz
 bool parse_block(const std::string& line, HvoLayout& layout) {
     std::array<char, 4> head{};
     std::array<char, 4> hugetlb{};
-    if (std::sscanf(line.c_str(),
-                    "block pfn %" SCNx64 " index %u head %3s hugetlb %3s refs %" SCNd64,
+    if (std::sscanf(line.c_str(), FL_HVO_BLOCK("%" SCNx64, "%u", "%3s", "%3s", "%" SCNd64),
                     &layout.pfn, &layout.index, head.data(), hugetlb.data(), &layout.refs) != 5)
         return false;
     layout.head = std::string_view(head.data()) == "yes";
@@ -33,7 +34,7 @@ bool parse_vmemmap(const std::string& line, HvoLayout& layout) {
     unsigned index = 0;
     std::array<char, 3> protection{};
     std::array<char, 8> alias{};
-    if (std::sscanf(line.c_str(), "vmemmap %u virtual %*x pfn %" SCNx64 " %2s order %u alias %7s",
+    if (std::sscanf(line.c_str(), FL_HVO_VMEMMAP("%u", "%*x", "%" SCNx64, "%2s", "%u", "%7s"),
                     &index, &page.pfn, protection.data(), &page.order, alias.data()) != 5 ||
         index != layout.vmemmap.size())
         return false;
@@ -49,12 +50,13 @@ bool parse_vmemmap(const std::string& line, HvoLayout& layout) {
 }
 
 bool parse_cpu(const std::string& line, HvoLayout& layout) {
-    std::istringstream words(line);
-    std::string word;
     unsigned cpu = 0;
-    std::string kind;
-    if (!(words >> word >> cpu >> kind))
+    std::array<char, 8> word{};
+    int length = 0;
+    if (std::sscanf(line.c_str(), FL_HVO_CPU("%u", "%7s", "%n"), &cpu, word.data(), &length) != 2)
         return false;
+    const std::string_view kind = word.data();
+    std::istringstream words(line.substr(static_cast<std::size_t>(length)));
     if (kind == "refs") {
         CpuView view;
         for (std::int64_t count = 0; words >> count;)
@@ -76,11 +78,11 @@ bool parse_cpu(const std::string& line, HvoLayout& layout) {
 bool parse_counters(const std::string& line, HvoLayout& layout) {
     HvoCounters counters;
     std::array<char, 5> when{};
-    if (std::sscanf(line.c_str(),
-                    "counters %4s memmap %" SCNd64 " pool %" SCNd64 " free %" SCNd64
-                    " reserved %" SCNd64 " surplus %" SCNd64,
-                    when.data(), &counters.memmap, &counters.pool, &counters.free,
-                    &counters.reserved, &counters.surplus) != 6)
+    if (std::sscanf(
+            line.c_str(),
+            FL_HVO_COUNTERS("%4s", "%" SCNd64, "%" SCNd64, "%" SCNd64, "%" SCNd64, "%" SCNd64),
+            when.data(), &counters.memmap, &counters.pool, &counters.free, &counters.reserved,
+            &counters.surplus) != 6)
         return false;
     const std::string_view word = when.data();
     (word == "then" ? layout.then : layout.now) = counters;
@@ -91,8 +93,7 @@ bool parse_tried(const std::string& line, HvoLayout& layout) {
     HvoTry tried;
     std::array<char, 8> kind{};
     std::array<char, 8> result{};
-    if (std::sscanf(line.c_str(),
-                    "tried kind %7s index %u result %7s before %" SCNd64 " after %" SCNd64,
+    if (std::sscanf(line.c_str(), FL_HVO_TRIED("%7s", "%u", "%7s", "%" SCNd64, "%" SCNd64),
                     kind.data(), &tried.index, result.data(), &tried.before, &tried.after) != 5)
         return false;
     tried.kind = kind.data();
@@ -143,7 +144,7 @@ Result<HvoBlock> HvoBlock::open() {
 Result<void> HvoBlock::send(const std::string& command) const { return file_.send(command); }
 
 Result<void> HvoBlock::find(const void* page) const {
-    return send(fmt::format("page {:x}", reinterpret_cast<std::uintptr_t>(page)));
+    return send(fmt::format(FL_HVO_PAGE("{:x}"), reinterpret_cast<std::uintptr_t>(page)));
 }
 
 Result<HvoLayout> HvoBlock::layout() const {

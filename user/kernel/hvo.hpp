@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Hugetlb vmemmap optimization (HVO): the module's file hvo/block (kmod/hvo.h), and the kernel's
-// own settings that make huge pages and optimize them.
+// Hugetlb vmemmap optimization (HVO): the module's file hvo/block (kmod/hvo_lines.h), and the
+// kernel's own settings that make huge pages and optimize them.
 #ifndef FAULTLINE_KERNEL_HVO_HPP
 #define FAULTLINE_KERNEL_HVO_HPP
 
@@ -73,7 +73,7 @@ Result<HvoLayout> parse_hvo_layout(std::string_view text);
 class HvoBlock {
   public:
     static Result<HvoBlock> open();
-    // As kmod/hvo.h says: "pfn 1a00", "try 300", "late 300", "unpoison", "drain".
+    // As kmod/hvo_lines.h says: "pfn 1a00", "try 300", "late 300", "unpoison", "drain".
     [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<void> find(const void* page) const; // of this process
     [[nodiscard]] Result<HvoLayout> layout() const;

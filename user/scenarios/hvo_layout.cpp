@@ -11,8 +11,8 @@
 // Actor: the taker grows hugetlb's pool, takes two huge pages, looks at their struct pages from
 // every CPU, and tries a reference at each class of index: the head, its neighbours, every 64th,
 // the last. It is the get_page_unless_zero() of this kernel's headers that is tried, compiled into
-// the module; kmod/hvo.h says how, and why a fault does not end the machine. hvo-stale has the
-// kernel's own functions take the reference.
+// the module; kmod/hvo_lines.h says how, and why a fault does not end the machine. hvo-stale has
+// the kernel's own functions take the reference.
 //     hugetlb_vmemmap_optimize_folios()  against  get_page_unless_zero()
 //
 // late-refs says what a reference does that was decided upon before the remap: whether anybody can

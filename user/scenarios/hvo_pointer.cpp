@@ -11,7 +11,7 @@
 // its vmemmap, and in one variant maps the huge page. Then the looker tries a reference at every
 // class of index: the head, its neighbours, every 64th with its neighbours, the last. It is the
 // get_page_unless_zero() of this kernel's headers that is tried, compiled into the module;
-// kmod/hvo.h says how. hvo-stale has the kernel's own functions take the reference.
+// kmod/hvo_lines.h says how. hvo-stale has the kernel's own functions take the reference.
 //     get_page_unless_zero()  against  hugetlb_vmemmap_optimize_folios()
 //
 // A bad outcome: tails=got, tails=fault, a head whose count has changed.
