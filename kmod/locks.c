@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "locks.h"
+#include "pgtable_lines.h"
 
 #define FL_STATE_LEN 24
 
@@ -111,7 +112,7 @@ static int fl_locks_show(struct seq_file *m, void *unused)
 	local_irq_save(flags);
 	fl_pte_lock(mm, at->address, &locks);
 	local_irq_restore(flags);
-	seq_printf(m, "locks mmap %s vma %s anon_vma %s pmd %s pte %s\n",
+	seq_printf(m, FL_LOCKS_STATES("%s", "%s", "%s", "%s", "%s") "\n",
 		   locks.mmap, locks.vma, locks.anon_vma, locks.pmd, locks.pte);
 	return 0;
 }

@@ -6,23 +6,10 @@
 #include "instrument.h"
 
 /*
- * Each open file looks at one address of its reader's own memory. One command a
- * write:
+ * Each open file looks at one address of its reader's own memory. Reading takes none
+ * of the locks and waits for nobody. What is written and what is read: pgtable_lines.h.
  *
- *	ADDRESS		hexadecimal
- *
- * Reading takes none of the locks, waits for nobody, and gives
- *
- *	locks mmap STATE vma STATE anon_vma STATE pmd none|table|huge pte STATE
- *
- * STATE is "free", "write", "read:N" for N readers, or "none" if there is no such
- * lock: the VMA's before 6.4, the anon_vma's where nothing was ever touched, the
- * page table's where the PMD leads to none. That of the VMA is "write" or "free"
- * alone: its readers do not stay. A spinlock that is taken is "write". The anon_vma's
- * is "unknown" in a kernel without CONFIG_PER_VMA_LOCK: VMAs are not freed by RCU
- * there, so none is looked at.
- *
- * Errors: EINVAL (a write that is none of the above).
+ * Errors: EINVAL (no address was written).
  */
 extern const struct fl_instrument fl_pgtable_locks;
 

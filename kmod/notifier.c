@@ -12,6 +12,7 @@
 #include <linux/timekeeping.h>
 
 #include "notifier.h"
+#include "pgtable_lines.h"
 
 #ifdef CONFIG_MMU_NOTIFIER
 
@@ -122,12 +123,13 @@ static int fl_notifier_show(struct seq_file *m, void *unused)
 	for (i = 0; i < nr && i < FL_MAX_NOTES; i++) {
 		const struct fl_note *note = &notes[i];
 
-		seq_printf(m, "%s %#lx %#lx at %llu event %u\n",
+		seq_printf(m,
+			   FL_NOTIFIER_NOTE("%s", "%#lx", "%#lx", "%llu", "%u") "\n",
 			   note->end ? "end" : "start", note->from, note->to,
 			   note->at_ns, note->event);
 	}
 	if (nr > FL_MAX_NOTES)
-		seq_puts(m, "more\n");
+		seq_puts(m, FL_NOTIFIER_MORE "\n");
 	kvfree(notes);
 	return 0;
 }
@@ -178,7 +180,8 @@ static int fl_notifier_command(void *state, char *text)
 {
 	unsigned long start, end;
 
-	if (sscanf(text, "%lx %lx", &start, &end) != 2 || start >= end)
+	if (sscanf(text, FL_NOTIFIER_ASK("%lx", "%lx"), &start, &end) != 2 ||
+	    start >= end)
 		return -EINVAL;
 	return fl_listen(state, start, end);
 }

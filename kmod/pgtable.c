@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "pgtable.h"
+#include "pgtable_lines.h"
 
 #define FL_MAX_ROWS 4096 /* of one reading */
 
@@ -58,15 +59,11 @@ unsigned long fl_pgtable_at(struct mm_struct *mm, unsigned long address)
 	return (unsigned long)pmd_page_vaddr(pmd);
 }
 
-void fl_pgtable_page_show(struct seq_file *m, struct page *page)
+const char *fl_pgtable_flags(struct page *page)
 {
-	bool marked = PageTable(page);
-	bool active = folio_test_active(page_folio(page));
-
-	seq_printf(m, "refs %d tables %d flags %s%s%s", page_count(page),
-		   fl_page_tables_of(page), marked ? "table" : "",
-		   active ? (marked ? ",active" : "active") : "",
-		   marked || active ? "" : "-");
+	if (folio_test_active(page_folio(page)))
+		return PageTable(page) ? "table,active" : "active";
+	return PageTable(page) ? "table" : "-";
 }
 
 /* PTEs in a row that map pages in a row of one large folio. */
@@ -107,7 +104,8 @@ static void fl_folios_show(struct seq_file *m, unsigned long table)
 			continue;
 		}
 		if (run.folio) {
-			seq_printf(m, "%s%u+%u/%u", before, run.page, run.pages,
+			seq_printf(m, "%s" FL_RANGE_FOLIO("%u", "%u", "%u"),
+				   before, run.page, run.pages,
 				   folio_order(run.folio));
 			before = ",";
 		}
@@ -128,21 +126,24 @@ static void fl_pmd_show(struct seq_file *m, struct mm_struct *mm,
 	struct page *page;
 	pmd_t *pmdp;
 
-	seq_printf(m, "%#lx ", address);
 	rcu_read_lock();
 	table = fl_pgtable_at(mm, address);
 	if (table) {
 		page = virt_to_page((void *)table);
-		seq_printf(m, "table pfn %#lx offset %lu ", page_to_pfn(page),
-			   table & ~PAGE_MASK);
-		fl_pgtable_page_show(m, page);
-		seq_puts(m, " folios ");
+		seq_printf(m,
+			   FL_RANGE_TABLE("%#lx", "%#lx", "%lu",
+					  FL_PGTABLE_PAGE("%d", "%d", "%s"), ""),
+			   address, page_to_pfn(page), table & ~PAGE_MASK,
+			   page_count(page), fl_page_tables_of(page),
+			   fl_pgtable_flags(page));
 		fl_folios_show(m, table);
 		seq_puts(m, "\n");
 	} else {
 		pmdp = fl_pmd_of(mm, address);
-		seq_puts(m, !pmdp || pmd_none(READ_ONCE(*pmdp)) ? "none\n" :
-								 "huge\n");
+		if (!pmdp || pmd_none(READ_ONCE(*pmdp)))
+			seq_printf(m, FL_RANGE_NONE("%#lx") "\n", address);
+		else
+			seq_printf(m, FL_RANGE_HUGE("%#lx") "\n", address);
 	}
 	rcu_read_unlock();
 }
@@ -163,7 +164,7 @@ static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
 		if (!vma || vma->vm_start >= end)
 			break;
 		if (rows++ == FL_MAX_ROWS) {
-			seq_puts(m, "more\n");
+			seq_puts(m, FL_RANGE_MORE "\n");
 			break;
 		}
 		if (vma->vm_start > address)
@@ -171,7 +172,7 @@ static int fl_mm_show(struct seq_file *m, struct mm_struct *mm,
 		fl_pmd_show(m, mm, address);
 	}
 	mmap_read_unlock(mm);
-	seq_printf(m, "mm pgtables_bytes %ld\n",
+	seq_printf(m, FL_RANGE_BYTES("%ld") "\n",
 		   atomic_long_read(&mm->pgtables_bytes));
 	return 0;
 }
@@ -218,8 +219,8 @@ static int fl_range_command(void *state, char *text)
 	struct fl_ranges *ranges = state;
 	struct fl_range written = {};
 
-	if (sscanf(text, "%d %lx %lx", &written.pid, &written.start,
-		   &written.end) != 3 ||
+	if (sscanf(text, FL_RANGE_ASK("%d", "%lx", "%lx"), &written.pid,
+		   &written.start, &written.end) != 3 ||
 	    written.pid <= 0 || written.start >= written.end)
 		return -EINVAL;
 	spin_lock(&ranges->lock);

@@ -4,24 +4,13 @@
 #define FAULTLINE_PGTABLE_H
 
 #include <linux/mm_types.h>
-#include <linux/seq_file.h>
 
 #include "instrument.h"
 
 /*
- * <debugfs>/pgtable/range. Write "PID START END" (decimal, hexadecimal), then
- * read through the same descriptor: a line for each PMD of the mapped part of
- * the range,
- *
- *	ADDRESS none | huge | table pfn PFN offset BYTES refs N tables N flags WORDS folios LIST
- *
- * "refs" is the page's reference count; "tables" is how many page tables of
- * the page are in use or were never handed out, where pages are shared (ppc64),
- * else 1; "flags" are those of "table" (it is marked as a page table) and
- * "active" that are set, or "-"; LIST has a "PTE+COUNT/ORDER" for each row of PTEs
- * that map a large folio or a part of it, in order, with commas, or is "-". After 4096 lines there is a last one, "more",
- * if something was left out. The last line of all is "mm pgtables_bytes N", what
- * the kernel counts for all page tables of the mm. Written wrongly: EINVAL; no such task: ESRCH.
+ * <debugfs>/faultline/pgtable/range: written is a range, then it is read through the
+ * same descriptor. What is written and what is read: pgtable_lines.h. Written wrongly:
+ * EINVAL; no such task, when it is read: ESRCH.
  */
 extern const struct fl_instrument fl_pgtable_range;
 
@@ -31,7 +20,7 @@ extern const struct fl_instrument fl_pgtable_range;
  */
 unsigned long fl_pgtable_at(struct mm_struct *mm, unsigned long address);
 
-/* Writes "refs N tables N flags WORDS" of a page of page tables. */
-void fl_pgtable_page_show(struct seq_file *m, struct page *page);
+/* The flags of FL_PGTABLE_PAGE(). */
+const char *fl_pgtable_flags(struct page *page);
 
 #endif /* FAULTLINE_PGTABLE_H */

@@ -19,6 +19,7 @@
 #include "faultline_abi.h"
 #include "page_watch.h"
 #include "pgtable.h"
+#include "pgtable_lines.h"
 #include "symbols.h"
 #include "tables.h"
 
@@ -278,8 +279,6 @@ static int fl_tables_give(struct fl_tables *tables, char *list, bool defer)
 	char *word;
 	int err;
 
-	if (!list)
-		return -EINVAL;
 	while ((word = strsep(&list, "\n "))) {
 		if (!*word)
 			continue;
@@ -364,13 +363,13 @@ static const struct fl_reading_ops fl_tables_reading = {
 	.end = fl_tables_reading_end,
 };
 
-static int fl_tables_read(struct fl_tables *tables, char *words)
+static int fl_tables_read(struct fl_tables *tables, const char *asked)
 {
 	struct fl_reading reading;
 	unsigned int table, ms;
 	int err;
 
-	if (!words || sscanf(words, "%u %u", &table, &ms) != 2 ||
+	if (sscanf(asked, FL_TABLES_READING("%u", "%u"), &table, &ms) != 2 ||
 	    ms > FL_MAX_SPIN_MS)
 		return -EINVAL;
 	err = fl_tables_reading_prepare(&reading, tables->file, table);
@@ -392,16 +391,18 @@ static void fl_table_show(struct seq_file *m, const struct fl_tables *tables,
 	const struct fl_table *table = &tables->table[i];
 	const struct fl_watch *watch = table->watch;
 
-	seq_printf(m, "%u pfn %#lx offset %lu state %s given %llu ", i,
-		   page_to_pfn(watch->page), table->address & ~PAGE_MASK,
-		   states[table->state], table->given_ns);
-	fl_pgtable_page_show(m, watch->page);
-	seq_printf(m, " queued %d again %d at %llu freed %d active %d at %llu",
-		   atomic_read(&watch->queued), watch->again, watch->queued_ns, watch->freed,
-		   watch->active, watch->freed_ns);
-	seq_printf(m, " early %d cpu %d reads %d broken %d\n", watch->early,
-		   watch->cpu, atomic_read(&table->reads),
-		   atomic_read(&table->broken));
+	seq_printf(m,
+		   FL_TABLES_TABLE("%u", "%#lx", "%lu", "%s", "%llu",
+				   FL_PGTABLE_PAGE("%d", "%d", "%s"), "%d",
+				   "%d", "%llu", "%d", "%d", "%llu", "%d",
+				   "%d", "%d", "%d") "\n",
+		   i, page_to_pfn(watch->page), table->address & ~PAGE_MASK,
+		   states[table->state], table->given_ns,
+		   page_count(watch->page), fl_page_tables_of(watch->page),
+		   fl_pgtable_flags(watch->page), atomic_read(&watch->queued),
+		   watch->again, watch->queued_ns, watch->freed, watch->active,
+		   watch->freed_ns, watch->early, watch->cpu,
+		   atomic_read(&table->reads), atomic_read(&table->broken));
 }
 
 static int fl_tables_show(struct seq_file *m, void *unused)
@@ -417,45 +418,53 @@ static int fl_tables_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-/* Commands that change which tables there are. */
-static int fl_tables_change(struct fl_tables *tables, const char *command,
-			    char *words)
+/* What follows the words of a command, or NULL if @text is another. */
+static char *fl_after(char *text, const char *words)
 {
+	size_t len = str_has_prefix(text, words);
+
+	return len ? text + len : NULL;
+}
+
+/* Commands that change which tables there are. */
+static int fl_tables_change(struct fl_tables *tables, char *text)
+{
+	char *number = fl_after(text, FL_TABLES_NEW(""));
+	char *mapped = fl_after(text, FL_TABLES_WATCH(""));
 	unsigned long address;
 	unsigned int nr;
 	int err = -EINVAL;
 
-	if (!words)
-		return -EINVAL;
 	if (down_write_killable(&tables->lock))
 		return -EINTR;
-	if (!strcmp(command, "tables") && !kstrtouint(strim(words), 10, &nr) &&
+	if (number && !kstrtouint(strim(number), 10, &nr) &&
 	    nr <= FL_MAX_TABLES)
 		err = fl_tables_new(tables, nr);
-	else if (!strcmp(command, "watch") &&
-		 !kstrtoul(strim(words), 16, &address))
+	else if (mapped && !kstrtoul(strim(mapped), 16, &address))
 		err = fl_tables_add_mapped(tables, address);
 	up_write(&tables->lock);
 	return err;
 }
 
-static int fl_tables_command(void *state, char *words)
+static int fl_tables_command(void *state, char *text)
 {
 	struct fl_tables *tables = state;
-	const char *command = strsep(&words, "\n ");
+	char *deferred = fl_after(text, FL_TABLES_DEFER(""));
+	char *freed = fl_after(text, FL_TABLES_FREE(""));
+	char *reading = fl_after(text, FL_TABLES_READ(""));
 	int err;
 
-	if (!strcmp(command, "read"))
-		return fl_tables_read(tables, words);
-	if (!strcmp(command, "barrier")) {
+	if (reading)
+		return fl_tables_read(tables, reading);
+	if (sysfs_streq(text, FL_TABLES_BARRIER)) {
 		rcu_barrier();
 		return 0;
 	}
-	if (strcmp(command, "defer") && strcmp(command, "free"))
-		return fl_tables_change(tables, command, words);
+	if (!deferred && !freed)
+		return fl_tables_change(tables, text);
 	if (down_read_killable(&tables->lock))
 		return -EINTR;
-	err = fl_tables_give(tables, words, !strcmp(command, "defer"));
+	err = fl_tables_give(tables, deferred ?: freed, deferred);
 	up_read(&tables->lock);
 	return err;
 }

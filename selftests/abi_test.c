@@ -10,6 +10,7 @@
 #include "common.h"
 #include "depth_lines.h"
 #include "hugetlb_lines.h"
+#include "pgtable_lines.h"
 
 FIXTURE(abi)
 {
@@ -437,7 +438,7 @@ TEST(locks_of_an_address)
 	ASSERT_EQ((ssize_t)strlen(text), write(fd, text, strlen(text)));
 	memset(text, 0, sizeof(text));
 	ASSERT_LT(0, read(fd, text, sizeof(text) - 1));
-	ASSERT_EQ(4, sscanf(text, "locks mmap free vma %7s anon_vma %7s pmd %7s pte %23s", vma,
+	ASSERT_EQ(4, sscanf(text, FL_LOCKS_STATES("free", "%7s", "%7s", "%7s", "%23s"), vma,
 			    anon_vma, pmd, pte))
 		TH_LOG("%s", text);
 	/* Before 6.4 a VMA has no lock, and its anon_vma cannot be looked at. */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "common.h"
+#include "pgtable_lines.h"
 
 #define RANGE FL_DIR "pgtable/range"
 #define PMDS 4
@@ -16,7 +17,8 @@
 struct row {
 	unsigned long address, pfn, offset;
 	int refs, tables;
-	char kind[16], flags[32];
+	const char *kind;
+	char flags[32];
 };
 
 FIXTURE(range)
@@ -63,10 +65,27 @@ FIXTURE_TEARDOWN(range)
 static int ask(int file, int pid, const void *start, size_t bytes)
 {
 	char text[80];
-	int len = snprintf(text, sizeof(text), "%d %lx %lx\n", pid, (unsigned long)start,
+	int len = snprintf(text, sizeof(text), FL_RANGE_ASK("%d", "%lx", "%lx") "\n", pid, (unsigned long)start,
 			   (unsigned long)start + bytes);
 
 	return write(file, text, len) == len ? 0 : -1;
+}
+
+/* The kind of a row of the range, or NULL. A scan that does not match to its end leaves @end 0. */
+static const char *scan_row(const char *line, struct row *row)
+{
+	int end = 0;
+
+	sscanf(line, FL_RANGE_NONE("%lx") "%n", &row->address, &end);
+	if (end)
+		return "none";
+	sscanf(line, FL_RANGE_HUGE("%lx") "%n", &row->address, &end);
+	if (end)
+		return "huge";
+	sscanf(line,
+	       FL_RANGE_TABLE("%lx", "%lx", "%lu", FL_PGTABLE_PAGE("%d", "%d", "%31s"), "%n"),
+	       &row->address, &row->pfn, &row->offset, &row->refs, &row->tables, row->flags, &end);
+	return end ? "table" : NULL;
 }
 
 /* How many rows, or -1. */
@@ -75,6 +94,7 @@ static int answer(int file, struct row *rows, int max)
 	char text[8192], *line, *rest = text;
 	ssize_t n = pread(file, text, sizeof(text) - 1, 0);
 	int nr = 0;
+	long bytes;
 
 	if (n < 0)
 		return -1;
@@ -82,12 +102,13 @@ static int answer(int file, struct row *rows, int max)
 	while (nr < max && (line = strsep(&rest, "\n")) && *line) {
 		struct row *row = &rows[nr];
 
-		if (!strncmp(line, "mm ", 3))
+		if (sscanf(line, FL_RANGE_BYTES("%ld"), &bytes) == 1)
 			break;
-		nr++;
 		memset(row, 0, sizeof(*row));
-		sscanf(line, "%lx %15s pfn %lx offset %lu refs %d tables %d flags %31s", &row->address,
-		       row->kind, &row->pfn, &row->offset, &row->refs, &row->tables, row->flags);
+		row->kind = scan_row(line, row);
+		if (!row->kind)
+			return -1;
+		nr++;
 	}
 	return nr;
 }
@@ -166,7 +187,8 @@ TEST_F(range, a_huge_page_is_called_so)
 TEST_F(range, folios_are_told_with_the_part_that_is_mapped)
 {
 	size_t pages = self->pmd / getpagesize();
-	char expected[64], line[256], *folios;
+	char expected[64], line[256];
+	int folios = 0;
 	ssize_t got;
 
 	madvise(self->memory, self->pmd, MADV_HUGEPAGE);
@@ -178,11 +200,13 @@ TEST_F(range, folios_are_told_with_the_part_that_is_mapped)
 	got = pread(self->file, line, sizeof(line) - 1, 0);
 	ASSERT_LT(0, got);
 	line[got] = 0;
-	folios = strstr(line, " folios ");
-	ASSERT_NE(NULL, folios);
-	snprintf(expected, sizeof(expected), " folios 0+4/%d,5+%zu/%d\n", __builtin_ctzl(pages),
-		 pages - 5, __builtin_ctzl(pages));
-	EXPECT_EQ(0, strncmp(expected, folios, strlen(expected)));
+	sscanf(line, FL_RANGE_TABLE("%*x", "%*x", "%*u", FL_PGTABLE_PAGE("%*d", "%*d", "%*s"), "%n"),
+	       &folios);
+	ASSERT_LT(0, folios) TH_LOG("%s", line);
+	snprintf(expected, sizeof(expected),
+		 FL_RANGE_FOLIO("0", "4", "%d") "," FL_RANGE_FOLIO("5", "%zu", "%d") "\n",
+		 __builtin_ctzl(pages), pages - 5, __builtin_ctzl(pages));
+	EXPECT_EQ(0, strncmp(expected, line + folios, strlen(expected))) TH_LOG("%s", line);
 }
 
 TEST_F(range, wrong_input_is_refused)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "pgtable_lines.h"
 
 #define TABLES FL_DIR "pgtable/tables"
 #define NOTIFIER FL_DIR "pgtable/notifier"
@@ -52,9 +53,10 @@ static int answer(int file, struct row *rows)
 		struct row *r = &rows[nr];
 
 		memset(r, 0, sizeof(*r));
-		if (sscanf(line, "%d pfn %lx offset %lu state %15s given %llu refs %d tables %d "
-				 "flags %31s queued %d again %d at %llu freed %d active %d at %llu "
-				 "early %d cpu %d reads %d broken %d",
+		if (sscanf(line,
+			   FL_TABLES_TABLE("%d", "%lx", "%lu", "%15s", "%llu",
+					   FL_PGTABLE_PAGE("%d", "%d", "%31s"), "%d", "%d", "%llu",
+					   "%d", "%d", "%llu", "%d", "%d", "%d", "%d"),
 			   &index, &r->pfn, &r->offset, r->state, &r->given, &r->refs, &r->tables,
 			   r->flags, &r->queued, &r->again, &r->queued_at, &r->freed, &r->active,
 			   &r->freed_at, &r->early, &r->cpu, &r->reads, &r->broken) != 18 ||
@@ -316,7 +318,7 @@ TEST_F(tables, a_table_of_the_program_can_be_watched)
 
 	ASSERT_NE(MAP_FAILED, memory);
 	madvise(memory, 2 * pmd, MADV_NOHUGEPAGE);
-	snprintf(command, sizeof(command), "watch %lx", (unsigned long)memory);
+	snprintf(command, sizeof(command), FL_TABLES_WATCH("%lx"), (unsigned long)memory);
 	EXPECT_EQ(ENOENT, order(self->file, command));
 	memory[0] = 1;
 	ASSERT_EQ(0, order(self->file, command));
@@ -382,7 +384,7 @@ TEST_F(tables, closing_gives_back)
 TEST(the_notifier_sees_an_munmap)
 {
 	size_t page = getpagesize();
-	char text[256], ask[64];
+	char text[256], ask[64], *second;
 	unsigned long start, end;
 	int file = open(NOTIFIER, O_RDWR | O_CLOEXEC);
 	char *memory = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -391,7 +393,7 @@ TEST(the_notifier_sees_an_munmap)
 	ASSERT_GE(file, 0);
 	ASSERT_NE(MAP_FAILED, memory);
 	memory[page] = 1;
-	snprintf(ask, sizeof(ask), "%lx %lx", (unsigned long)memory + page,
+	snprintf(ask, sizeof(ask), FL_NOTIFIER_ASK("%lx", "%lx"), (unsigned long)memory + page,
 		 (unsigned long)memory + 2 * page);
 	if (write(file, ask, strlen(ask)) < 0 && errno == EOPNOTSUPP)
 		SKIP(return, "CONFIG_MMU_NOTIFIER is off");
@@ -399,10 +401,15 @@ TEST(the_notifier_sees_an_munmap)
 	munmap(memory + page, page);
 	memset(text, 0, sizeof(text));
 	ASSERT_LT(0, pread(file, text, sizeof(text) - 1, 0));
-	ASSERT_EQ(2, sscanf(text, "start %lx %lx", &start, &end));
+	ASSERT_EQ(2, sscanf(text, FL_NOTIFIER_NOTE("start", "%lx", "%lx", "%*u", "%*u"), &start,
+			    &end));
 	EXPECT_GE((unsigned long)memory + page, start);
 	EXPECT_LE((unsigned long)memory + 2 * page, end);
-	EXPECT_TRUE(strstr(text, "\nend ") != NULL);
+	second = strchr(text, '\n');
+	ASSERT_NE(NULL, second) TH_LOG("%s", text);
+	EXPECT_EQ(2, sscanf(second, "\n" FL_NOTIFIER_NOTE("end", "%lx", "%lx", "%*u", "%*u"),
+			    &start, &end))
+		TH_LOG("%s", text);
 	/* Elsewhere: nothing. */
 	ASSERT_LT(0, write(file, ask, strlen(ask)));
 	munmap(memory + 2 * page, page);

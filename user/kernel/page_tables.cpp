@@ -3,10 +3,11 @@
 
 #include "kernel/debugfs.hpp"
 
+#include "pgtable_lines.h"
+
 #include <array>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 #include <fmt/format.h>
 #include <functional>
 #include <sstream>
@@ -36,9 +37,9 @@ Result<std::vector<PageTable>> parse_page_tables(std::string_view text) {
         int length = 0;
         const int fields = std::sscanf(
             line.c_str(),
-            "%u pfn %" SCNx64 " offset %*u state %15s given %" SCNu64 " refs %*d tables %d flags "
-            "%*s queued %d again %d at %*u freed %d active %d at %" SCNu64
-            " early %d cpu %*d reads %*d broken %d%n",
+            FL_TABLES_TABLE("%u", "%" SCNx64, "%*u", "%15s", "%" SCNu64,
+                            FL_PGTABLE_PAGE("%*d", "%d", "%*s"), "%d", "%d", "%*u", "%d", "%d",
+                            "%" SCNu64, "%d", "%*d", "%*d", "%d") "%n",
             &index, &one.pfn, state.data(), &one.given_ns, &one.tables, &one.queued, &one.again,
             &one.freed, &one.active, &one.freed_ns, &one.early, &one.broken, &length);
         if (fields != 12 || static_cast<std::size_t>(length) != line.size() || index != all.size())
@@ -62,7 +63,7 @@ Result<PageTables> PageTables::open() {
 Result<void> PageTables::send(const std::string& command) const { return file_.send(command); }
 
 Result<void> PageTables::watch(const void* address) const {
-    return send(fmt::format("watch {:x}", reinterpret_cast<std::uintptr_t>(address)));
+    return send(fmt::format(FL_TABLES_WATCH("{:x}"), reinterpret_cast<std::uintptr_t>(address)));
 }
 
 Result<std::vector<PageTable>> PageTables::tables() const {
@@ -71,7 +72,7 @@ Result<std::vector<PageTable>> PageTables::tables() const {
 }
 
 Result<std::vector<PageTable>> PageTables::settled() const {
-    const Result<void> barrier = send("barrier");
+    const Result<void> barrier = send(FL_TABLES_BARRIER);
     return barrier ? tables() : barrier.error();
 }
 
@@ -86,8 +87,8 @@ std::optional<std::vector<TableFolio>> parse_table_folios(const std::string& tex
     for (;;) {
         TableFolio folio;
         int length = 0;
-        if (std::sscanf(text.c_str() + at, "%u+%u/%u%n", &folio.page, &folio.pages, &folio.order,
-                        &length) != 3)
+        if (std::sscanf(text.c_str() + at, FL_RANGE_FOLIO("%u", "%u", "%u") "%n", &folio.page,
+                        &folio.pages, &folio.order, &length) != 3)
             return std::nullopt;
         folios.push_back(folio);
         at += static_cast<std::size_t>(length);
@@ -98,6 +99,31 @@ std::optional<std::vector<TableFolio>> parse_table_folios(const std::string& tex
     }
 }
 
+// A line of one PMD.
+bool parse_pmd(const std::string& line, PageTableRange& range) {
+    int end = 0; // of the part that is scanned; stays 0 if that does not match to its end
+    const auto scanned = [&] { return static_cast<std::size_t>(end); };
+    range.folios.emplace_back();
+    std::sscanf(line.c_str(), FL_RANGE_NONE("0x%*x") "%n", &end);
+    if (end != 0)
+        return scanned() == line.size();
+    std::sscanf(line.c_str(), FL_RANGE_HUGE("0x%*x") "%n", &end);
+    if (end != 0) {
+        ++range.huge;
+        return scanned() == line.size();
+    }
+    std::sscanf(line.c_str(),
+                FL_RANGE_TABLE("0x%*x", "%*x", "%*u", FL_PGTABLE_PAGE("%*d", "%*d", "%*s"), "%n"),
+                &end);
+    if (end == 0)
+        return false;
+    ++range.tables;
+    std::optional<std::vector<TableFolio>> folios = parse_table_folios(line.substr(scanned()));
+    if (folios)
+        range.folios.back() = std::move(*folios);
+    return folios.has_value();
+}
+
 } // namespace
 
 Result<PageTableRange> parse_page_table_range(std::string_view text) {
@@ -106,60 +132,41 @@ Result<PageTableRange> parse_page_table_range(std::string_view text) {
     const Result<void> done = each_line(text, [&](const std::string& line) {
         if (counted) // that was the last
             return false;
-        std::array<char, 8> kind{};
-        if (std::sscanf(line.c_str(), "mm pgtables_bytes %" SCNd64, &range.pgtables_bytes) == 1) {
-            counted = true;
-            return true;
-        }
-        if (std::sscanf(line.c_str(), "0x%*x %7s", kind.data()) != 1)
-            return false;
-        const std::string_view word = kind.data();
-        range.tables += word == "table" ? 1 : 0;
-        range.huge += word == "huge" ? 1 : 0;
-        range.folios.emplace_back();
-        if (word != "table")
-            return word == "huge" || word == "none";
-        const std::size_t last = line.rfind(" folios ");
-        std::optional<std::vector<TableFolio>> folios;
-        if (last != std::string::npos)
-            folios = parse_table_folios(line.substr(last + std::strlen(" folios ")));
-        if (folios)
-            range.folios.back() = std::move(*folios);
-        return folios.has_value();
+        counted = std::sscanf(line.c_str(), FL_RANGE_BYTES("%" SCNd64), &range.pgtables_bytes) == 1;
+        return counted || parse_pmd(line, range); // not FL_RANGE_MORE: something is missing
     });
     if (!done)
         return done.error();
     if (!counted)
-        return Error::make(EPROTO, "no line \"mm pgtables_bytes N\"");
+        return Error::make(EPROTO, "no line \"" FL_RANGE_BYTES("N") "\"");
     return range;
 }
 
 Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes) {
     const auto from = reinterpret_cast<std::uintptr_t>(start);
-    const Result<std::string> text =
-        ask_module("pgtable/range", fmt::format("{} {:x} {:x}", pid, from, from + bytes));
+    const Result<std::string> text = ask_module(
+        "pgtable/range", fmt::format(FL_RANGE_ASK("{}", "{:x}", "{:x}"), pid, from, from + bytes));
     return text ? parse_page_table_range(*text) : text.error();
 }
 
 Result<PageLocks> parse_page_locks(std::string_view text) {
-    PageLocks locks;
-    std::istringstream words{std::string(text)};
-    std::array<std::string, 6> names;
-    words >> names[0];
-    const std::array<std::string*, 5> states = {&locks.mmap, &locks.vma, &locks.anon_vma,
-                                                &locks.pmd, &locks.pte};
-    for (std::size_t i = 0; i < states.size(); ++i)
-        words >> names.at(i + 1) >> *states.at(i);
-    std::string more;
-    if (!words || words >> more ||
-        names != std::array<std::string, 6>{"locks", "mmap", "vma", "anon_vma", "pmd", "pte"})
-        return Error::make(EPROTO, "no line \"locks mmap STATE vma STATE ...\"");
-    return locks;
+    std::array<std::array<char, 24>, 5> words{};
+    int length = 0;
+    const int fields =
+        std::sscanf(std::string(text).c_str(),
+                    FL_LOCKS_STATES("%23s", "%23s", "%23s", "%23s", "%23s") "%n", words[0].data(),
+                    words[1].data(), words[2].data(), words[3].data(), words[4].data(), &length);
+    if (fields != 5 || text.substr(static_cast<std::size_t>(length)) != "\n")
+        return Error::make(
+            EPROTO, "no line \"" FL_LOCKS_STATES("STATE", "STATE", "STATE", "PMD", "STATE") "\"");
+    return PageLocks{words[0].data(), words[1].data(), words[2].data(), words[3].data(),
+                     words[4].data()};
 }
 
 Result<PageLocks> page_locks(const void* address) {
     const Result<std::string> text =
-        ask_module("pgtable/locks", fmt::format("{:x}", reinterpret_cast<std::uintptr_t>(address)));
+        ask_module("pgtable/locks",
+                   fmt::format(FL_LOCKS_ASK("{:x}"), reinterpret_cast<std::uintptr_t>(address)));
     return text ? parse_page_locks(*text) : text.error();
 }
 
@@ -169,10 +176,11 @@ Result<std::vector<Invalidation>> parse_invalidations(std::string_view text) {
         Invalidation one;
         std::array<char, 8> kind{};
         int length = 0;
-        if (std::sscanf(line.c_str(), "%7s 0x%" SCNx64 " 0x%" SCNx64 " at %" SCNu64 " event %*u%n",
+        if (std::sscanf(line.c_str(),
+                        FL_NOTIFIER_NOTE("%7s", "0x%" SCNx64, "0x%" SCNx64, "%" SCNu64, "%*u") "%n",
                         kind.data(), &one.from, &one.to, &one.at_ns, &length) != 4 ||
             static_cast<std::size_t>(length) != line.size())
-            return false; // also "more": something is missing
+            return false; // also FL_NOTIFIER_MORE: something is missing
         const std::string_view word = kind.data();
         one.end = word == "end";
         all.push_back(one);
@@ -192,7 +200,7 @@ Result<MmuListener> MmuListener::open() {
 
 Result<void> MmuListener::listen(const void* start, std::size_t bytes) const {
     const auto from = reinterpret_cast<std::uintptr_t>(start);
-    return file_.send(fmt::format("{:x} {:x}", from, from + bytes));
+    return file_.send(fmt::format(FL_NOTIFIER_ASK("{:x}", "{:x}"), from, from + bytes));
 }
 
 Result<std::vector<Invalidation>> MmuListener::invalidations() const {
@@ -211,7 +219,7 @@ std::optional<std::string> missing_own_tables() {
 
 std::optional<bool> tables_share_a_page() {
     const Result<PageTables> file = PageTables::open();
-    if (!file || !file->send("tables 2"))
+    if (!file || !file->send(FL_TABLES_NEW("2")))
         return std::nullopt;
     const Result<std::vector<PageTable>> two = file->tables();
     if (!two || two->size() != 2)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// The module's files <debugfs>/faultline/pgtable/: PTE tables that no mm uses (kmod/tables.h), the
-// tables of a range (kmod/pgtable.h), and the calls of MMU notifiers (kmod/notifier.h).
+// The module's files <debugfs>/faultline/pgtable/: PTE tables that no mm uses, the tables of a
+// range, the calls of MMU notifiers, and the locks of an address. Lines: kmod/pgtable_lines.h.
 #ifndef FAULTLINE_KERNEL_PAGE_TABLES_HPP
 #define FAULTLINE_KERNEL_PAGE_TABLES_HPP
 
@@ -39,7 +39,8 @@ class PageTables {
   public:
     static Result<PageTables> open();
 
-    // As kmod/tables.h says: "tables 4", "defer 0 2", "free 1", "watch 7f0000000000", "barrier".
+    // As kmod/pgtable_lines.h says: "tables 4", "defer 0 2", "free 1", "watch 7f0000000000",
+    // "barrier".
     [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<void> watch(const void* address) const;
     [[nodiscard]] Result<std::vector<PageTable>> tables() const;
@@ -70,8 +71,8 @@ struct PageTableRange {
 Result<PageTableRange> parse_page_table_range(std::string_view text);
 Result<PageTableRange> page_table_range(pid_t pid, const void* start, std::size_t bytes);
 
-// The locks that an address of this process depends on, as they are now: "free", "write", "read:2",
-// or "none" if there is no such lock. See kmod/locks.h.
+// The locks that an address of this process depends on, as they are now: the words of
+// FL_LOCKS_STATES() in kmod/pgtable_lines.h.
 struct PageLocks {
     std::string mmap;
     std::string vma;
