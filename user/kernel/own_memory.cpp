@@ -22,8 +22,7 @@ void populate(std::uintptr_t start, std::size_t bytes, int how) {
 
 } // namespace
 
-Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps,
-                                                   std::size_t most_unnamed) {
+Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::size_t most_other) {
     std::vector<OwnMapping> all;
     while (!maps.empty()) {
         const std::size_t end = maps.find('\n');
@@ -34,20 +33,19 @@ Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps,
         char access[5] = {};
         if (std::sscanf(line.c_str(), "%lx-%lx %4c", &from, &to, access) != 3 || from >= to)
             return Error::make(EPROTO, "not a mapping", line);
-        const bool named = line.find_first_of("/[") != std::string::npos;
-        if (access[0] != 'r' || access[3] != 'p' || (!named && to - from >= most_unnamed) ||
-            line.ends_with("[vsyscall]"))
+        const bool own = access[3] == 'p' && line.find_first_of("/[") != std::string::npos;
+        if (access[0] != 'r' || (!own && to - from >= most_other) || line.ends_with("[vsyscall]"))
             continue;
         all.push_back({from, to - from, access[1] == 'w'});
     }
     return all;
 }
 
-Result<void> populate_own_memory(std::size_t most_unnamed) {
+Result<void> populate_own_memory(std::size_t most_other) {
     const Result<std::string> maps = read_text("/proc/self/maps");
     if (!maps)
         return maps.error();
-    const Result<std::vector<OwnMapping>> own = parse_own_mappings(*maps, most_unnamed);
+    const Result<std::vector<OwnMapping>> own = parse_own_mappings(*maps, most_other);
     if (!own)
         return own.error();
     for (const OwnMapping& mapping : *own)

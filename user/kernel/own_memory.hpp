@@ -18,15 +18,15 @@ struct OwnMapping {
     bool writable = false;
     friend bool operator==(const OwnMapping&, const OwnMapping&) = default;
 };
-// The readable private mappings of a text like /proc/self/maps. Memory without a name is left out
-// from `most_unnamed` bytes on: it may be memory under test. A line that is cut or has no range is
-// EPROTO.
-Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::size_t most_unnamed);
+// The readable mappings of a text like /proc/self/maps. Shared memory, and memory without a name,
+// is left out from `most_other` bytes on: it may be memory under test. A line that is cut or has no
+// range is EPROTO.
+Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::size_t most_other);
 
 // Makes each of their pages present, writable ones for writing, and the stack near its pointer:
 // after a fork() each would fault at its first use, and wait for an mmap_lock that is held. Needs
 // Linux 5.14 (MADV_POPULATE_READ). A page that cannot be populated stays as it is.
-Result<void> populate_own_memory(std::size_t most_unnamed);
+Result<void> populate_own_memory(std::size_t most_other);
 
 } // namespace faultline
 

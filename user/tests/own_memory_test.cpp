@@ -16,14 +16,16 @@ constexpr std::string_view recorded =
     "7f0000200000-7f0000201000 rw-p 00000000 00:00 0\n"
     "7f0000400000-7f0000401000 ---p 00000000 00:00 0\n"
     "7f0000600000-7f0000800000 rw-s 00000000 00:05 99    /memfd:x (deleted)\n"
+    "7f0000a00000-7f0000a01000 rw-s 00000000 00:01 98    /dev/zero (deleted)\n"
     "ffffffffff600000-ffffffffff601000 r-xp 00000000 00:00 0 [vsyscall]\n";
 
-TEST(OwnMemory, IsAllThatIsPrivateAndNotUnderTest) {
+TEST(OwnMemory, IsAllThatCannotBeUnderTest) {
     const auto all = parse_own_mappings(recorded, 2U << 20);
     ASSERT_TRUE(all.ok()) << all.error().to_string();
     const std::vector<OwnMapping> expected = {{0x55d0c0a00000, 0x10000, false},
                                               {0x55d0c1000000, 0x21000, true},
-                                              {0x7f0000200000, 0x1000, true}};
+                                              {0x7f0000200000, 0x1000, true},
+                                              {0x7f0000a00000, 0x1000, true}};
     EXPECT_EQ(*all, expected);
 }
 
