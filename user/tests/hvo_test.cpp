@@ -71,6 +71,9 @@ TEST(HvoLayoutTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_hvo_layout(without("cpu 0 refs")).ok());
     EXPECT_FALSE(parse_hvo_layout(without("cpu 1 sum")).ok());
     EXPECT_FALSE(parse_hvo_layout(good + "cpu 1 flags 1 2 3\n").ok()) << "a second time";
+    EXPECT_FALSE(parse_hvo_layout(good + "cpu 2 refs\n").ok()) << "no value";
+    EXPECT_FALSE(parse_hvo_layout(good + "cpu 2 refs1 1 1\n").ok());
+    EXPECT_FALSE(parse_hvo_layout(good + "cpu 2\n").ok());
     EXPECT_FALSE(
         parse_hvo_layout(good + "counters soon memmap 1 pool 1 free 1 reserved 1 surplus 1\n")
             .ok());

@@ -90,6 +90,11 @@ TEST(PageTableRangeTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_page_table_range(table + end).ok()) << "no folios";
     for (const char* bad : {"", "16", "16+16", "16+16/", "16+16/4,", ",16+16/4", "16+16/4 1", "x"})
         EXPECT_FALSE(parse_page_table_range(table + " folios " + bad + end).ok()) << bad;
+    for (const char* bad : {"huge 1", "none 1", "hug", "tables", "table folios -",
+                            "table pfn 0x1a2 refs 1 tables 1 flags table folios -",
+                            "table pfn 0x1a2 offset 0 refs 1 tables x flags table folios -"})
+        EXPECT_FALSE(parse_page_table_range(std::string("0x7f0000000000 ") + bad + end).ok())
+            << bad;
 }
 
 TEST(InvalidationsTest, ReadsStartAndEnd) {
@@ -126,7 +131,9 @@ TEST(PageLocksTest, ReadsALine) {
 TEST(PageLocksTest, RefusesWhatIsBroken) {
     for (const char* text : {"", "locks", "locks mmap write vma free anon_vma free pmd none pte",
                              "locks vma free mmap write anon_vma free pmd none pte none",
-                             "locks mmap write vma free anon_vma free pmd none pte none more"})
+                             "locks mmap write vma free anon_vma free pmd none pte none more",
+                             "locks mmap write vma free anon_vma free pmd none pte none more\n",
+                             "locks mmap write vma free anon_vma free pmd none pte none"})
         EXPECT_EQ(parse_page_locks(text).error().number, EPROTO) << text;
 }
 
