@@ -261,7 +261,9 @@ static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 			 raw_smp_processor_id());
 	for (i = 0; i < stack.nr; i++) {
 		sprint_symbol_no_offset(name, stack.entries[i]);
-		if (!asleep && fl_is_scheduler(name))
+		/* ppc64 may begin with a return address that is stale. */
+		if (!asleep && (fl_is_scheduler(name) ||
+				!strncmp(name, "0x", 2)))
 			continue;
 		asleep = true;
 		if (len + strlen(name) + 4 > sizeof(armed->blocked))

@@ -596,7 +596,8 @@ TEST_F(engine, exclusion_names_functions_that_sound_like_the_scheduler)
 		TH_LOG("blocked: %s", self->r.blocked);
 	EXPECT_NE(0, strncmp(self->r.blocked, "schedule", 8));
 	EXPECT_NE(0, strncmp(self->r.blocked, "__schedule", 10));
-	EXPECT_EQ(NULL, strstr(self->r.blocked, "schedule_timeout"));
+	EXPECT_EQ(NULL, strstr(self->r.blocked, "schedule_timeout"))
+		TH_LOG("blocked: %s", self->r.blocked);
 }
 
 TEST_F(engine, stop_ends_a_hold)
