@@ -29,6 +29,75 @@ Result<Userfaultfd> Userfaultfd::open() {
     return Userfaultfd(std::move(file), api.features);
 }
 
+Result<void> Userfaultfd::register_modes(const void* start, std::size_t bytes,
+                                         std::uint64_t modes) {
+    uffdio_register request{};
+    request.range = range_of(start, bytes);
+    request.mode = modes;
+    if (::ioctl(file_.get(), UFFDIO_REGISTER, &request) != 0)
+        return Error::last("UFFDIO_REGISTER");
+    return {};
+}
+
+Result<void> Userfaultfd::unregister(const void* start, std::size_t bytes) {
+    uffdio_range request = range_of(start, bytes);
+    if (::ioctl(file_.get(), UFFDIO_UNREGISTER, &request) != 0)
+        return Error::last("UFFDIO_UNREGISTER");
+    return {};
+}
+
+Result<void> Userfaultfd::proceed(const void* start, std::size_t bytes) {
+    uffdio_continue request{};
+    request.range = range_of(start, bytes);
+    if (::ioctl(file_.get(), UFFDIO_CONTINUE, &request) != 0)
+        return Error::last("UFFDIO_CONTINUE");
+    return {};
+}
+
+Result<void> Userfaultfd::write_protect(const void* start, std::size_t bytes, bool yes) {
+    uffdio_writeprotect request{};
+    request.range = range_of(start, bytes);
+    request.mode = yes ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
+    if (::ioctl(file_.get(), UFFDIO_WRITEPROTECT, &request) != 0)
+        return Error::last("UFFDIO_WRITEPROTECT");
+    return {};
+}
+
+namespace {
+
+// Linux 6.6 and 6.8; Debian 12's headers have neither.
+struct PoisonRequest {
+    uffdio_range range;
+    std::uint64_t mode;
+    std::int64_t updated;
+};
+struct MoveRequest {
+    std::uint64_t to;
+    std::uint64_t from;
+    std::uint64_t bytes;
+    std::uint64_t mode;
+    std::int64_t moved;
+};
+constexpr unsigned long poison_request = _IOWR(UFFDIO, 0x08, PoisonRequest);
+constexpr unsigned long move_request = _IOWR(UFFDIO, 0x05, MoveRequest);
+
+} // namespace
+
+Result<void> Userfaultfd::poison(const void* start, std::size_t bytes) {
+    PoisonRequest request{range_of(start, bytes), 0, 0};
+    if (::ioctl(file_.get(), poison_request, &request) != 0)
+        return Error::last("UFFDIO_POISON");
+    return {};
+}
+
+Result<void> Userfaultfd::move(void* to, void* from, std::size_t bytes) {
+    MoveRequest request{reinterpret_cast<std::uintptr_t>(to),
+                        reinterpret_cast<std::uintptr_t>(from), bytes, 0, 0};
+    if (::ioctl(file_.get(), move_request, &request) != 0)
+        return Error::last("UFFDIO_MOVE");
+    return {};
+}
+
 Result<void> Userfaultfd::register_missing(const void* start, std::size_t bytes) {
     uffdio_register request{};
     request.range = range_of(start, bytes);

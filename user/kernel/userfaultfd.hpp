@@ -20,6 +20,9 @@ class Userfaultfd {
     // For the faults of the calling process. ENOSYS without CONFIG_USERFAULTFD.
     static Result<Userfaultfd> open();
 
+    // UFFDIO_REGISTER with UFFDIO_REGISTER_MODE_*; UFFDIO_UNREGISTER.
+    Result<void> register_modes(const void* start, std::size_t bytes, std::uint64_t modes);
+    Result<void> unregister(const void* start, std::size_t bytes);
     // UFFDIO_REGISTER with MODE_MISSING. Closing the descriptor unregisters.
     Result<void> register_missing(const void* start, std::size_t bytes);
     // UFFDIO_REGISTER with MODE_WP. EINVAL where the architecture or the kernel has no such mode
@@ -36,6 +39,12 @@ class Userfaultfd {
     Result<void> copy(void* to, const void* from, std::size_t bytes);
     // Wake the waiting tasks without giving a page: they fault again.
     Result<void> wake(const void* start, std::size_t bytes);
+
+    Result<void> proceed(const void* start, std::size_t bytes); // UFFDIO_CONTINUE
+    Result<void> write_protect(const void* start, std::size_t bytes, bool yes);
+    // ENOTTY or EINVAL where the kernel has no such call.
+    Result<void> poison(const void* start, std::size_t bytes);
+    Result<void> move(void* to, void* from, std::size_t bytes);
 
     // UFFD_FEATURE_*, as UFFDIO_API gave them.
     [[nodiscard]] std::uint64_t features() const { return features_; }
