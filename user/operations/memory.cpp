@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: GPL-2.0
+// Memory: mappings, loads and stores, advice.
+#include "operations/objects.hpp"
+
+#include "kernel/page_pattern.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csetjmp>
+#include <csignal>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 // linux 6.1; glibc 2.36 has no name for it
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 // linux 5.18
+#endif
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 // linux 6.13
+#define MADV_GUARD_REMOVE 103
+#endif
+
+namespace faultline {
+
+namespace {
+
+Value error_of(int result) { return Value::of_error(result == 0 ? 0 : errno); }
+
+std::size_t small_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+// Where a load or a store raises a signal, that is its result.
+thread_local sigjmp_buf* landing = nullptr;
+
+void land(int signal) {
+    if (landing != nullptr)
+        ::siglongjmp(*landing, signal);
+    struct sigaction usual {};
+    usual.sa_handler = SIG_DFL;
+    ::sigaction(signal, &usual, nullptr); // and the instruction is tried again
+}
+
+void watch_signals() {
+    static const bool once = [] {
+        struct sigaction action {};
+        action.sa_handler = land;
+        action.sa_flags = SA_NODEFER;
+        ::sigaction(SIGBUS, &action, nullptr);
+        ::sigaction(SIGSEGV, &action, nullptr);
+        return true;
+    }();
+    (void)once;
+}
+
+// 0, or the signal that it raised.
+template <typename Access> int access(const Access& does) {
+    watch_signals();
+    sigjmp_buf here;
+    if (const int signal = sigsetjmp(here, 1); signal != 0) {
+        landing = nullptr;
+        return signal;
+    }
+    landing = &here;
+    does();
+    landing = nullptr;
+    return 0;
+}
+
+std::string_view signal_word(int signal) { return signal == SIGBUS ? "SIGBUS" : "SIGSEGV"; }
+
+std::size_t alignment_of(std::size_t page_bytes, std::size_t bytes, bool hugetlb) {
+    const Result<Geometry> found = geometry();
+    if (!hugetlb)
+        return found && bytes >= found->huge_bytes ? found->huge_bytes : 16 * page_bytes;
+    // Where a table of PMDs can be shared, if it is as large as what a PUD maps.
+    const std::size_t pud = page_bytes * (small_page() / sizeof(void*));
+    return bytes >= pud ? pud : page_bytes;
+}
+
+Result<Value> give_memory(Doing& doing, std::size_t pages, std::size_t page_bytes, int protection,
+                          int flags, std::shared_ptr<FileObject> file, std::size_t first,
+                          const char* at = nullptr) {
+    const std::size_t bytes = pages * page_bytes;
+    if (doing.binds.empty())
+        return Error::make(EINVAL, "a mapping needs a name");
+    const bool hugetlb = file && file->hugetlb;
+    const Result<char*> place = doing.places.take(std::string(doing.binds), bytes,
+                                                  alignment_of(page_bytes, bytes, hugetlb));
+    if (!place)
+        return place.error();
+    char* start = at != nullptr ? const_cast<char*>(at) : *place;
+    if (::mmap(start, bytes, protection, flags | MAP_FIXED, file ? file->fd.get() : -1,
+               static_cast<off_t>(first * page_bytes)) == MAP_FAILED)
+        return Error::last("mmap", doing.binds);
+    auto memory = std::make_shared<MemoryObject>();
+    memory->places = &doing.places;
+    memory->start = start;
+    memory->page_bytes = page_bytes;
+    memory->pages = pages;
+    memory->content = file ? file->content : std::make_shared<Content>(pages);
+    memory->file = std::move(file);
+    return Value::of_object(Type::memory, std::move(memory), pages);
+}
+
+Result<Value> do_mmap(Doing& doing, const Given& given) {
+    auto file = given.shared<FileObject>(0);
+    const std::size_t page_bytes = file->page_bytes;
+    return give_memory(doing, given.at(0).count, page_bytes, static_cast<int>(given.number(1)),
+                       static_cast<int>(given.number(2)), std::move(file), given.at(0).first);
+}
+
+Result<Value> do_anon(Doing& doing, const Given& given) {
+    return give_memory(
+        doing, static_cast<std::size_t>(given.number(0)), small_page(), PROT_READ | PROT_WRITE,
+        MAP_ANONYMOUS | MAP_NORESERVE | static_cast<int>(given.number(1)), nullptr, 0);
+}
+
+Result<Value> do_reserve(Doing& doing, const Given& given) {
+    const std::size_t page_bytes =
+        given.has(1) ? given.object<MemoryObject>(1).page_bytes : small_page();
+    const std::size_t pages = static_cast<std::size_t>(given.number(0));
+    Result<Value> made = give_memory(doing, pages, page_bytes, PROT_NONE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, nullptr, 0);
+    if (made && given.has(1)) // what will be moved there has that content
+        static_cast<MemoryObject&>(*made->object).content = given.object<MemoryObject>(1).content;
+    return made;
+}
+
+// Where another thread got the address in between, it is not ours any more.
+void take_back(MemoryObject& memory, Range range) {
+    if (::mmap(range.start, range.bytes, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+               0) == MAP_FAILED)
+        memory.places->lose(range.start);
+}
+
+Result<Value> do_munmap(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    const Value done = error_of(::munmap(range.start, range.bytes));
+    if (done.number == 0)
+        take_back(given.object<MemoryObject>(0), range);
+    return done;
+}
+
+Result<Value> do_mremap(Doing& /*doing*/, const Given& given) {
+    const Range from = range_of(given.at(0));
+    const Range to = range_of(given.at(1));
+    void* moved =
+        ::mremap(from.start, from.bytes, std::min(from.bytes, to.bytes),
+                 static_cast<int>(MREMAP_MAYMOVE | MREMAP_FIXED | given.number(2)), to.start);
+    const int number = moved == MAP_FAILED ? errno : 0;
+    if (number == 0 && (given.number(2) & MREMAP_DONTUNMAP) == 0)
+        take_back(given.object<MemoryObject>(0), from);
+    return Value::of_error(number);
+}
+
+Result<Value> do_mprotect(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    return error_of(::mprotect(range.start, range.bytes, static_cast<int>(given.number(1))));
+}
+
+Result<Value> do_madvise(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    return error_of(::madvise(range.start, range.bytes, static_cast<int>(given.number(1))));
+}
+
+Result<Value> do_process_madvise(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    const iovec one{range.start, range.bytes};
+    const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    if (!self)
+        return Error::last("pidfd_open");
+    const long done = ::syscall(SYS_process_madvise, self.get(), &one, 1, given.number(1), 0);
+    return Value::of_error(done < 0 ? errno : 0);
+}
+
+Result<Value> do_msync(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    return error_of(::msync(range.start, range.bytes, static_cast<int>(given.number(1))));
+}
+
+Result<Value> do_mlock(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    return error_of(::mlock(range.start, range.bytes));
+}
+
+Result<Value> do_munlock(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    return error_of(::munlock(range.start, range.bytes));
+}
+
+Result<Value> do_mincore(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    unsigned char resident = 0;
+    if (::mincore(range.start, small_page(), &resident) != 0)
+        return Value::of_error(errno);
+    return Value::of_word((resident & 1) != 0 ? "page" : "hole");
+}
+
+Result<Value> do_load(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(0);
+    const std::size_t page = given.at(0).first;
+    volatile std::uint64_t word = 0;
+    const int signal = access([&word, at = memory.at(page)] {
+        word = *reinterpret_cast<volatile const std::uint64_t*>(at);
+    });
+    if (signal != 0)
+        return Value::of_word(signal_word(signal));
+    return Value::of_word(first_word(*memory.content, page, word));
+}
+
+Result<Value> do_store(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(0);
+    const std::size_t first = given.at(0).first;
+    for (std::size_t page = first; page < first + given.at(0).count; ++page) {
+        const int signal = access([at = memory.at(page), word = memory.content->stored(page)] {
+            *reinterpret_cast<volatile std::uint64_t*>(at) = word;
+        });
+        if (signal != 0)
+            return Value::of_word(signal_word(signal));
+    }
+    return Value::of_word("ok");
+}
+
+Result<Value> do_peek(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(0);
+    const std::size_t page = given.at(0).first;
+    const Result<std::vector<std::uint64_t>> words = memory.read(page);
+    if (!words)
+        return Value::of_error(words.error().number);
+    return Value::of_word(content_word(*memory.content, page, *words));
+}
+
+int poke_page(const MemoryObject& memory, std::size_t page, std::uint64_t word) {
+    std::vector<std::uint64_t> words(memory.page_bytes / sizeof(std::uint64_t));
+    write_pattern(words, word);
+    const iovec local{words.data(), memory.page_bytes};
+    const iovec remote{memory.at(page), memory.page_bytes};
+    const ssize_t put = ::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0);
+    return put < 0 ? errno : put != static_cast<ssize_t>(memory.page_bytes) ? EFAULT : 0;
+}
+
+Result<Value> do_poke(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(0);
+    const std::size_t first = given.at(0).first;
+    for (std::size_t page = first; page < first + given.at(0).count; ++page)
+        if (const int number = poke_page(memory, page, memory.content->stored(page)); number != 0)
+            return Value::of_error(number);
+    return Value::of_error(0);
+}
+
+// Holes of a shape drawn by chance: the first page, the last, one, every other, nearly all. Never
+// all.
+std::vector<bool> draw_holes(std::size_t pages, Rng& rng) {
+    std::vector<bool> hole(pages, false);
+    switch (rng.below(5)) {
+    case 0:
+        hole.front() = true;
+        break;
+    case 1:
+        hole.back() = true;
+        break;
+    case 2:
+        hole[rng.below(pages)] = true;
+        break;
+    case 3:
+        for (std::size_t page = rng.below(2); page < pages; page += 2)
+            hole[page] = true;
+        break;
+    default:
+        hole.assign(pages, true);
+        hole[rng.below(pages)] = false;
+        break;
+    }
+    return hole;
+}
+
+enum Holes : std::int64_t { no_holes, random_holes, one_hole };
+
+std::vector<bool> choose_holes(std::int64_t how, std::size_t pages, Rng& rng) {
+    if (how == random_holes)
+        return draw_holes(pages, rng);
+    std::vector<bool> hole(pages, false);
+    if (how == one_hole)
+        hole[rng.below(pages)] = true;
+    return hole;
+}
+
+Result<void> fill_memory(const MemoryObject& memory, std::size_t page) {
+    const std::size_t words = memory.page_bytes / sizeof(std::uint64_t);
+    const int signal = access([&memory, page, words] {
+        write_pattern({reinterpret_cast<std::uint64_t*>(memory.at(page)), words},
+                      memory.content->word(page));
+    });
+    if (signal != 0)
+        return Error::make(EFAULT, std::string("fill: ") + std::string(signal_word(signal)));
+    return {};
+}
+
+Result<void> fill_file(const FileObject& file, std::size_t page) {
+    std::vector<std::uint64_t> words(file.page_bytes / sizeof(std::uint64_t));
+    write_pattern(words, file.content->word(page));
+    if (::pwrite(file.fd.get(), words.data(), file.page_bytes,
+                 static_cast<off_t>(page * file.page_bytes)) !=
+        static_cast<ssize_t>(file.page_bytes))
+        return Error::last("pwrite (fill)");
+    return {};
+}
+
+Result<Value> do_fill(Doing& doing, const Given& given) {
+    const Value& what = given.at(0);
+    const bool memory = what.type == Type::memory;
+    Content& content =
+        memory ? *given.object<MemoryObject>(0).content : *given.object<FileObject>(0).content;
+    const std::vector<bool> hole = choose_holes(given.number(1), what.count, doing.rng);
+    for (std::size_t i = 0; i < what.count; ++i) {
+        if (hole[i])
+            continue;
+        const std::size_t page = what.first + i;
+        const Result<void> filled = memory ? fill_memory(given.object<MemoryObject>(0), page)
+                                           : fill_file(given.object<FileObject>(0), page);
+        if (!filled)
+            return filled.error();
+        content.filled.at(page) = true;
+    }
+    return Value{};
+}
+
+const Content& content_of(const Value& value) {
+    return value.type == Type::memory ? *static_cast<const MemoryObject&>(*value.object).content
+                                      : *static_cast<const FileObject&>(*value.object).content;
+}
+
+Result<Value> pick(Doing& doing, const Value& from, bool filled) {
+    const Content& content = content_of(from);
+    const std::size_t start = from.count == 0 ? 0 : doing.rng.below(from.count);
+    for (std::size_t i = 0; i < from.count; ++i) {
+        const std::size_t page = from.first + (start + i) % from.count;
+        if (content.filled.at(page) == filled)
+            return Value::of(static_cast<std::int64_t>(page));
+    }
+    return Error::make(ENOENT, filled ? "no page has been filled" : "there is no hole");
+}
+
+Result<Value> do_random_page(Doing& doing, const Given& given) {
+    return pick(doing, given.at(0), true);
+}
+Result<Value> do_random_hole(Doing& doing, const Given& given) {
+    return pick(doing, given.at(0), false);
+}
+Result<Value> do_random(Doing& doing, const Given& given) {
+    if (given.number(0) < 1)
+        return Error::make(EINVAL, "random() below less than 1");
+    return Value::of(
+        static_cast<std::int64_t>(doing.rng.below(static_cast<std::uint64_t>(given.number(0)))));
+}
+
+Result<Value> make_pipe(Doing& /*doing*/, const Given& /*given*/) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+        return Error::last("pipe2");
+    auto pipe = std::make_shared<PipeObject>();
+    pipe->out = Fd(ends[0]);
+    pipe->in = Fd(ends[1]);
+    return Value::of_object(Type::pipe, std::move(pipe));
+}
+
+Result<Value> do_vmsplice(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(1));
+    const iovec piece{range.start, range.bytes};
+    const ssize_t put = ::vmsplice(given.object<PipeObject>(0).in.get(), &piece, 1, 0);
+    return Value::of_error(put < 0                                        ? errno
+                           : static_cast<std::size_t>(put) != range.bytes ? EAGAIN
+                                                                          : 0);
+}
+
+Result<Value> do_pipe_read(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(1);
+    std::vector<std::uint64_t> words(memory.page_bytes / sizeof(std::uint64_t));
+    const ssize_t got =
+        ::read(given.object<PipeObject>(0).out.get(), words.data(), memory.page_bytes);
+    if (got < 0)
+        return Value::of_error(errno);
+    if (got != static_cast<ssize_t>(memory.page_bytes))
+        return Value::of_error(EIO);
+    return Value::of_word(content_word(*memory.content, given.at(1).first, words));
+}
+
+Result<Value> do_futex_wake(Doing& /*doing*/, const Given& given) {
+    const long woken =
+        ::syscall(SYS_futex, range_of(given.at(0)).start, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+    return Value::of_error(woken < 0 ? errno : 0);
+}
+
+Result<Value> do_move_pages(Doing& /*doing*/, const Given& given) {
+    void* page = range_of(given.at(0)).start;
+    const int node = static_cast<int>(given.number(1));
+    int status = 0;
+    if (::syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, MPOL_MF_MOVE) < 0)
+        return Value::of_error(errno);
+    return Value::of_error(status < 0 ? -status : 0);
+}
+
+Result<Value> do_prctl(Doing& /*doing*/, const Given& given) {
+    return error_of(::prctl(static_cast<int>(given.number(0)), given.number(1), 0, 0, 0));
+}
+
+// The child ends at once; by then the kernel has copied this process' page tables.
+Result<Value> do_fork(Doing& /*doing*/, const Given& /*given*/) {
+    const pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(0);
+    if (child < 0)
+        return Value::of_error(errno);
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return Value::of_error(0);
+}
+
+const std::vector<Constant> advices = {
+    {"COLLAPSE", MADV_COLLAPSE},
+    {"DONTNEED", MADV_DONTNEED},
+    {"DONTNEED_LOCKED", MADV_DONTNEED_LOCKED},
+    {"FREE", MADV_FREE},
+    {"REMOVE", MADV_REMOVE},
+    {"PAGEOUT", MADV_PAGEOUT},
+    {"COLD", MADV_COLD},
+    {"WILLNEED", MADV_WILLNEED},
+    {"NORMAL", MADV_NORMAL},
+    {"RANDOM", MADV_RANDOM},
+    {"SEQUENTIAL", MADV_SEQUENTIAL},
+    {"HUGEPAGE", MADV_HUGEPAGE},
+    {"NOHUGEPAGE", MADV_NOHUGEPAGE},
+    {"MERGEABLE", MADV_MERGEABLE},
+    {"UNMERGEABLE", MADV_UNMERGEABLE},
+    {"POPULATE_READ", MADV_POPULATE_READ},
+    {"POPULATE_WRITE", MADV_POPULATE_WRITE},
+    {"DONTFORK", MADV_DONTFORK},
+    {"DOFORK", MADV_DOFORK},
+    {"WIPEONFORK", MADV_WIPEONFORK},
+    {"KEEPONFORK", MADV_KEEPONFORK},
+    {"SOFT_OFFLINE", MADV_SOFT_OFFLINE},
+    {"HWPOISON", MADV_HWPOISON},
+    {"GUARD_INSTALL", MADV_GUARD_INSTALL},
+    {"GUARD_REMOVE", MADV_GUARD_REMOVE},
+};
+
+const std::vector<Constant> protections = {
+    {"READ_WRITE", PROT_READ | PROT_WRITE}, {"READ", PROT_READ}, {"NONE", PROT_NONE}};
+
+} // namespace
+
+void add_memory_operations(std::vector<Operation>& rows) {
+    const Argument memory{"memory", Type::memory};
+    const Argument pages{"pages", Type::number};
+    const Argument at{"of", Type::pages};
+    rows.insert(
+        rows.end(),
+        {{.name = "mmap",
+          .arguments = {{"file", Type::file},
+                        {.name = "protection",
+                         .type = Type::word,
+                         .constants = protections,
+                         .otherwise = "READ_WRITE"},
+                        {.name = "flags",
+                         .type = Type::word,
+                         .constants = {{"SHARED", MAP_SHARED},
+                                       {"PRIVATE", MAP_PRIVATE},
+                                       {"SHARED_NORESERVE", MAP_SHARED | MAP_NORESERVE}},
+                         .otherwise = "SHARED"}},
+          .result = Type::memory,
+          .about = "maps the file or file[FROM..TO], at the same address in each run, where a PMD "
+                   "or a shared table of PMDs can map it",
+          .man = "mmap(2)",
+          .act = do_mmap},
+         {.name = "anon",
+          .arguments = {pages,
+                        {.name = "flags",
+                         .type = Type::word,
+                         .constants = {{"PRIVATE", MAP_PRIVATE}, {"SHARED", MAP_SHARED}},
+                         .otherwise = "PRIVATE"}},
+          .result = Type::memory,
+          .about = "anonymous memory, untouched",
+          .man = "mmap(2)",
+          .act = do_anon},
+         {.name = "reserve",
+          .arguments = {pages, {.name = "for", .type = Type::memory, .otherwise = ""}},
+          .result = Type::memory,
+          .about = "addresses where nothing is mapped, for mremap() of pages like those of `for`",
+          .man = "mmap(2)",
+          .act = do_reserve},
+         {.name = "munmap",
+          .arguments = {memory},
+          .result = Type::error,
+          .about = "memory, memory[N] or memory[FROM..TO]",
+          .man = "munmap(2)",
+          .act = do_munmap},
+         {.name = "mremap",
+          .arguments = {memory,
+                        {"to", Type::memory},
+                        {.name = "flags",
+                         .type = Type::word,
+                         .constants = {{"MOVE", 0}, {"DONTUNMAP", MREMAP_DONTUNMAP}},
+                         .otherwise = "MOVE"}},
+          .result = Type::error,
+          .about = "moves pages to other addresses (MREMAP_FIXED)",
+          .errnos = "EINVAL EFAULT ENOMEM",
+          .man = "mremap(2)",
+          .act = do_mremap},
+         {.name = "mprotect",
+          .arguments = {memory,
+                        {.name = "protection", .type = Type::word, .constants = protections}},
+          .result = Type::error,
+          .errnos = "EACCES ENOMEM",
+          .man = "mprotect(2)",
+          .act = do_mprotect},
+         {.name = "madvise",
+          .arguments = {memory, {.name = "advice", .type = Type::word, .constants = advices}},
+          .result = Type::error,
+          .errnos = "EAGAIN EBUSY EINVAL ENOMEM EFAULT EHWPOISON",
+          .man = "madvise(2)",
+          .act = do_madvise},
+         {.name = "process_madvise",
+          .arguments = {memory, {.name = "advice", .type = Type::word, .constants = advices}},
+          .result = Type::error,
+          .about = "of this process, by its pidfd",
+          .errnos = "EINVAL EPERM",
+          .man = "process_madvise(2)",
+          .act = do_process_madvise},
+         {.name = "msync",
+          .arguments = {memory,
+                        {.name = "flags",
+                         .type = Type::word,
+                         .constants = {{"SYNC", MS_SYNC},
+                                       {"ASYNC", MS_ASYNC},
+                                       {"INVALIDATE", MS_INVALIDATE}},
+                         .otherwise = "SYNC"}},
+          .result = Type::error,
+          .errnos = "EBUSY ENOMEM",
+          .man = "msync(2)",
+          .act = do_msync},
+         {.name = "mlock",
+          .arguments = {memory},
+          .result = Type::error,
+          .errnos = "ENOMEM EAGAIN",
+          .man = "mlock(2)",
+          .act = do_mlock},
+         {.name = "munlock",
+          .arguments = {memory},
+          .result = Type::error,
+          .man = "mlock(2)",
+          .act = do_munlock},
+         {.name = "mincore",
+          .arguments = {memory},
+          .result = Type::word,
+          .words = {"page", "hole"},
+          .about = "is memory[N] in the page cache?",
+          .errnos = "ENOMEM",
+          .man = "mincore(2)",
+          .act = do_mincore},
+         {.name = "load",
+          .arguments = {memory},
+          .result = Type::word,
+          .words = {"data", "zero", "stored", "other", "SIGBUS", "SIGSEGV"},
+          .about = "one load of the first word of memory[N]",
+          .act = do_load},
+         {.name = "store",
+          .arguments = {memory},
+          .result = Type::word,
+          .words = {"ok", "SIGBUS", "SIGSEGV"},
+          .about = "one store to the first word of each page of memory[N] or memory[FROM..TO]",
+          .act = do_store},
+         {.name = "peek",
+          .arguments = {memory},
+          .result = Type::word,
+          .words = {"data", "zero", "stored", "other"},
+          .about = "the whole page memory[N], by the kernel: no signal, EFAULT where there is none",
+          .errnos = "EFAULT",
+          .man = "process_vm_readv(2)",
+          .act = do_peek},
+         {.name = "poke",
+          .arguments = {memory},
+          .result = Type::error,
+          .about = "stores whole pages, by the kernel: no signal, EFAULT where there is none",
+          .errnos = "EFAULT",
+          .man = "process_vm_writev(2)",
+          .act = do_poke},
+         {.name = "fill",
+          .arguments =
+              {at,
+               {.name = "holes",
+                .type = Type::word,
+                .constants = {{"NONE", no_holes}, {"RANDOM", random_holes}, {"ONE", one_hole}},
+                .otherwise = "NONE"}},
+          .about = "each page gets bytes of its own: memory by stores, a file by pwrite(2). RANDOM "
+                   "leaves out the first page, the last, one, every other, or all but one",
+          .where = before | in_actor,
+          .act = do_fill},
+         {.name = "random_page",
+          .arguments = {at},
+          .result = Type::number,
+          .about = "one of the pages that fill() filled; drawn from the run's seed",
+          .act = do_random_page},
+         {.name = "random_hole",
+          .arguments = {at},
+          .result = Type::number,
+          .about = "one of the pages that fill() left out",
+          .act = do_random_hole},
+         {.name = "random",
+          .arguments = {{"below", Type::number}},
+          .result = Type::number,
+          .about = "from 0 to below - 1",
+          .act = do_random},
+         {.name = "pipe",
+          .result = Type::pipe,
+          .about = "empty",
+          .man = "pipe(2)",
+          .act = make_pipe},
+         {.name = "vmsplice",
+          .arguments = {{"pipe", Type::pipe}, memory},
+          .result = Type::error,
+          .about = "the pipe gets references to the pages: they are pinned until they are read",
+          .errnos = "EAGAIN EFAULT",
+          .man = "vmsplice(2)",
+          .act = do_vmsplice},
+         {.name = "pipe_read",
+          .arguments = {{"pipe", Type::pipe}, memory},
+          .result = Type::word,
+          .words = {"data", "zero", "stored", "other"},
+          .about = "the next page of the pipe: whose bytes are they, if it is memory[N]?",
+          .errnos = "EAGAIN EIO",
+          .man = "read(2)",
+          .act = do_pipe_read},
+         {.name = "futex_wake",
+          .arguments = {memory},
+          .result = Type::error,
+          .about = "looks up the page of memory[N] by GUP, and wakes nobody",
+          .errnos = "EFAULT",
+          .man = "futex(2)",
+          .act = do_futex_wake},
+         {.name = "move_pages",
+          .arguments = {memory, {.name = "node", .type = Type::number, .otherwise = "0"}},
+          .result = Type::error,
+          .about = "migrates the page memory[N]",
+          .errnos = "EBUSY ENOENT EACCES ENODEV",
+          .man = "move_pages(2)",
+          .act = do_move_pages},
+         {.name = "prctl",
+          .arguments = {{.name = "option",
+                         .type = Type::word,
+                         .constants = {{"SET_THP_DISABLE", PR_SET_THP_DISABLE}}},
+                        {.name = "value", .type = Type::number, .otherwise = "1"}},
+          .result = Type::error,
+          .man = "prctl(2)",
+          .where = in_actor,
+          .act = do_prctl},
+         {.name = "fork",
+          .result = Type::error,
+          .about = "a child that ends at once; returns when it has ended",
+          .errnos = "EAGAIN ENOMEM",
+          .man = "fork(2)",
+          .act = do_fork}});
+}
+
+} // namespace faultline

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+// The objects that operations make and work on. Each undoes itself.
+#ifndef FAULTLINE_OPERATIONS_OBJECTS_HPP
+#define FAULTLINE_OPERATIONS_OBJECTS_HPP
+
+#include "kernel/collapse_trace.hpp"
+#include "kernel/extent.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/hugetlb.hpp"
+#include "kernel/kernel_log.hpp"
+#include "kernel/khugepaged.hpp"
+#include "kernel/settings.hpp"
+#include "kernel/swap.hpp"
+#include "kernel/userfaultfd.hpp"
+#include "operations/operation.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace faultline {
+
+// What fill() wrote: the pattern of a word of its own for each page (kernel/page_pattern.hpp).
+class Content {
+  public:
+    explicit Content(std::size_t pages);
+    [[nodiscard]] std::uint64_t word(std::size_t page) const {
+        return generation_ << 32 | (page + 1);
+    }
+    // What a step stores there, by any means.
+    [[nodiscard]] std::uint64_t stored(std::size_t page) const { return word(page) | stored_bit; }
+    std::vector<bool> filled;
+
+  private:
+    static constexpr std::uint64_t stored_bit = std::uint64_t{1} << 63;
+    std::uint64_t generation_;
+};
+
+// What the bytes of a page are: "data" as fill() wrote it, "stored" if a step has written to it,
+// "zero", or "other".
+std::string_view content_word(const Content& content, std::size_t page,
+                              const std::vector<std::uint64_t>& words);
+// The same by the first word alone.
+std::string_view first_word(const Content& content, std::size_t page, std::uint64_t word);
+
+struct MountObject final : Object {
+    Fd fd;
+    std::uint64_t free_blocks = 0; // when it was empty
+    static Result<std::shared_ptr<MountObject>> make(std::size_t bytes);
+    [[nodiscard]] Result<std::uint64_t> free_now() const;
+};
+
+struct FileObject final : Object {
+    Fd fd;
+    std::size_t page_bytes = 0;
+    std::size_t pages = 0;
+    bool hugetlb = false;
+    std::shared_ptr<Content> content;
+    std::shared_ptr<MountObject> mount;
+    // A page, by pread(2); it may be cut short by the end of the file: EIO.
+    [[nodiscard]] Result<std::vector<std::uint64_t>> read(std::size_t page) const;
+};
+
+struct MemoryObject final : Object {
+    Places* places = nullptr;
+    char* start = nullptr;
+    std::size_t page_bytes = 0;
+    std::size_t pages = 0;
+    std::shared_ptr<Content> content;
+    std::shared_ptr<FileObject> file; // null: anonymous
+    ~MemoryObject() override;
+    [[nodiscard]] char* at(std::size_t page) const { return start + page * page_bytes; }
+    // A page, without a signal where there is none: EFAULT.
+    [[nodiscard]] Result<std::vector<std::uint64_t>> read(std::size_t page) const;
+};
+
+struct UserfaultfdObject final : Object {
+    Userfaultfd userfaultfd;
+};
+
+struct PipeObject final : Object {
+    Fd out;
+    Fd in;
+};
+
+struct SwapObject final : Object {
+    SwapArea area;
+};
+
+struct SettingObject final : Object {
+    Setting setting;
+};
+
+struct KhugepagedObject final : Object {
+    Khugepaged khugepaged;
+};
+
+struct PoolObject final : Object {
+    Setting setting;
+    HugetlbPool before;
+};
+
+struct LogObject final : Object {
+    explicit LogObject(KernelLog opened) : log(std::move(opened)) {}
+    KernelLog log;
+};
+
+struct TraceObject final : Object {
+    explicit TraceObject(CollapseTrace opened) : trace(std::move(opened)) {}
+    CollapseTrace trace;
+};
+
+// Counts of an instant.
+struct CountsObject final : Object {
+    std::vector<std::uint64_t> counts;
+};
+
+// The memory of an argument of type memory or pages.
+struct Range {
+    char* start;
+    std::size_t bytes;
+};
+Range range_of(const Value& value);
+
+// The rows, by theme.
+void add_file_operations(std::vector<Operation>& rows);
+void add_memory_operations(std::vector<Operation>& rows);
+void add_userfaultfd_operations(std::vector<Operation>& rows);
+void add_machine_operations(std::vector<Operation>& rows);
+void add_judging_operations(std::vector<Operation>& rows);
+
+} // namespace faultline
+
+#endif // FAULTLINE_OPERATIONS_OBJECTS_HPP

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the steps of a scenario can do: one row for each operation. A row says what the operation
+// takes and gives, so that a file of steps is checked before anything is done, and
+// `faultline ops` prints it. A C++ scenario calls the same rows with find_operation().
+#ifndef FAULTLINE_OPERATIONS_OPERATION_HPP
+#define FAULTLINE_OPERATIONS_OPERATION_HPP
+
+#include "engine/scenario.hpp"
+#include "kernel/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace faultline {
+
+enum class Type {
+    nothing,
+    number,
+    word,  // of an argument: one of its constants. Of a result: one of the row's words
+    error, // of a result: "ok" or the name of an errno
+    text,  // in quotation marks
+    actor,
+    file,
+    memory,
+    pages, // of an argument: pages of a file or of memory
+    userfaultfd,
+    pipe,
+    mount,
+    swap,
+    khugepaged,
+    pool,
+    cgroup,
+    trace,
+    log,
+    counts,
+    other, // an object that only lives: a setting
+};
+std::string_view to_string(Type type); // "a file", for messages and `faultline ops`
+
+class Object {
+  public:
+    Object() = default;
+    Object(const Object&) = delete;
+    Object& operator=(const Object&) = delete;
+    virtual ~Object() = default;
+};
+
+// What an argument is, or what an operation gave.
+struct Value {
+    Type type = Type::nothing;
+    std::int64_t number = 0; // also an errno, and the number of a constant
+    std::string text = {};   // of a word, a text, an actor
+    std::shared_ptr<Object> object = {};
+    std::size_t first = 0; // the pages of the object that are meant
+    std::size_t count = 0;
+
+    static Value of(std::int64_t number) { return {.type = Type::number, .number = number}; }
+    static Value of_error(int number) { return {.type = Type::error, .number = number}; }
+    static Value of_word(std::string_view word) {
+        return {.type = Type::word, .text = std::string(word)};
+    }
+    static Value of_object(Type type, std::shared_ptr<Object> object, std::size_t count = 0) {
+        return {.type = type, .object = std::move(object), .count = count};
+    }
+};
+// As an outcome has it: "ok", "EBUSY", "hole", "3".
+std::string to_string(const Value& value);
+// The errno of a name, "ENXIO"; nothing for a name that is none.
+std::optional<int> errno_of(std::string_view name);
+
+struct Constant {
+    std::string_view name;
+    std::int64_t number = 0;
+};
+
+struct Argument {
+    std::string_view name;
+    Type type = Type::number;
+    std::vector<Constant> constants = {}; // of a word
+    // What it is if it is not given: a constant's name or a number. Nothing: it must be given.
+    std::optional<std::string_view> otherwise = {};
+};
+
+// An address range that is this experiment's, run after run, by the name of what is mapped there.
+class Places {
+  public:
+    Places() = default;
+    Places(const Places&) = delete;
+    Places& operator=(const Places&) = delete;
+    ~Places();
+    // The same address for the same name and size.
+    Result<char*> take(const std::string& name, std::size_t bytes, std::size_t alignment);
+    // Somebody else may have got a part of it.
+    void lose(const char* start);
+
+  private:
+    struct Place {
+        char* reserved = nullptr;
+        std::size_t reserved_bytes = 0;
+        char* start = nullptr;
+        std::size_t bytes = 0;
+        bool lost = false;
+    };
+    std::map<std::string, Place> places_;
+};
+
+// Where and when an operation is done.
+struct Doing {
+    Rng& rng;
+    Places& places;
+    std::string_view binds = {}; // the name that its result gets; "" = none
+    std::function<bool()> stopping = [] { return false; };
+    std::function<bool(std::string_view actor)> ended = [](std::string_view) { return true; };
+    std::function<pid_t(std::string_view actor)> task_of = [](std::string_view) { return 0; };
+    Run* run = nullptr; // in setup and judge
+};
+
+class Given {
+  public:
+    explicit Given(std::vector<Value> values) : values_(std::move(values)) {}
+    [[nodiscard]] bool has(std::size_t i) const { return values_.at(i).type != Type::nothing; }
+    [[nodiscard]] const Value& at(std::size_t i) const { return values_.at(i); }
+    [[nodiscard]] std::int64_t number(std::size_t i) const { return values_.at(i).number; }
+    [[nodiscard]] const std::string& text(std::size_t i) const { return values_.at(i).text; }
+    template <typename T> T& object(std::size_t i) const {
+        return static_cast<T&>(*values_.at(i).object); // the row's types were checked
+    }
+    template <typename T> std::shared_ptr<T> shared(std::size_t i) const {
+        return std::static_pointer_cast<T>(values_.at(i).object);
+    }
+
+  private:
+    std::vector<Value> values_;
+};
+
+// Where an operation may stand.
+enum Where : unsigned {
+    in_prepare = 1, // once for a variant
+    in_setup = 2,   // before each run
+    in_actor = 4,
+    in_judge = 8, // after each run
+    anywhere = 15,
+    before = in_prepare | in_setup,
+    acting = in_setup | in_actor | in_judge,
+};
+
+struct Operation {
+    std::string_view name;
+    std::vector<Argument> arguments = {};
+    Type result = Type::nothing;
+    std::vector<std::string_view> words = {}; // that a result of type word can be
+    std::string_view about = {};
+    std::string_view errnos = {}; // that it is known to give
+    std::string_view man = {};    // "madvise(2)"
+    std::string_view needs = {};  // the name of a need, see find_need()
+    unsigned where = anywhere;
+    Result<Value> (*act)(Doing& doing, const Given& given) = nullptr;
+};
+
+const std::vector<Operation>& all_operations();
+const Operation* find_operation(std::string_view name);
+// "madvise(memory, advice=COLLAPSE|PAGEOUT|...) -> error"
+std::string signature(const Operation& operation);
+
+// What a machine may lack, by the name that files use. "machine x86_64 aarch64" and
+// "capability sleep-detection" have an argument. Nothing for an unknown name.
+std::optional<Need> find_need(std::string_view name);
+std::vector<std::string_view> need_names();
+
+// Numbers that have a name: PMD.
+struct NamedNumber {
+    std::string_view name;
+    std::string_view about;
+    std::int64_t (*value)();
+};
+const std::vector<NamedNumber>& named_numbers();
+
+// The candidate that is spelled most alike; "" if none is near.
+std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
+
+} // namespace faultline
+
+#endif // FAULTLINE_OPERATIONS_OPERATION_HPP
