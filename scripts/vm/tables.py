@@ -200,6 +200,7 @@ HOST_PACKAGES = {
     "libcli11-dev": "driver: command line",
     "libfmt-dev": "driver: formatting",
     "nlohmann-json3-dev": "driver: JSON",
+    "libtomlplusplus-dev": "driver: scenario files",
     "libkmod-dev": "driver: loading the module",
     "libgtest-dev": "driver: unit tests",
     "libgmock-dev": "driver: unit tests",
@@ -226,7 +227,7 @@ def arch_packages(arch: Arch, kernel: Kernel) -> dict[str, str]:
 # What the driver is linked to, its headers, and the guest's user space; from its architecture.
 SYSROOT_PACKAGES = (
     "busybox-static", "libkmod-dev", "libkmod2", "libfmt-dev", "libfmt9", "libzstd1", "liblzma5", "libssl3",
-    "libc6", "libstdc++6", "libgcc-s1",
+    "libtomlplusplus-dev", "libc6", "libstdc++6", "libgcc-s1",
 )
 SYSROOT_HEADERS = ("nlohmann-json3-dev", "libcli11-dev")  # the same for all architectures
 

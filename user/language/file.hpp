@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+// A scenario as a file has it: TOML, every text with its position. Nothing is checked but that keys
+// and types are known; language/plan.hpp checks what they say.
+#ifndef FAULTLINE_LANGUAGE_FILE_HPP
+#define FAULTLINE_LANGUAGE_FILE_HPP
+
+#include "engine/scenario.hpp"
+#include "language/steps.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+inline constexpr std::int64_t language_version = 1;
+
+struct FileActor {
+    Text name;
+    Actor::Kind kind = Actor::Kind::thread;
+    int cpu = 0;
+    bool may_die = false;
+    Text steps;
+};
+
+struct FileExpected {
+    Text words;
+    Text releases;
+};
+
+struct FileBug {
+    Text name;
+    Text words;
+    Text releases;
+    Text fix;
+    Text machines;
+    Text log_line;
+    Text log_trace;
+    bool rare = false;
+};
+
+struct FileVariant {
+    Text name;
+    Text about;
+    Text schedule;
+    std::vector<FileExpected> expected;
+    std::vector<Text> excluded_by;
+    Text excluded_in;
+    Text or_overlap;
+    std::vector<Text> known; // names of bugs
+    std::vector<Text> needs;
+    Text situation;
+    bool forced = true;
+    bool by_name_only = false;
+    unsigned divisor = 1;
+    std::optional<Chance> chance;
+    std::map<std::string, Text> parameters; // of [let], with this variant's values
+};
+
+struct FileAction {
+    fl_control_kind kind = FL_CONTROL_SKIP;
+    Text function;
+    Text actor;
+    Text caller;
+    Text replacement;
+    std::int64_t value = 0;
+    unsigned every = 1;
+    bool optional = false;
+    Position at;
+};
+
+struct FileControl {
+    Text name;
+    Text about;
+    Text variant;
+    Text produces;
+    Text releases;
+    Control::Kind kind = Control::Kind::hazard;
+    std::vector<Text> needs;
+    std::vector<FileAction> actions;
+    bool complains = false;
+    bool by_name_only = false;
+};
+
+struct FileForbid {
+    Text when;
+    Text why;
+};
+
+struct ScenarioFile {
+    std::string path;
+    Text name;
+    Text family;
+    Text claim;
+    Text source;
+    Text races;
+    Text bad;
+    std::vector<Text> needs;
+    Text prepare;
+    Text setup;
+    Text judge;
+    Text outcome;                                // names of results, in order
+    Text corrupts;                               // the page whose first byte a control flips
+    std::vector<FileExpected> no_hazard_control; // why (words) and in which releases
+    std::vector<FileActor> actors;
+    std::vector<FileBug> bugs;
+    std::vector<FileVariant> variants;
+    std::vector<FileControl> controls;
+    std::vector<FileForbid> forbid;
+};
+
+using Complaints = std::vector<Complaint>;
+// "path:3:14: text" lines
+std::string to_string(const std::string& path, const Complaints& complaints);
+
+// What could be read, and what is wrong.
+struct ReadFile {
+    ScenarioFile file;
+    Complaints complaints;
+};
+ReadFile read_scenario(const std::string& text, const std::string& path);
+
+} // namespace faultline
+
+#endif // FAULTLINE_LANGUAGE_FILE_HPP

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "language/interpreter.hpp"
+
+#include "kernel/shared_memory.hpp"
+#include "operations/objects.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::int64_t number_bound = std::int64_t{1} << 59;
+constexpr std::int64_t error_base = std::int64_t{1} << 60;
+constexpr std::int64_t word_base = std::int64_t{1} << 61;
+
+constexpr std::int64_t most_rounds = 1000000; // of a loop
+constexpr std::string_view no_result = "-";
+
+// The names that a step sees, its own before those around.
+class Scope {
+  public:
+    explicit Scope(const Scope* outer = nullptr) : outer_(outer) {}
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { clear(); }
+
+    void bind(const std::string& name, Value value) {
+        for (auto& [known, old] : values_)
+            if (known == name) {
+                old = std::move(value);
+                return;
+            }
+        values_.emplace_back(name, std::move(value));
+    }
+    [[nodiscard]] const Value* find(std::string_view name) const {
+        for (const auto& [known, value] : values_)
+            if (known == name)
+                return &value;
+        return outer_ == nullptr ? nullptr : outer_->find(name);
+    }
+    // The last one made goes first.
+    void clear() {
+        while (!values_.empty())
+            values_.pop_back();
+    }
+
+  private:
+    const Scope* outer_;
+    std::vector<std::pair<std::string, Value>> values_;
+};
+
+// Runs steps, where `at` and results are the hooks' business.
+class Runner {
+  public:
+    Runner(const Plan& plan, Doing& doing, Scope& scope)
+        : plan_(plan), doing_(doing), scope_(scope) {}
+
+    std::function<bool(const std::string& site)> at = [](const std::string&) { return true; };
+    std::function<void(const std::string& name, const Value& value)> bound = [](const std::string&,
+                                                                                const Value&) {};
+
+    // False: the run is over for this actor.
+    Result<bool> run(const std::vector<Step>& steps) {
+        for (const Step& step : steps) {
+            const Result<bool> done = run(step);
+            if (!done || !*done)
+                return done;
+        }
+        return true;
+    }
+
+    Result<Value> value_of(const Expression& expression, const Argument& argument) {
+        switch (argument.type) {
+        case Type::number: {
+            const Result<std::int64_t> number = number_of(expression);
+            if (!number)
+                return number.error();
+            return Value::of(*number);
+        }
+        case Type::word:
+            for (const Constant& constant : argument.constants)
+                if (constant.name == expression.text)
+                    return Value{
+                        .type = Type::word, .number = constant.number, .text = expression.text};
+            return fault(expression.at, EINVAL, "not a word that it knows");
+        case Type::text:
+        case Type::actor:
+            return Value{.type = argument.type, .text = expression.text};
+        default:
+            return object_of(expression);
+        }
+    }
+
+  private:
+    Error fault(Position at_, int number, const std::string& text) const {
+        return Error::make(number,
+                           fmt::format("{}:{}:{}: {}", plan_.path, at_.line, at_.column, text));
+    }
+
+    Result<bool> run(const Step& step) {
+        switch (step.kind) {
+        case Step::Kind::at:
+            return at(step.name);
+        case Step::Kind::call:
+            return call(step);
+        case Step::Kind::repeat: {
+            const Result<std::int64_t> times = number_of(step.bounds.at(0));
+            if (!times)
+                return times.error();
+            return loop(step, 0, *times, "");
+        }
+        case Step::Kind::each: {
+            const Result<std::int64_t> from = number_of(step.bounds.at(0));
+            const Result<std::int64_t> to = number_of(step.bounds.at(1));
+            if (!from || !to)
+                return from ? to.error() : from.error();
+            return loop(step, *from, *to, step.name);
+        }
+        case Step::Kind::until:
+            return until(step);
+        case Step::Kind::when: {
+            const bool all =
+                std::all_of(step.terms.begin(), step.terms.end(), [this](const Term& term) {
+                    const Value* value = scope_.find(term.name);
+                    return holds(term,
+                                 value == nullptr ? std::string(no_result) : to_string(*value));
+                });
+            return run(all ? step.steps : step.otherwise);
+        }
+        case Step::Kind::parameter:
+        case Step::Kind::comment:
+            break;
+        }
+        return true;
+    }
+
+    Result<bool> loop(const Step& step, std::int64_t from, std::int64_t to,
+                      const std::string& name) {
+        if (to - from > most_rounds)
+            return fault(step.at, E2BIG, fmt::format("more than {} rounds", most_rounds));
+        for (std::int64_t i = from; i < to && !doing_.stopping(); ++i) {
+            if (!name.empty())
+                scope_.bind(name, Value::of(i));
+            const Result<bool> done = run(step.steps);
+            if (!done || !*done)
+                return done;
+        }
+        return true;
+    }
+
+    // Once at least: the last round begins after the actor has ended.
+    Result<bool> until(const Step& step) {
+        for (bool last = false; !last && !doing_.stopping();) {
+            last = doing_.ended(step.name);
+            const Result<bool> done = run(step.steps);
+            if (!done || !*done)
+                return done;
+        }
+        return true;
+    }
+
+    Result<bool> call(const Step& step) {
+        const Operation& operation = *find_operation(step.call.operation);
+        std::vector<Value> values(operation.arguments.size());
+        for (std::size_t i = 0; i < operation.arguments.size(); ++i) {
+            const Argument& argument = operation.arguments[i];
+            const Expression* expression = given(step.call, argument, i);
+            if (expression != nullptr) {
+                Result<Value> value = value_of(*expression, argument);
+                if (!value)
+                    return value.error();
+                values[i] = std::move(*value);
+            } else if (argument.otherwise && !argument.otherwise->empty()) {
+                values[i] = usual(argument);
+            }
+        }
+        doing_.binds = step.name;
+        Result<Value> result = operation.act(doing_, Given(std::move(values)));
+        if (!result)
+            return Error::make(result.error().number,
+                               fmt::format("{}:{}:{}: {}: {}", plan_.path, step.at.line,
+                                           step.at.column, operation.name, result.error().message),
+                               result.error().path);
+        return take(step, std::move(*result));
+    }
+
+    // A failure that nobody asked about is no result, but our own trouble.
+    Result<bool> take(const Step& step, Value value) {
+        if (step.name.empty()) {
+            if (value.type == Type::error && value.number != 0)
+                return fault(step.at, static_cast<int>(value.number),
+                             step.call.operation + " failed, and its result has no name");
+            return true;
+        }
+        if (!step.as.empty()) {
+            const std::string word = to_string(value);
+            for (const auto& [from, to] : step.as)
+                if (from == word || from == "*") {
+                    value = Value::of_word(to);
+                    break;
+                }
+        }
+        bound(step.name, value);
+        scope_.bind(step.name, std::move(value));
+        return true;
+    }
+
+    static const Expression* given(const Call& call, const Argument& argument, std::size_t place) {
+        for (std::size_t i = 0; i < call.arguments.size(); ++i)
+            if (call.arguments[i].name.empty() ? i == place
+                                               : call.arguments[i].name == argument.name)
+                return &call.arguments[i].value;
+        return nullptr;
+    }
+
+    static Value usual(const Argument& argument) {
+        for (const Constant& constant : argument.constants)
+            if (constant.name == *argument.otherwise)
+                return {.type = Type::word,
+                        .number = constant.number,
+                        .text = std::string(constant.name)};
+        return Value::of(std::strtoll(std::string(*argument.otherwise).c_str(), nullptr, 10));
+    }
+
+    Result<std::int64_t> number_of(const Expression& expression) {
+        if (expression.kind == Expression::Kind::number)
+            return expression.number;
+        if (expression.kind == Expression::Kind::sum) {
+            const Result<std::int64_t> left = number_of(expression.parts.at(0));
+            const Result<std::int64_t> right = number_of(expression.parts.at(1));
+            if (!left || !right)
+                return left ? right : left;
+            std::int64_t sum = 0;
+            const bool over = expression.op == '+'   ? __builtin_add_overflow(*left, *right, &sum)
+                              : expression.op == '-' ? __builtin_sub_overflow(*left, *right, &sum)
+                                                     : __builtin_mul_overflow(*left, *right, &sum);
+            if (over)
+                return fault(expression.at, EOVERFLOW, "too large a number");
+            return sum;
+        }
+        for (const NamedNumber& named : named_numbers())
+            if (named.name == expression.text)
+                return named.value();
+        const Value* value = scope_.find(expression.text);
+        if (value == nullptr || value->type != Type::number)
+            return fault(expression.at, EINVAL, expression.text + " is no number in this run");
+        return value->number;
+    }
+
+    Result<Value> object_of(const Expression& expression) {
+        const bool one = expression.kind == Expression::Kind::page;
+        const bool several = expression.kind == Expression::Kind::pages;
+        const Expression& base = one || several ? expression.parts.at(0) : expression;
+        const Value* found = scope_.find(base.text);
+        if (found == nullptr || !found->object)
+            return fault(base.at, EINVAL, base.text + " does not exist in this run");
+        Value value = *found;
+        if (!one && !several)
+            return value;
+        const Result<std::int64_t> from = number_of(expression.parts.at(1));
+        if (!from)
+            return from.error();
+        std::int64_t to = one ? *from + 1 : static_cast<std::int64_t>(value.count);
+        if (several && expression.parts.size() > 2) {
+            const Result<std::int64_t> given_end = number_of(expression.parts.at(2));
+            if (!given_end)
+                return given_end.error();
+            to = *given_end;
+        }
+        if (*from < 0 || to <= *from || to > static_cast<std::int64_t>(value.count))
+            return fault(expression.at, ERANGE,
+                         fmt::format("{} has pages 0 to {}, and {} to {} are none of them",
+                                     base.text, value.count - 1, *from, to - 1));
+        value.first = static_cast<std::size_t>(*from);
+        value.count = static_cast<std::size_t>(to - *from);
+        return value;
+    }
+
+    const Plan& plan_;
+    Doing& doing_;
+    Scope& scope_;
+};
+
+// What the actors tell each other: threads and processes alike.
+struct Ended {
+    std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
+};
+
+class Interpreter final : public Experiment {
+  public:
+    Interpreter(const Plan& plan, bool forced) : plan_(plan), forced_(forced) {}
+
+    Result<void> prepare() override {
+        // A thread's first malloc() would put an arena of its own where a mapping was taken away.
+        ::mallopt(M_ARENA_MAX, 1);
+        Result<SharedMemory<Ended>> ended = SharedMemory<Ended>::make();
+        if (!ended)
+            return ended.error();
+        ended_ = std::move(*ended);
+        Run none(0, 1);
+        Doing doing = doing_of(none);
+        if (Result<void> done = run(plan_.prepare, doing, prepared_); !done)
+            return done;
+        return find_corrupt_base(none);
+    }
+
+    std::vector<Actor> actors() override {
+        std::vector<Actor> all;
+        for (std::size_t i = 0; i < plan_.actors.size(); ++i) {
+            const FileActor& actor = plan_.actors[i];
+            Actor one{.name = actor.name.text,
+                      .kind = actor.kind,
+                      .cpu = actor.cpu,
+                      .may_die = actor.may_die};
+            if (actor.kind != Actor::Kind::kernel_thread)
+                one.body = [this, i](ActorContext& me) { act(me, i); };
+            all.push_back(std::move(one));
+        }
+        return all;
+    }
+
+    Result<void> begin(Run& run) override {
+        for (std::atomic<bool>& one : ended_->actors)
+            one = false;
+        for (std::size_t i = 0; i < plan_.actors.size(); ++i) // a kernel's thread never ends
+            ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
+        objects_.clear();
+        Doing doing = doing_of(run);
+        return this->run(plan_.setup, doing, objects_);
+    }
+
+    Outcome judge(Run& run) override {
+        Outcome outcome;
+        Scope scope(&objects_);
+        seen_.clear();
+        for (const ActorResult& result : plan_.results) {
+            const std::int64_t slot =
+                run.slot(plan_.actors.at(result.actor).name.text, result.slot);
+            if (slot == unreported)
+                continue;
+            Value value = decode(plan_, slot);
+            seen_[result.name] = to_string(value);
+            scope.bind(result.name, std::move(value));
+        }
+        Doing doing = doing_of(run);
+        Runner runner(plan_, doing, scope);
+        runner.bound = [this](const std::string& name, const Value& value) {
+            seen_[name] = to_string(value);
+        };
+        const Result<bool> judged = runner.run(plan_.judge);
+        for (const std::string& name : plan_.outcome)
+            outcome.add(name, word_of(name));
+        for (std::size_t i = 0; i < plan_.forbid.size(); ++i)
+            if (all_hold(plan_.forbid[i]))
+                outcome.forbid(plan_.forbid_why[i]);
+        if (!judged)
+            outcome.forbid(judged.error().to_string());
+        require_results(outcome);
+        return outcome;
+    }
+
+    std::optional<bool> overlapped(const Run& run) override {
+        if (forced_)
+            return plan_.situation.empty() ? std::nullopt
+                                           : std::optional<bool>(all_hold(plan_.situation));
+        const bool all =
+            std::all_of(plan_.outcome.begin(), plan_.outcome.end(),
+                        [this](const std::string& name) { return seen_.count(name) != 0; });
+        const bool arose = plan_.situation.empty() ? all : all_hold(plan_.situation);
+        return arose && (plan_.schedule.empty() || run.overlapped());
+    }
+
+    [[nodiscard]] std::uint64_t corrupt_base() const override { return corrupt_base_; }
+
+  private:
+    Doing doing_of(Run& run) {
+        Doing doing{.rng = run.rng(), .places = places_};
+        doing.run = &run;
+        doing.task_of = [this, &run](std::string_view actor) -> pid_t {
+            const std::int64_t task = run.slot(actor, task_slot);
+            return task == unreported ? 0 : static_cast<pid_t>(task);
+        };
+        doing.ended = [this](std::string_view actor) { return ended(actor); };
+        return doing;
+    }
+
+    [[nodiscard]] bool ended(std::string_view actor) const {
+        for (std::size_t i = 0; i < plan_.actors.size(); ++i)
+            if (plan_.actors[i].name.text == actor)
+                return ended_->actors.at(i);
+        return true;
+    }
+
+    Result<void> run(const std::vector<Step>& steps, Doing& doing, Scope& scope) {
+        const Result<bool> done = Runner(plan_, doing, scope).run(steps);
+        return done ? Result<void>() : Result<void>(done.error());
+    }
+
+    void act(ActorContext& me, std::size_t number) {
+        me.report(task_slot, ::gettid());
+        Scope scope(&objects_);
+        Doing doing{.rng = me.rng(), .places = places_};
+        doing.stopping = [&me] { return me.stopping(); };
+        doing.ended = [this](std::string_view actor) { return ended(actor); };
+        Runner runner(plan_, doing, scope);
+        runner.at = [&me](const std::string& site) { return me.at(site).ok(); };
+        runner.bound = [this, &me, number](const std::string& name, const Value& value) {
+            report(me, number, name, value);
+        };
+        const Result<bool> done = runner.run(plan_.steps.at(number));
+        if (!done)
+            me.fail(done.error());
+        ended_->actors.at(number) = true;
+    }
+
+    void report(ActorContext& me, std::size_t number, const std::string& name, const Value& value) {
+        for (const ActorResult& result : plan_.results) {
+            if (result.actor != number || result.name != name)
+                continue;
+            if (const std::optional<std::int64_t> slot = encode(plan_, value))
+                me.report(result.slot, *slot);
+            else
+                me.fail(Error::make(ERANGE, "a result that cannot be reported: " + name));
+        }
+    }
+
+    [[nodiscard]] std::string word_of(const std::string& name) const {
+        const auto found = seen_.find(name);
+        return found == seen_.end() ? std::string(no_result) : found->second;
+    }
+
+    [[nodiscard]] bool all_hold(const std::vector<Term>& terms) const {
+        return std::all_of(terms.begin(), terms.end(),
+                           [this](const Term& term) { return holds(term, word_of(term.name)); });
+    }
+
+    // Who did not come to an end reports nothing, and that is right only where the row expects it.
+    void require_results(Outcome& outcome) const {
+        for (const std::string& name : plan_.outcome)
+            if (seen_.count(name) == 0 && !expects_none(outcome, name))
+                outcome.forbid("there is no result \"" + name + "\": its step was not reached");
+    }
+    [[nodiscard]] bool expects_none(const Outcome& outcome, const std::string& name) const {
+        return std::any_of(plan_.expected.begin(), plan_.expected.end(),
+                           [&outcome, &name](const FileExpected& expected) {
+                               const ParsedTerms terms = parse_terms(expected.words);
+                               return matches(outcome, expected.words.text) &&
+                                      std::any_of(
+                                          terms.terms.begin(), terms.terms.end(),
+                                          [&name](const Term& term) { return term.name == name; });
+                           });
+    }
+
+    // The address is the same in each run: see Places.
+    Result<void> find_corrupt_base(Run& none) {
+        if (!plan_.corrupts)
+            return {};
+        Doing doing = doing_of(none);
+        Scope scope(&prepared_);
+        if (Result<void> done = run(plan_.setup, doing, scope); !done)
+            return done;
+        const Result<Value> page =
+            Runner(plan_, doing, scope).value_of(*plan_.corrupts, {"corrupts", Type::memory});
+        if (!page)
+            return page.error();
+        corrupt_base_ = reinterpret_cast<std::uintptr_t>(range_of(*page).start);
+        return {};
+    }
+
+    const Plan& plan_;
+    bool forced_;
+    Places places_;
+    SharedMemory<Ended> ended_;
+    Scope prepared_;
+    Scope objects_{&prepared_};
+    std::map<std::string, std::string> seen_; // of the last run, by the names of results
+    std::uint64_t corrupt_base_ = 0;
+};
+
+} // namespace
+
+std::optional<std::int64_t> encode(const Plan& plan, const Value& value) {
+    if (value.type == Type::error)
+        return error_base + value.number;
+    if (value.type == Type::number)
+        return value.number > -number_bound && value.number < number_bound
+                   ? std::optional(value.number)
+                   : std::nullopt;
+    for (std::size_t i = 0; i < plan.words.size(); ++i)
+        if (plan.words[i] == value.text)
+            return word_base + static_cast<std::int64_t>(i);
+    return std::nullopt;
+}
+
+Value decode(const Plan& plan, std::int64_t slot) {
+    if (slot >= word_base)
+        return Value::of_word(plan.words.at(static_cast<std::size_t>(slot - word_base)));
+    if (slot >= error_base)
+        return Value::of_error(static_cast<int>(slot - error_base));
+    return Value::of(slot);
+}
+
+std::unique_ptr<Experiment> interpret(const Plan& plan, bool forced) {
+    return std::make_unique<Interpreter>(plan, forced);
+}
+
+} // namespace faultline

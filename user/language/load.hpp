@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+// Files as scenarios of the engine. What is loaded lives as long as the program.
+#ifndef FAULTLINE_LANGUAGE_LOAD_HPP
+#define FAULTLINE_LANGUAGE_LOAD_HPP
+
+#include "engine/scenario.hpp"
+#include "language/file.hpp"
+
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+struct LoadedFile {
+    const Scenario* scenario = nullptr; // null: see complaints
+    Complaints complaints;
+    // Sites of the kernel that the schedules name, "collapse_file/unmapped".
+    std::vector<std::string> kernel_sites;
+};
+// `path` is for messages.
+LoadedFile load_scenario(const std::string& text, const std::string& path);
+LoadedFile load_scenario_file(const std::string& path);
+
+// The folder of the files that come with the driver: $FAULTLINE_SCENARIOS, or beside the driver, in
+// the source tree, or where it is installed. "" = there is none.
+std::string shipped_folder();
+// Their paths, GROUP/NAME.flt, sorted.
+std::vector<std::string> shipped_files(const std::string& folder);
+// Those that load; what others lack is in `complaints`, as text.
+const std::vector<const Scenario*>& shipped_scenarios(std::string* complaints = nullptr);
+
+} // namespace faultline
+
+#endif // FAULTLINE_LANGUAGE_LOAD_HPP
