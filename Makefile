@@ -37,7 +37,7 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names' RUNS=N BOOT=poison QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' RUNS=N BOOT=poison QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
 
 .PHONY: matrix
@@ -81,6 +81,8 @@ qemu-s390x: ## build QEMU from Debian's source with EDAT-1 offered: huge pages o
 .PHONY: install
 install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
 	install -D -m 0755 $(BUILD)/faultline $(DESTDIR)$(prefix)/bin/faultline
+	cd scenarios && find . -name '*.flt' -exec \
+		install -D -m 0644 {} $(DESTDIR)$(prefix)/share/faultline/scenarios/{} \;
 	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= \
 		INSTALL_MOD_PATH=$(DESTDIR)$(INSTALL_MOD_PATH) modules_install
 

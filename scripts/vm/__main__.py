@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -55,14 +56,38 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
     return kernels.stock(arguments.kernel, arch, update=arguments.update)
 
 
-def _driver(runs_of_each: int | None, names: str) -> Driver:
-    runs_option = f"--runs {runs_of_each} " if runs_of_each else ""
-    return Driver(f"faultline run {runs_option}{CHANNELS}", names)
+def name_in_file(file: Path) -> str:
+    """Of the scenario in it. The driver says all else that is wrong."""
+    try:
+        name = tomllib.loads(file.read_text()).get("name")
+    except (OSError, ValueError) as error:
+        raise Trouble(Ending.USAGE, f"{file}: {error}") from error
+    if not isinstance(name, str) or not name:
+        raise Trouble(Ending.USAGE, f"{file}: no name = \"...\"")
+    return name
+
+
+def driver_of(runs_of_each: int | None, names: str) -> Driver:
+    """`names` may have files, path/FILE.flt/variant+control: the machine gets them, and knows them by their names."""
+    options = ["faultline run", *([f"--runs {runs_of_each}"] if runs_of_each else []), CHANNELS]
+    words, files = [], []
+    for word in names.split():
+        path, suffix, rest = word.partition(".flt")
+        if suffix:
+            file = Path(path + suffix)
+            if file not in files:
+                files.append(file)
+                options.append(f"--file /files/{file.name}")
+            word = name_in_file(file) + rest
+        words.append(word)
+    if len({file.name for file in files}) != len(files):
+        raise Trouble(Ending.USAGE, "two files of one name")
+    return Driver(" ".join(options), " ".join(words), tuple(files))
 
 
 def command_run(arguments: argparse.Namespace) -> Ending:
     kernel = _kernel(arguments)
-    driver = Driver(arguments.command) if arguments.command else _driver(arguments.runs, arguments.run)
+    driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
                       qemu.Bounds(arguments.timeout, arguments.quiet), [],
                       "own" if arguments.kimage else arguments.kernel, arguments.boot)
@@ -125,11 +150,11 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     counts, good = _host_tests()
     programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
     bounds = qemu.Bounds(arguments.timeout, arguments.quiet)
-    report = runs.run(arch, kernel, _driver(arguments.runs, arguments.run), bounds, programs,
+    report = runs.run(arch, kernel, driver_of(arguments.runs, arguments.run), bounds, programs,
                       f"{arguments.kernel}-test", arguments.boot)
     parts = [report]
     if arguments.boot == DEFAULT_BOOT and not arguments.run:
-        parts.append(runs.run(arch, kernel, _driver(POISON_RUNS, POISON_RUN), bounds, [], f"{arguments.kernel}-test", "poison"))
+        parts.append(runs.run(arch, kernel, driver_of(POISON_RUNS, POISON_RUN), bounds, [], f"{arguments.kernel}-test", "poison"))
     judge = _judge_is_awake(arch, kernel, arguments.kernel)
     print(f"  host tests and VMs took {time.monotonic() - started:.0f} s")
     for part in parts:
@@ -156,7 +181,7 @@ def command_kselftest(arguments: argparse.Namespace) -> Ending:
 def command_matrix(arguments: argparse.Namespace) -> Ending:
     """Every chosen cell; a folder with a page and the reports."""
     chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots), dict(os.environ))
-    plan = matrix.Plan(_driver(arguments.runs, arguments.run),
+    plan = matrix.Plan(driver_of(arguments.runs, arguments.run),
                        tuple(arguments.selftests.split()), qemu.Bounds(arguments.timeout, arguments.quiet),
                        arguments.update)
     folder = runs.new_folder("matrix")
@@ -249,7 +274,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix"):
-            command.add_argument("--run", default="", help="scenarios, variants or families; all if empty")
+            command.add_argument("--run", default="", help="scenarios, variants, families or files (path/FILE.flt); all if empty")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")
             command.add_argument("--timeout", type=float, default=3600, help="bound of a whole run, with the fresh machines that follow a crash, seconds")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")

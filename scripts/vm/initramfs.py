@@ -17,7 +17,7 @@ MODULES = ("virtio_pci", "virtio_console", "brd")
 INIT = """\
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/root TERM=linux FAULTLINE=/bin/faultline FAULTLINE_MODULE=/lib/faultline.ko
+export PATH=/bin HOME=/root TERM=linux FAULTLINE=/bin/faultline FAULTLINE_MODULE=/lib/faultline.ko FAULTLINE_SCENARIOS=/scenarios
 export FAULTLINE_EMULATOR="EMULATED_BY"
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -119,13 +119,19 @@ def module_bytes(file: Path) -> bytes:
 
 
 def build(arch: Arch, module: Path, programs: list[Path], modules: Path | None, ports: int,
-          emulator: str) -> Archive:
-    """All but the script. `ports`: how many side channels the machine has; `emulator`: what its results shall name."""
+          emulator: str, scenarios: Path, files: tuple[Path, ...] = ()) -> Archive:
+    """All but the script. `ports`: how many side channels the machine has; `emulator`: what its results shall name;
+    `scenarios`: the folder of the scenario files; `files`: others, which come to be in /files."""
     archive = Archive()
     for folder in ("dev", "proc", "sys", "tmp", "root"):
         archive.add_folder(folder)
     archive.add("init", INIT.replace("PORTS", str(ports)).replace("EMULATED_BY", emulator).encode(), executable=True)
     archive.add("bin/busybox", sysroot.resolve(sysroot.folder(arch), "/bin/busybox").read_bytes(), executable=True)
+    archive.add_folder("scenarios")
+    for file in sorted(scenarios.rglob("*.flt")):
+        archive.add(f"scenarios/{file.relative_to(scenarios)}", file.read_bytes())
+    for file in files:
+        archive.add(f"files/{file.name}", file.read_bytes())
     stripped = module.with_suffix(".stripped.ko")
     subprocess.run([sysroot.tool(arch, "strip"), "--strip-debug", "-o", str(stripped), str(module)], check=True)
     archive.add("lib/faultline.ko", stripped.read_bytes())

@@ -34,6 +34,7 @@ class Driver:
 
     options: str
     names: str = ""  # scenarios; the plan in the results says which these are
+    files: tuple[Path, ...] = ()  # scenario files of the host's that the options name as /files/NAME
 
     @property
     def command(self) -> str:

@@ -90,7 +90,7 @@ def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, p
     accel = qemu.accelerator(arch, machine, kernel.image)
     way = BOOTS[boot_name]
     archive = initramfs.build(arch, module, [faultline, *programs], kernel.modules, qemu.PORTS,
-                              f"{machine.version}, {accel}")
+                              f"{machine.version}, {accel}", build.TOP / "scenarios", driver.files if driver else ())
     (folder / "versions.json").write_text(json.dumps({
         "kernel": kernel.release, "packages": kernel.packages, "arch": arch.name,
         "qemu": machine.version, "accelerator": accel, "commit": build.commit(),

@@ -16,6 +16,7 @@ inline constexpr int status_cannot = 2; // not root, no module, wrong usage: not
 
 struct Arguments {
     std::vector<std::string> names; // scenario or scenario/variant; none = all
+    std::vector<std::string> files; // of scenarios that come before others of their names
     std::string schedule;           // of replay
     std::string variant;
     std::string control;
@@ -40,6 +41,9 @@ int replay_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
 int models_command(const Arguments& arguments);
 int vmemmap_command(const Arguments& arguments);
+int check_command(const Arguments& arguments);
+int new_command(const Arguments& arguments);
+int ops_command(const Arguments& arguments);
 int show_file_command(const Arguments& arguments, const std::string& file);
 
 } // namespace faultline

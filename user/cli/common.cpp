@@ -4,15 +4,20 @@
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
 #include "kernel/guardian.hpp"
+#include "language/load.hpp"
 #include "report/human.hpp"
 #include "scenarios/list.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <sys/utsname.h>
 
 namespace faultline {
 
 namespace {
+
+// A name with ".flt" in it is that of a file: FILE.flt, FILE.flt/variant, FILE.flt+control.
+constexpr std::string_view file_suffix = ".flt";
 
 template <typename T> std::string names_of(const std::vector<T>& items) {
     std::string text;
@@ -124,7 +129,7 @@ namespace {
 
 std::vector<std::string> members_of_family(std::string_view family) {
     std::vector<std::string> members;
-    for (const Scenario* scenario : all_scenarios())
+    for (const Scenario* scenario : known_scenarios())
         if (!family.empty() && scenario->family == family)
             members.emplace_back(scenario->name);
     return members;
@@ -134,14 +139,29 @@ std::vector<std::string> members_of_family(std::string_view family) {
 
 Result<std::vector<Chosen>> choose(const Arguments& arguments) {
     std::vector<std::string> names;
-    for (const std::string& name : arguments.names) {
+    // A shipped file that does not load must not be missed.
+    std::string complaints;
+    (void)shipped_scenarios(&complaints);
+    if (!complaints.empty())
+        return Error::make(0, "a shipped file is no scenario:\n" + complaints);
+    for (const std::string& file : arguments.files) {
+        if (!file.ends_with(file_suffix))
+            return Error::make(0, "\"" + file + "\" is no FILE.flt");
+        if (const Result<std::string> loaded = load_named_file(file); !loaded)
+            return loaded.error();
+    }
+    for (const std::string& given : arguments.names) {
+        const Result<std::string> loaded = load_named_file(given);
+        if (!loaded)
+            return loaded.error();
+        const std::string& name = *loaded;
         const std::vector<std::string> members = members_of_family(name);
         if (members.empty())
             names.push_back(name);
         names.insert(names.end(), members.begin(), members.end());
     }
     if (names.empty())
-        for (const Scenario* scenario : all_scenarios())
+        for (const Scenario* scenario : known_scenarios())
             if ((arguments.control.empty() ||
                  find_control_of(*scenario, arguments.control) != nullptr) &&
                 (arguments.variant.empty() ||
@@ -173,8 +193,50 @@ std::string Chosen::name() const {
     return text;
 }
 
+// Where there is a first scenario of its family, a file follows the last.
+const std::vector<const Scenario*>& known_scenarios() {
+    static const std::vector<const Scenario*> all = [] {
+        std::vector<const Scenario*> list = all_scenarios();
+        for (const Scenario* shipped : shipped_scenarios()) {
+            const auto last =
+                std::find_if(list.rbegin(), list.rend(), [shipped](const Scenario* one) {
+                    return one->family == shipped->family;
+                });
+            list.insert(last.base() == list.begin() ? list.end() : last.base(), shipped);
+        }
+        return list;
+    }();
+    return all;
+}
+
+bool has_hazard_control(const Scenario& scenario) {
+    return std::any_of(scenario.controls.begin(), scenario.controls.end(),
+                       [](const Control& one) { return one.kind == Control::Kind::hazard; });
+}
+
+Result<std::string> load_named_file(const std::string& name) {
+    const std::size_t suffix = name.rfind(file_suffix);
+    if (suffix == std::string::npos)
+        return name;
+    const std::string path = name.substr(0, suffix + file_suffix.size());
+    const LoadedFile loaded = load_scenario_file(path);
+    if (loaded.scenario == nullptr)
+        return Error::make(0, path + " is no scenario:\n" + to_string(path, loaded.complaints));
+    named_files().push_back(loaded.scenario);
+    return std::string(loaded.scenario->name) + name.substr(suffix + file_suffix.size());
+}
+
+std::vector<const Scenario*>& named_files() {
+    static std::vector<const Scenario*> files;
+    return files;
+}
+
+// What was named as a file comes before a scenario of that name.
 const Scenario* find_scenario(std::string_view name) {
-    for (const Scenario* scenario : all_scenarios())
+    for (const Scenario* scenario : named_files())
+        if (scenario->name == name)
+            return scenario;
+    for (const Scenario* scenario : known_scenarios())
         if (scenario->name == name)
             return scenario;
     return nullptr;

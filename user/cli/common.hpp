@@ -63,6 +63,16 @@ struct Chosen {
 // The scenarios that the names, --variant and --control mean; says which does not exist.
 Result<std::vector<Chosen>> choose(const Arguments& arguments);
 
+// Those of scenarios/list.cpp, each family followed by its shipped files.
+const std::vector<const Scenario*>& known_scenarios();
+// Of "path/FILE.flt/variant+control", loads the file and gives "scenario/variant+control". Other
+// names stay.
+Result<std::string> load_named_file(const std::string& name);
+std::vector<const Scenario*>& named_files(); // so far
+bool has_hazard_control(const Scenario& scenario);
+// The template of `faultline new`.
+std::string new_scenario(std::string_view name);
+
 const Scenario* find_scenario(std::string_view name);
 const Variant* find_variant_of(const Scenario& scenario, std::string_view name);
 const Control* find_control_of(const Scenario& scenario, std::string_view name);

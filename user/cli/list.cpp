@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 // What there is: from the tables that run it.
-#include "scenarios/list.hpp"
 #include "cli/common.hpp"
 #include "kernel/debugfs.hpp"
 
@@ -132,7 +131,7 @@ void list_json(const Scenario& scenario) {
 
 int list_command(const Arguments& arguments) {
     std::string_view family;
-    for (const Scenario* scenario : all_scenarios()) {
+    for (const Scenario* scenario : known_scenarios()) {
         if (arguments.list_json)
             list_json(*scenario);
         else if (arguments.verbose)

@@ -35,6 +35,11 @@ void add_module(CLI::App& command, Arguments& arguments) {
 
 void add_run_options(CLI::App& command, Arguments& arguments) {
     add_module(command, arguments);
+    command
+        .add_option("--file", arguments.files,
+                    "a scenario file, whose name comes before others of that name")
+        ->allow_extra_args(false)
+        ->type_name("FILE");
     command.add_option("--runs", arguments.runs, "runs of each variant")
         ->check(CLI::PositiveNumber)
         ->type_name("N");
@@ -83,11 +88,19 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
 
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
     run->add_option("NAME", arguments.names,
-                    "scenario, scenario/variant, scenario+control or family (default: all)");
+                    "scenario, scenario/variant, scenario+control, family, or a file: FILE.flt, "
+                    "FILE.flt/variant, FILE.flt+control (default: all)");
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
     add_run_options(*run, arguments);
     add_report_options(*run, arguments);
+
+    CLI::App* check = app.add_subcommand("check", "is a file of a scenario right? Needs no root");
+    check->add_option("FILE", arguments.names, "scenario files")->required();
+    CLI::App* fresh = app.add_subcommand("new", "prints a scenario file to begin with");
+    fresh->add_option("NAME", arguments.names, "its name")->expected(0, 1);
+    CLI::App* ops = app.add_subcommand("ops", "what the steps of a scenario file can do");
+    ops->add_option("NAME", arguments.names, "operations (default: all)");
 
     CLI::App* replay = app.add_subcommand("replay", "run exactly one schedule");
     replay
@@ -121,6 +134,9 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     return {
         {list, [&] { return list_command(arguments); }},
         {run, [&] { return run_command(arguments); }},
+        {check, [&] { return check_command(arguments); }},
+        {fresh, [&] { return new_command(arguments); }},
+        {ops, [&] { return ops_command(arguments); }},
         {replay, [&] { return replay_command(arguments); }},
         {bench, [&] { return bench_command(arguments); }},
         {models, [&] { return models_command(arguments); }},
