@@ -37,6 +37,7 @@ class Counts(Sum):
     known: int = 0
     missed: int = 0
     errors: int = 0
+    uncontrolled: int = 0  # no control shows that they can fail
 
     @property
     def good(self) -> bool:
@@ -44,7 +45,8 @@ class Counts(Sum):
 
     def lines(self) -> str:
         return (
-            f"{self.known} known, {self.missed} missed, {self.errors} errors\n"
+            f"{self.known} known, {self.missed} missed, {self.errors} errors"
+            f"{f', {self.uncontrolled} without a control' if self.uncontrolled else ''}\n"
             f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
         )
 
@@ -59,7 +61,7 @@ class ControlCounts(Sum):
 
 # A standing of the driver's, and the field of Counts that it counts in.
 STANDINGS = {"passed": "passed", "failed": "failed", "skipped": "skipped", "known": "known", "xpass": "failed",
-             "missed": "missed", "error": "errors"}
+             "missed": "missed", "error": "errors", "uncontrolled": "uncontrolled"}
 
 
 def counts_of(standings: Iterable[object]) -> Counts:

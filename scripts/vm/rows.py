@@ -12,7 +12,7 @@ MACHINE = "machine"
 
 # What the driver's standings are called.
 WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "known": "KNOWN", "xpass": "XPASS", "missed": "MISS",
-         "error": "ERROR"}
+         "error": "ERROR", "uncontrolled": "NO CONTROL"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Entry:
 
     @property
     def good(self) -> bool:
-        return self.verdict in ("PASS", "SKIP", "KNOWN")
+        return self.verdict in ("PASS", "SKIP", "KNOWN", "NO CONTROL")
 
     def _number(self, of: str, name: str) -> int:
         numbers = self.record.get(of) if self.record else None
@@ -38,7 +38,7 @@ class Entry:
     @property
     def skipped(self) -> tuple[int, int]:
         """Variants and controls: skipped, and all."""
-        names = {"variants": ("passed", "failed", "skipped", "known", "missed", "errors"),
+        names = {"variants": ("passed", "failed", "skipped", "known", "missed", "errors", "uncontrolled"),
                  "controls": ("caught", "not_caught", "skipped", "errors")}
         return (sum(self._number(of, "skipped") for of in names),
                 sum(self._number(of, name) for of, each in names.items() for name in each))

@@ -577,6 +577,11 @@ void judge_controls(ScenarioReport& report) {
     report.why = "no control can run here, so a pass would prove nothing: " + skipped;
 }
 
+bool may_try_controls(Standing standing) {
+    return standing == Standing::passed || standing == Standing::known ||
+           standing == Standing::uncontrolled;
+}
+
 VariantReport not_tried(const Scenario& scenario, const Control& control, Verdict verdict,
                         std::string why) {
     VariantReport report;
@@ -636,6 +641,8 @@ std::string_view to_string(Standing standing) {
     switch (standing) {
     case Standing::passed:
         return "passed";
+    case Standing::uncontrolled:
+        return "uncontrolled";
     case Standing::failed:
         return "failed";
     case Standing::skipped:
@@ -685,9 +692,9 @@ VariantReport run_variant(const Scenario& scenario, const Variant& variant, cons
 
 void judge_scenario(ScenarioReport& report) {
     // A pass with some variants skipped is a pass of what this kernel has. From best to worst:
-    constexpr std::array order = {Standing::skipped, Standing::passed,          Standing::known,
-                                  Standing::missed,  Standing::unexpected_pass, Standing::failed,
-                                  Standing::error};
+    constexpr std::array order = {Standing::skipped, Standing::passed, Standing::uncontrolled,
+                                  Standing::known,   Standing::missed, Standing::unexpected_pass,
+                                  Standing::failed,  Standing::error};
     const auto rank = [&order](Standing standing) {
         return std::find(order.begin(), order.end(), standing) - order.begin();
     };
@@ -701,7 +708,7 @@ void judge_scenario(ScenarioReport& report) {
         report.verdict = variant.verdict;
         report.why = variant.why.empty() ? "" : variant.variant + ": " + variant.why;
     }
-    if (report.standing == Standing::passed || report.standing == Standing::known)
+    if (may_try_controls(report.standing))
         judge_controls(report);
 }
 
@@ -711,7 +718,15 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     ScenarioReport report;
     report.scenario = scenario.name;
     report.no_hazard_control = scenario.no_hazard_control;
+    const bool controlled =
+        !scenario.no_hazard_control.empty() || !selection.control.empty() ||
+        std::any_of(scenario.controls.begin(), scenario.controls.end(),
+                    [](const Control& one) { return one.kind == Control::Kind::hazard; });
     const auto add = [&](std::vector<VariantReport>& to, VariantReport one) {
+        if (!controlled && !one.control && one.standing == Standing::passed) {
+            one.standing = Standing::uncontrolled;
+            one.why = "no control brings the hazard back: a pass would prove nothing";
+        }
         report.interrupted = report.interrupted || one.interrupted;
         to.push_back(std::move(one));
         if (on_variant)
@@ -738,8 +753,7 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
     judge_scenario(report);
     if (report.variants.empty() && !report.interrupted)
         report.why = "all its variants run only by name: a bad outcome ruins the machine";
-    const bool well = report.standing == Standing::passed || report.standing == Standing::known;
-    if (!well || !selection.controls)
+    if (!may_try_controls(report.standing) || !selection.controls)
         return report;
     for (const Control& control : scenario.controls)
         if (!report.interrupted && control.tried_with_others() &&

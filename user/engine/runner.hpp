@@ -106,7 +106,17 @@ Verdict verdict_of(const Counts& counts, const Situation& situation);
 double unseen_bound(std::uint64_t count);
 
 // How a verdict counts, known bugs considered.
-enum class Standing { passed, failed, skipped, known, unexpected_pass, missed, error };
+// uncontrolled: what would be a pass, of a scenario that no control shows to be able to fail.
+enum class Standing {
+    passed,
+    uncontrolled,
+    failed,
+    skipped,
+    known,
+    unexpected_pass,
+    missed,
+    error
+};
 std::string_view to_string(Standing standing); // "passed", ..., "xpass", ...
 
 // The sleep of an awaited actor that the row does not name.

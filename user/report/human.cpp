@@ -40,6 +40,8 @@ std::string_view word(Standing standing, Verdict verdict) {
         return "KNOWN";
     case Standing::unexpected_pass:
         return "XPASS";
+    case Standing::uncontrolled:
+        return "NO CONTROL";
     default:
         return to_string(verdict);
     }
@@ -152,20 +154,30 @@ std::string human_progress(const Progress& progress) {
     return text;
 }
 
+namespace {
+
+std::string uncontrolled_text(const Standings& all) {
+    return all.uncontrolled == 0 ? "" : fmt::format(", {} without a control", all.uncontrolled);
+}
+
+} // namespace
+
 std::string human_summary(const Summary& summary) {
     const Standings& scenarios = summary.scenarios;
     const Standings& variants = summary.variants;
     const Standings total = summary.total();
     return fmt::format(
-        "{} scenarios: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors\n"
-        "{} variants: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors\n"
+        "{} scenarios: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors{}\n"
+        "{} variants: {} passed, {} failed, {} skipped, {} known, {} missed, {} errors{}\n"
         "controls: {} caught, {} not caught, {} skipped, {} errors\n"
-        "{} known, {} missed, {} errors\n{} passed, {} failed, {} skipped\n",
+        "{} known, {} missed, {} errors{}\n{} passed, {} failed, {} skipped\n",
         scenarios.all(), scenarios.passed, scenarios.failed, scenarios.skipped, scenarios.known,
-        scenarios.missed, scenarios.errors, variants.all(), variants.passed, variants.failed,
-        variants.skipped, variants.known, variants.missed, variants.errors, summary.controls.caught,
+        scenarios.missed, scenarios.errors, uncontrolled_text(scenarios), variants.all(),
+        variants.passed, variants.failed, variants.skipped, variants.known, variants.missed,
+        variants.errors, uncontrolled_text(variants), summary.controls.caught,
         summary.controls.not_caught, summary.controls.skipped, summary.controls.errors, total.known,
-        total.missed, total.errors, total.passed, total.failed, total.skipped);
+        total.missed, total.errors, uncontrolled_text(total), total.passed, total.failed,
+        total.skipped);
 }
 
 } // namespace faultline

@@ -50,8 +50,13 @@ Json power_of(std::uint64_t count, double bound) {
 }
 
 Json standings_json(const Standings& all) {
-    return {{"passed", all.passed}, {"failed", all.failed}, {"skipped", all.skipped},
-            {"known", all.known},   {"missed", all.missed}, {"errors", all.errors}};
+    return {{"passed", all.passed},
+            {"failed", all.failed},
+            {"skipped", all.skipped},
+            {"known", all.known},
+            {"missed", all.missed},
+            {"errors", all.errors},
+            {"uncontrolled", all.uncontrolled}};
 }
 
 Json catches_json(const Catches& all) {

@@ -48,6 +48,8 @@ std::string standing_line(std::string_view indent, unsigned number, std::string_
     switch (standing) {
     case Standing::passed:
         return line(indent, true, number, name, "");
+    case Standing::uncontrolled:
+        return line(indent, true, number, name, "SKIP " + why);
     case Standing::failed:
         return line(indent, false, number, name, why);
     case Standing::skipped:

@@ -10,6 +10,9 @@ void Standings::add(Standing standing) {
     case Standing::passed:
         ++passed;
         break;
+    case Standing::uncontrolled:
+        ++uncontrolled;
+        break;
     case Standing::failed:
     case Standing::unexpected_pass:
         ++failed;

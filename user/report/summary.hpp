@@ -26,10 +26,11 @@ struct Standings {
     unsigned known = 0;
     unsigned missed = 0;
     unsigned errors = 0;
+    unsigned uncontrolled = 0;
 
     void add(Standing standing);
     [[nodiscard]] unsigned all() const {
-        return passed + failed + skipped + known + missed + errors;
+        return passed + failed + skipped + known + missed + errors + uncontrolled;
     }
     [[nodiscard]] bool good() const { return failed == 0 && missed == 0 && errors == 0; }
 };

@@ -212,16 +212,17 @@ TEST(Json, ControlSaysIfItWasCaught) {
 TEST(Json, ScenarioSumsItsVariants) {
     ScenarioReport all = of(Standing::known, {passing(), known(), lacking()}, "inside: bad");
     all.controls = {control(Verdict::fail), control(Verdict::pass)};
-    EXPECT_EQ(json_scenario(all),
-              R"({"kind":"scenario","scenario":"collapse-register","verdict":"FAIL",)"
-              R"("standing":"known","known_bug":"fixed by 1234","why":"inside: bad",)"
-              R"("runs":300,"overlaps":294,"excluded":2,"waited":0,"seconds":1.5,"rate":200.0,)"
-              R"("power":{"overlaps":294,"bound":0.030106},)"
-              R"("histogram":{"collapse=0 event=no":2,"collapse=EBUSY event=yes":300},)"
-              R"("forbidden":["collapse=0 event=no"],"no_hazard_control":null,)"
-              R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0},)"
-              R"("controls":{"caught":1,"not_caught":1,"skipped":0,"errors":0}})"
-              "\n");
+    EXPECT_EQ(
+        json_scenario(all),
+        R"({"kind":"scenario","scenario":"collapse-register","verdict":"FAIL",)"
+        R"("standing":"known","known_bug":"fixed by 1234","why":"inside: bad",)"
+        R"("runs":300,"overlaps":294,"excluded":2,"waited":0,"seconds":1.5,"rate":200.0,)"
+        R"("power":{"overlaps":294,"bound":0.030106},)"
+        R"("histogram":{"collapse=0 event=no":2,"collapse=EBUSY event=yes":300},)"
+        R"("forbidden":["collapse=0 event=no"],"no_hazard_control":null,)"
+        R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0,"uncontrolled":0},)"
+        R"("controls":{"caught":1,"not_caught":1,"skipped":0,"errors":0}})"
+        "\n");
 }
 
 TEST(Json, MarksNameTheRunThatIsUnderWay) {
@@ -245,12 +246,13 @@ TEST(Json, End) {
     known_one.controls = {control(Verdict::fail)};
     summary.add(known_one);
     EXPECT_TRUE(summary.good());
-    EXPECT_EQ(json_end(summary),
-              R"({"kind":"end","passed":2,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0,)"
-              R"("scenarios":{"passed":1,"failed":0,"skipped":0,"known":1,"missed":0,"errors":0},)"
-              R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0},)"
-              R"("controls":{"caught":1,"not_caught":0,"skipped":0,"errors":0}})"
-              "\n");
+    EXPECT_EQ(
+        json_end(summary),
+        R"({"kind":"end","passed":2,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0,"uncontrolled":0,)"
+        R"("scenarios":{"passed":1,"failed":0,"skipped":0,"known":1,"missed":0,"errors":0,"uncontrolled":0},)"
+        R"("variants":{"passed":1,"failed":0,"skipped":1,"known":1,"missed":0,"errors":0,"uncontrolled":0},)"
+        R"("controls":{"caught":1,"not_caught":0,"skipped":0,"errors":0}})"
+        "\n");
     EXPECT_EQ(human_summary(summary),
               "2 scenarios: 1 passed, 0 failed, 0 skipped, 1 known, 0 missed, 0 errors\n"
               "3 variants: 1 passed, 0 failed, 1 skipped, 1 known, 0 missed, 0 errors\n"

@@ -721,5 +721,14 @@ TEST(ScenarioRule, APassNeedsACaughtControl) {
     EXPECT_EQ(scenario_standing({passed}, {control_with(Verdict::error, false)}), error);
 }
 
+TEST_F(RunnerTest, NoPassWithoutAControlOfTheHazard) {
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.standing, Standing::uncontrolled) << report.why;
+    EXPECT_EQ(report.variants.at(0).standing, Standing::uncontrolled);
+    EXPECT_THAT(report.why, HasSubstr("no control brings the hazard back"));
+    scenario.no_hazard_control = "nobody knows one";
+    EXPECT_EQ(run_all().standing, Standing::passed);
+}
+
 } // namespace
 } // namespace faultline
