@@ -327,7 +327,8 @@ class Planner {
             rest = rest || from == "*";
             renamed.insert(to);
             const bool possible = from == "*" || from == "ok" || errno_of(from) ||
-                                  as_number(from) || operation.words.empty() ||
+                                  as_number(from) ||
+                                  (operation.result == Type::word && operation.words.empty()) ||
                                   words.count(from) != 0;
             if (!possible)
                 complain(step.at,
@@ -399,6 +400,8 @@ class Planner {
     }
 
     void check_value(const Expression& value, const Argument& argument, const Names& names) {
+        if (value.kind == Expression::Kind::parameter) // it was complained of
+            return;
         switch (argument.type) {
         case Type::number:
             return check_number(value, names);
@@ -435,6 +438,7 @@ class Planner {
     void check_number(const Expression& value, const Names& names) {
         switch (value.kind) {
         case Expression::Kind::number:
+        case Expression::Kind::parameter: // it was complained of
             return;
         case Expression::Kind::sum:
             for (const Expression& part : value.parts)
@@ -475,6 +479,8 @@ class Planner {
         const bool sliced =
             value.kind == Expression::Kind::page || value.kind == Expression::Kind::pages;
         const Expression& base = sliced ? value.parts.at(0) : value;
+        if (base.kind == Expression::Kind::parameter)
+            return;
         if (base.kind != Expression::Kind::name) {
             complain(value.at, fmt::format("\"{}\" is {}, not {}", argument.name,
                                            to_string(argument.type), print(value)));

@@ -42,8 +42,9 @@ Value error_of(int result) { return Value::of_error(result == 0 ? 0 : errno); }
 
 std::size_t small_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
-// Where a load or a store raises a signal, that is its result.
-thread_local sigjmp_buf* landing = nullptr;
+// Where a load or a store raises a signal, that is its result. Volatile: the compiler must not take
+// the stores around an access for useless.
+thread_local sigjmp_buf* volatile landing = nullptr;
 
 void land(int signal) {
     if (landing != nullptr)
