@@ -24,6 +24,7 @@ Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
     const bool memory = what.type == Type::memory;
     const Content& content =
         memory ? *given.object<MemoryObject>(0).content : *given.object<FileObject>(0).content;
+    const std::size_t offset = memory ? given.object<MemoryObject>(0).offset : 0;
     for (std::size_t i = 0; i < what.count; ++i) {
         const std::size_t page = what.first + i;
         const Result<std::vector<std::uint64_t>> words =
@@ -32,10 +33,10 @@ Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
         if (!words)
             return Value::of_word("unreadable");
         const bool stored = given.has(1) && static_cast<std::size_t>(given.number(1)) == page;
-        const std::string_view expected = stored                    ? "stored"
-                                          : content.filled.at(page) ? "data"
-                                                                    : "zero";
-        if (content_word(content, page, *words) != expected)
+        const std::string_view expected = stored                             ? "stored"
+                                          : content.filled.at(offset + page) ? "data"
+                                                                             : "zero";
+        if (content_word(content, offset + page, *words) != expected)
             return Value::of_word("changed");
     }
     return Value::of_word("intact");

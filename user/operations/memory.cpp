@@ -112,6 +112,7 @@ Result<Value> give_memory(Doing& doing, std::size_t pages, std::size_t page_byte
     memory->page_bytes = page_bytes;
     memory->pages = pages;
     memory->content = file ? file->content : std::make_shared<Content>(pages);
+    memory->offset = first;
     memory->file = std::move(file);
     return Value::of_object(Type::memory, std::move(memory), pages);
 }
@@ -136,7 +137,11 @@ Result<Value> do_reserve(Doing& doing, const Given& given) {
     Result<Value> made = give_memory(doing, pages, page_bytes, PROT_NONE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, nullptr, 0);
     if (made && given.has(1)) // what will be moved there has that content
-        static_cast<MemoryObject&>(*made->object).content = given.object<MemoryObject>(1).content;
+    {
+        auto& memory = static_cast<MemoryObject&>(*made->object);
+        memory.content = given.object<MemoryObject>(1).content;
+        memory.offset = given.object<MemoryObject>(1).offset + given.at(1).first;
+    }
     return made;
 }
 
@@ -220,14 +225,14 @@ Result<Value> do_load(Doing& /*doing*/, const Given& given) {
     });
     if (signal != 0)
         return Value::of_word(signal_word(signal));
-    return Value::of_word(first_word(*memory.content, page, word));
+    return Value::of_word(first_word(*memory.content, memory.offset + page, word));
 }
 
 Result<Value> do_store(Doing& /*doing*/, const Given& given) {
     const MemoryObject& memory = given.object<MemoryObject>(0);
     const std::size_t first = given.at(0).first;
     for (std::size_t page = first; page < first + given.at(0).count; ++page) {
-        const int signal = access([at = memory.at(page), word = memory.content->stored(page)] {
+        const int signal = access([at = memory.at(page), word = memory.stored(page)] {
             *reinterpret_cast<volatile std::uint64_t*>(at) = word;
         });
         if (signal != 0)
@@ -242,7 +247,7 @@ Result<Value> do_peek(Doing& /*doing*/, const Given& given) {
     const Result<std::vector<std::uint64_t>> words = memory.read(page);
     if (!words)
         return Value::of_error(words.error().number);
-    return Value::of_word(content_word(*memory.content, page, *words));
+    return Value::of_word(content_word(*memory.content, memory.offset + page, *words));
 }
 
 int poke_page(const MemoryObject& memory, std::size_t page, std::uint64_t word) {
@@ -258,7 +263,7 @@ Result<Value> do_poke(Doing& /*doing*/, const Given& given) {
     const MemoryObject& memory = given.object<MemoryObject>(0);
     const std::size_t first = given.at(0).first;
     for (std::size_t page = first; page < first + given.at(0).count; ++page)
-        if (const int number = poke_page(memory, page, memory.content->stored(page)); number != 0)
+        if (const int number = poke_page(memory, page, memory.stored(page)); number != 0)
             return Value::of_error(number);
     return Value::of_error(0);
 }
@@ -304,7 +309,7 @@ Result<void> fill_memory(const MemoryObject& memory, std::size_t page) {
     const std::size_t words = memory.page_bytes / sizeof(std::uint64_t);
     const int signal = access([&memory, page, words] {
         write_pattern({reinterpret_cast<std::uint64_t*>(memory.at(page)), words},
-                      memory.content->word(page));
+                      memory.word(page));
     });
     if (signal != 0)
         return Error::make(EFAULT, std::string("fill: ") + std::string(signal_word(signal)));
@@ -326,6 +331,7 @@ Result<Value> do_fill(Doing& doing, const Given& given) {
     const bool memory = what.type == Type::memory;
     Content& content =
         memory ? *given.object<MemoryObject>(0).content : *given.object<FileObject>(0).content;
+    const std::size_t offset = memory ? given.object<MemoryObject>(0).offset : 0;
     const std::vector<bool> hole = choose_holes(given.number(1), what.count, doing.rng);
     for (std::size_t i = 0; i < what.count; ++i) {
         if (hole[i])
@@ -335,7 +341,7 @@ Result<Value> do_fill(Doing& doing, const Given& given) {
                                            : fill_file(given.object<FileObject>(0), page);
         if (!filled)
             return filled.error();
-        content.filled.at(page) = true;
+        content.filled.at(offset + page) = true;
     }
     return Value{};
 }
@@ -347,10 +353,12 @@ const Content& content_of(const Value& value) {
 
 Result<Value> pick(Doing& doing, const Value& from, bool filled) {
     const Content& content = content_of(from);
+    const std::size_t offset =
+        from.type == Type::memory ? static_cast<const MemoryObject&>(*from.object).offset : 0;
     const std::size_t start = from.count == 0 ? 0 : doing.rng.below(from.count);
     for (std::size_t i = 0; i < from.count; ++i) {
         const std::size_t page = from.first + (start + i) % from.count;
-        if (content.filled.at(page) == filled)
+        if (content.filled.at(offset + page) == filled)
             return Value::of(static_cast<std::int64_t>(page));
     }
     return Error::make(ENOENT, filled ? "no page has been filled" : "there is no hole");
@@ -397,7 +405,7 @@ Result<Value> do_pipe_read(Doing& /*doing*/, const Given& given) {
         return Value::of_error(errno);
     if (got != static_cast<ssize_t>(memory.page_bytes))
         return Value::of_error(EIO);
-    return Value::of_word(content_word(*memory.content, given.at(1).first, words));
+    return Value::of_word(content_word(*memory.content, memory.offset + given.at(1).first, words));
 }
 
 Result<Value> do_futex_wake(Doing& /*doing*/, const Given& given) {

@@ -68,9 +68,16 @@ struct MemoryObject final : Object {
     std::size_t page_bytes = 0;
     std::size_t pages = 0;
     std::shared_ptr<Content> content;
+    std::size_t offset = 0;           // the page of the content that its first page has
     std::shared_ptr<FileObject> file; // null: anonymous
     ~MemoryObject() override;
     [[nodiscard]] char* at(std::size_t page) const { return start + page * page_bytes; }
+    [[nodiscard]] std::uint64_t word(std::size_t page) const {
+        return content->word(offset + page);
+    }
+    [[nodiscard]] std::uint64_t stored(std::size_t page) const {
+        return content->stored(offset + page);
+    }
     // A page, without a signal where there is none: EFAULT.
     [[nodiscard]] Result<std::vector<std::uint64_t>> read(std::size_t page) const;
 };

@@ -44,7 +44,7 @@ Result<Value> do_copy(Doing& /*doing*/, const Given& given) {
     const MemoryObject& memory = given.object<MemoryObject>(1);
     const std::size_t page = given.at(1).first;
     std::vector<std::uint64_t> words(memory.page_bytes / sizeof(std::uint64_t));
-    write_pattern(words, memory.content->stored(page));
+    write_pattern(words, memory.stored(page));
     return error_of(fd_of(given).copy(memory.at(page), words.data(), memory.page_bytes));
 }
 
