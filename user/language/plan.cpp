@@ -143,7 +143,10 @@ class Planner {
                     complain(step.at, "parameters that contain each other");
                     continue;
                 }
-                for (Step& one : steps_of(*value, depth + 1))
+                std::vector<Step> given = steps_of(*value, depth + 1);
+                if (!step.result.empty())
+                    name_result(step, given);
+                for (Step& one : given)
                     made.push_back(std::move(one));
                 continue;
             }
@@ -157,6 +160,17 @@ class Planner {
             made.push_back(std::move(one));
         }
         return made;
+    }
+
+    void name_result(const Step& step, std::vector<Step>& given) {
+        if (given.empty() || given.back().kind != Step::Kind::call || !given.back().name.empty()) {
+            complain(step.at, fmt::format("the last step of \"{}\" must be a call without a name, "
+                                          "whose result can be called \"{}\"",
+                                          step.name, step.result));
+            return;
+        }
+        given.back().name = step.result;
+        given.back().as = step.as;
     }
 
     bool resolve(Expression& expression, unsigned depth) {

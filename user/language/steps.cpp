@@ -455,8 +455,22 @@ class StepsReader {
         return made;
     }
 
+    Step bound_parameter(Step made, const std::string& result, LineReader& line) {
+        line.take_sign("{");
+        made.kind = Step::Kind::parameter;
+        made.result = result;
+        made.name = line.name("the name of a parameter");
+        if (!line.take_sign("}"))
+            line.expected("\"}\" after the parameter's name");
+        if (line.good())
+            read_renames(line, made);
+        return ended(std::move(made), line, "a parameter");
+    }
+
     Step plain(Step made, const std::string& name, LineReader& line) {
         if (line.take_sign("=")) {
+            if (line.now().text == "{")
+                return bound_parameter(std::move(made), name, line);
             made.name = name;
             const Position at = line.now().at;
             made.call = read_call(line, line.name("an operation"), at);
@@ -498,6 +512,13 @@ std::string print(const Call& call) {
     return text + ")";
 }
 
+std::string print_renames(const Step& step) {
+    std::string text;
+    for (std::size_t i = 0; i < step.as.size(); ++i)
+        text += (i == 0 ? " as " : ", ") + step.as[i].first + "=" + step.as[i].second;
+    return text;
+}
+
 std::string print_head(const Step& step) {
     switch (step.kind) {
     case Step::Kind::at:
@@ -510,7 +531,8 @@ std::string print_head(const Step& step) {
     case Step::Kind::until:
         return "until " + step.name;
     case Step::Kind::parameter:
-        return "{" + step.name + "}";
+        return (step.result.empty() ? "" : step.result + " = ") + "{" + step.name + "}" +
+               print_renames(step);
     case Step::Kind::comment:
         return "";
     case Step::Kind::when: {
@@ -524,9 +546,7 @@ std::string print_head(const Step& step) {
         break;
     }
     std::string text = (step.name.empty() ? "" : step.name + " = ") + print(step.call);
-    for (std::size_t i = 0; i < step.as.size(); ++i)
-        text += (i == 0 ? " as " : ", ") + step.as[i].first + "=" + step.as[i].second;
-    return text;
+    return text + print_renames(step);
 }
 
 bool has_block(const Step& step) {

@@ -11,6 +11,7 @@
 //     until toucher ... end             # until the actor has ended
 //     if seen = hole and count > 3 ... else ... end
 //     {act}                             # what the variant gives as `act`
+//     done = {act}                      # the same; its last step is a call, whose result this is
 //     at go; load(near[0]); at done     # several on a line
 //
 // Everything keeps its position in the file, and prints back: print(parse(text)) is the same text
@@ -87,6 +88,7 @@ struct Step {
     enum class Kind { at, call, repeat, each, until, when, parameter, comment };
     Kind kind = Kind::call;
     std::string name = {}; // of the result, the site, the loop's variable, the actor, the parameter
+    std::string result = {}; // of a parameter: the name of what its last step gives
     Call call = {};
     std::vector<std::pair<std::string, std::string>> as = {}; // words renamed; "*": all others
     std::vector<Expression> bounds = {}; // of repeat: how often. Of for: from and to

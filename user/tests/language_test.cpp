@@ -144,6 +144,8 @@ TEST(Language, EachErrorHasItsPlaceAndSaysWhatWouldBeRight) {
          "x.flt:21:1: pwrite() never gives \"okay\""},
         {"put = pwrite(file[{page}])", "pwrite(file[{page}]) as ok=fine",
          "x.flt:21:1: \"as\" without a name for the result"},
+        {"put = pwrite(file[{page}])", "put = {page}",
+         "x.flt:21:1: the last step of \"page\" must be a call"},
         {"page = \"hole\"", "page = \"hole +\"",
          "x.flt:18:15: expected a number, a name or a text"},
         {"kind = \"process\"", "kind = \"proces\"", "x.flt:25:9: no kind is called \"proces\""},
@@ -189,6 +191,7 @@ TEST(Language, StepsPrintAsTheyAreWritten) {
                                       "until other\n"
                                       "  if seen = SIGBUS and page > 3\n"
                                       "    {act}\n"
+                                      "    done = {act} as ok=fine\n"
                                       "  else\n"
                                       "    put = store(near[{where}])\n"
                                       "  end\n"
