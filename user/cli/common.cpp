@@ -198,6 +198,10 @@ const std::vector<const Scenario*>& known_scenarios() {
     static const std::vector<const Scenario*> all = [] {
         std::vector<const Scenario*> list = all_scenarios();
         for (const Scenario* shipped : shipped_scenarios()) {
+            // While a scenario moves into a file, its C++ is what runs by name.
+            if (std::any_of(list.begin(), list.end(),
+                            [shipped](const Scenario* one) { return one->name == shipped->name; }))
+                continue;
             const auto last =
                 std::find_if(list.rbegin(), list.rend(), [shipped](const Scenario* one) {
                     return one->family == shipped->family;
