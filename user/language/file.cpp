@@ -401,11 +401,6 @@ ReadFile read_scenario(const std::string& text, const std::string& path) {
     if (std::optional<TableReader> forbid = top.table("forbid"))
         for (const Text& when : forbid->keys())
             file.forbid.push_back({when, forbid->text(when.text)});
-    if (std::optional<TableReader> differ = top.table("may_differ")) {
-        file.compares_state = true;
-        for (const Text& words : differ->keys())
-            file.may_differ.push_back({words, differ->text(words.text)});
-    }
     top.finish();
     return read;
 }

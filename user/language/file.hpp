@@ -108,8 +108,6 @@ struct ScenarioFile {
     std::vector<FileVariant> variants;
     std::vector<FileControl> controls;
     std::vector<FileForbid> forbid;
-    bool compares_state = false;        // there is [may_differ]
-    std::vector<FileForbid> may_differ; // names of kernel/state.hpp, and why
 };
 
 using Complaints = std::vector<Complaint>;

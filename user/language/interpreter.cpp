@@ -2,7 +2,6 @@
 #include "language/interpreter.hpp"
 
 #include "kernel/shared_memory.hpp"
-#include "kernel/state.hpp"
 #include "operations/objects.hpp"
 
 #include <algorithm>
@@ -44,7 +43,6 @@ class Scope {
                 return &value;
         return outer_ == nullptr ? nullptr : outer_->find(name);
     }
-    [[nodiscard]] const std::vector<std::pair<std::string, Value>>& own() const { return values_; }
     // The last one made goes first.
     void clear() {
         while (!values_.empty())
@@ -333,16 +331,7 @@ class Interpreter final : public Experiment {
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
         objects_.clear();
         Doing doing = doing_of(run);
-        if (Result<void> made = this->run(plan_.setup, doing, objects_); !made)
-            return made;
-        before_.reset();
-        if (!plan_.compares_state)
-            return {};
-        Result<State> state = State::take(state_scope(run));
-        if (!state)
-            return state.error();
-        before_ = std::move(*state);
-        return {};
+        return this->run(plan_.setup, doing, objects_);
     }
 
     Outcome judge(Run& run) override {
@@ -358,9 +347,6 @@ class Interpreter final : public Experiment {
             seen_[result.name] = to_string(value);
             scope.bind(result.name, std::move(value));
         }
-        // Before the judge's steps touch anything.
-        std::vector<Difference> differences;
-        Result<void> compared = before_ ? compare_state(run, differences) : Result<void>();
         Doing doing = doing_of(run);
         Runner runner(plan_, doing, scope);
         runner.bound = [this](const std::string& name, const Value& value) {
@@ -375,13 +361,6 @@ class Interpreter final : public Experiment {
         if (!judged)
             outcome.forbid(judged.error().to_string());
         require_results(outcome);
-        if (!compared)
-            outcome.forbid(compared.error().to_string());
-        if (!differences.empty()) {
-            const std::string& name = differences.front().name;
-            outcome.add("state", name.substr(name.rfind(' ') + 1));
-            outcome.forbid("differs after the run: " + to_string(differences));
-        }
         return outcome;
     }
 
@@ -450,52 +429,6 @@ class Interpreter final : public Experiment {
         }
     }
 
-    // Bytes and smaps cost as much as a run: they are taken in each fourth.
-    static constexpr unsigned whole_every = 4;
-
-    [[nodiscard]] StateScope state_scope(const Run& run) const {
-        const bool whole = run.number() % whole_every == 1;
-        StateScope scope;
-        for (const auto& [name, value] : objects_.own()) {
-            if (value.type == Type::memory) {
-                const Range range = range_of(value);
-                scope.mappings.push_back({name, range.start, range.bytes, whole, whole});
-            } else if (value.type == Type::file) {
-                const auto& file = static_cast<const FileObject&>(*value.object);
-                if (file.fd.valid())
-                    scope.files.push_back({name, file.fd.get(), file.page_bytes, whole});
-            }
-        }
-        return scope;
-    }
-
-    Result<void> compare_state(const Run& run, std::vector<Difference>& differences) const {
-        const Result<State> after = State::take(state_scope(run));
-        if (!after)
-            return after.error();
-        Allowed allowed;
-        for (const Plan::MayDifferHere& one : plan_.may_differ)
-            if (all_hold(one.terms))
-                allowed.push_back({with_number(one.words), one.why});
-        differences = compare(*before_, *after, allowed);
-        // A page that came or went has no bytes to compare: other columns have that.
-        std::erase_if(differences, [](const Difference& one) {
-            return one.name.starts_with("mapping ") && one.name.ends_with(" bytes") &&
-                   (!one.before || !one.after);
-        });
-        return {};
-    }
-
-    [[nodiscard]] std::string with_number(const std::string& words) const {
-        const std::size_t open = words.find('[');
-        const std::size_t close = words.find(']', open);
-        if (close == std::string::npos)
-            return words;
-        const Value* value = objects_.find(words.substr(open + 1, close - open - 1));
-        return words.substr(0, open) + (value == nullptr ? "?" : to_string(*value)) +
-               words.substr(close + 1);
-    }
-
     [[nodiscard]] std::string word_of(const std::string& name) const {
         const auto found = seen_.find(name);
         return found == seen_.end() ? std::string(no_result) : found->second;
@@ -545,7 +478,6 @@ class Interpreter final : public Experiment {
     SharedMemory<Ended> ended_;
     Scope prepared_;
     Scope objects_{&prepared_};
-    std::optional<State> before_;             // of this run
     std::map<std::string, std::string> seen_; // of the last run, by the names of results
     std::uint64_t corrupt_base_ = 0;
 };

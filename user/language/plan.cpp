@@ -584,25 +584,6 @@ class Planner {
         return parsed.terms;
     }
 
-    // "collapse=ok: mapping * page [page] mincore"
-    Plan::MayDifferHere may_differ(const FileForbid& from) {
-        Plan::MayDifferHere made;
-        made.why = from.why.text;
-        made.words = from.when.text;
-        if (const std::size_t colon = made.words.find(": "); colon != std::string::npos) {
-            made.terms = pattern({made.words.substr(0, colon), from.when.at}, true);
-            made.words.erase(0, colon + 2);
-        }
-        const std::size_t open = made.words.find('[');
-        const std::size_t close = made.words.find(']', open);
-        if (close != std::string::npos) {
-            const std::string name = made.words.substr(open + 1, close - open - 1);
-            if (results_.count(name) == 0 || results_.at(name).type != Type::number)
-                complain(from.when.at, fmt::format("\"{}\" is no number of setup's", name));
-        }
-        return made;
-    }
-
     void check_patterns() {
         for (const FileExpected& expected : variant_.expected) {
             plan_.expected.push_back(
@@ -616,9 +597,6 @@ class Planner {
             plan_.forbid.push_back(std::move(terms));
             plan_.forbid_why.push_back(forbid.why.text);
         }
-        plan_.compares_state = file_.compares_state;
-        for (const FileForbid& one : file_.may_differ)
-            plan_.may_differ.push_back(may_differ(one));
         if (!variant_.situation.text.empty())
             plan_.situation = pattern(variant_.situation, true);
         for (const FileControl& control : file_.controls)

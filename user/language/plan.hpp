@@ -37,15 +37,6 @@ struct Plan {
     std::vector<std::vector<Term>> forbid;
     std::vector<std::string> forbid_why;
     std::vector<Term> situation;
-    // The State of what setup made, before and after each run. Only if the terms hold may the names
-    // differ; "[NAME]" in them is a number of setup's.
-    struct MayDifferHere {
-        std::vector<Term> terms;
-        std::string words;
-        std::string why;
-    };
-    bool compares_state = false;
-    std::vector<MayDifferHere> may_differ;
     std::optional<Expression> corrupts;
     std::set<std::string> needs; // of the operations
     std::string about;

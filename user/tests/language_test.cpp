@@ -356,23 +356,6 @@ TEST_F(InterpreterTest, LoopsAndConditionsCount) {
     EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
 }
 
-// Others on this machine change its counters.
-TEST_F(InterpreterTest, WhatDiffersAfterTheRunMustBeNamed) {
-    const std::string text = replaced(
-        replaced(std::string(small), "at look\n", "at look\nwait_for(writer)\n"), "[variants.one]",
-        "[may_differ]\n\"machine\" = \"others\"\n\"process\" = \"others\"\n"
-        "\"cgroup\" = \"others\"\n\"file file\" = \"the writer\"\n"
-        "\"mapping near smaps\" = \"the writer\"\n"
-        "\"put=ok: mapping near page [hole]\" = \"the writer\"\n[variants.one]");
-    const VariantReport named = run(text);
-    EXPECT_EQ(named.verdict, Verdict::pass) << named.why;
-    const VariantReport elsewhere = run(replaced(text, "put=ok: ", "put=EIO: "));
-    EXPECT_EQ(elsewhere.verdict, Verdict::fail);
-    EXPECT_THAT(elsewhere.why, HasSubstr("differs after the run: mapping near page "));
-    EXPECT_THAT(complaints(replaced(text, "[hole]", "[near]")),
-                HasSubstr("\"near\" is no number of setup's"));
-}
-
 TEST_F(InterpreterTest, AccessesThatRaiseASignalAreResults) {
     const std::string text =
         replaced(replaced(std::string(small), "put = pwrite(file[{page}])",
