@@ -205,6 +205,8 @@ class Runner {
                     break;
                 }
         }
+        if (value.object)
+            value.text = step.name;
         bound(step.name, value);
         scope_.bind(step.name, std::move(value));
         return true;
@@ -338,6 +340,7 @@ class Interpreter final : public Experiment {
         Outcome outcome;
         Scope scope(&objects_);
         seen_.clear();
+        told_.clear();
         for (const ActorResult& result : plan_.results) {
             const std::int64_t slot =
                 run.slot(plan_.actors.at(result.actor).name.text, result.slot);
@@ -348,6 +351,9 @@ class Interpreter final : public Experiment {
             scope.bind(result.name, std::move(value));
         }
         Doing doing = doing_of(run);
+        doing.tell = [this, &doing](const std::string& text) {
+            told_[std::string(doing.binds)] = text;
+        };
         Runner runner(plan_, doing, scope);
         runner.bound = [this](const std::string& name, const Value& value) {
             seen_[name] = to_string(value);
@@ -357,7 +363,7 @@ class Interpreter final : public Experiment {
             outcome.add(name, word_of(name));
         for (std::size_t i = 0; i < plan_.forbid.size(); ++i)
             if (all_hold(plan_.forbid[i]))
-                outcome.forbid(plan_.forbid_why[i]);
+                forbid(outcome, plan_.forbid[i], plan_.forbid_why[i]);
         if (!judged)
             outcome.forbid(judged.error().to_string());
         require_results(outcome);
@@ -439,6 +445,18 @@ class Interpreter final : public Experiment {
                            [this](const Term& term) { return holds(term, word_of(term.name)); });
     }
 
+    // With what is forbidden, if the outcome does not have it anyway.
+    void forbid(Outcome& outcome, const std::vector<Term>& terms, std::string why) const {
+        for (const Term& term : terms) {
+            if (std::find(plan_.outcome.begin(), plan_.outcome.end(), term.name) ==
+                plan_.outcome.end())
+                outcome.add(term.name, word_of(term.name));
+            if (const auto told = told_.find(term.name); told != told_.end())
+                why += ": " + told->second;
+        }
+        outcome.forbid(std::move(why));
+    }
+
     // Who did not come to an end reports nothing, and that is right only where the row expects it.
     void require_results(Outcome& outcome) const {
         for (const std::string& name : plan_.outcome)
@@ -478,6 +496,7 @@ class Interpreter final : public Experiment {
     SharedMemory<Ended> ended_;
     Scope prepared_;
     Scope objects_{&prepared_};
+    std::map<std::string, std::string> told_; // by operations of the last run's judge
     std::map<std::string, std::string> seen_; // of the last run, by the names of results
     std::uint64_t corrupt_base_ = 0;
 };

@@ -17,6 +17,27 @@ namespace {
 
 std::size_t small_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
+} // namespace
+
+Result<std::vector<bool>> present_pages(const FileObject& file) {
+    const std::size_t bytes = file.pages * file.page_bytes;
+    void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd.get(), 0);
+    if (at == MAP_FAILED)
+        return Error::last("mmap");
+    std::vector<unsigned char> resident(bytes / small_page());
+    const int done = ::mincore(at, bytes, resident.data());
+    const Error error = Error::last("mincore");
+    ::munmap(at, bytes);
+    if (done != 0)
+        return error;
+    std::vector<bool> present(file.pages);
+    for (std::size_t page = 0; page < file.pages; ++page)
+        present[page] = (resident[page * (file.page_bytes / small_page())] & 1) != 0;
+    return present;
+}
+
+namespace {
+
 // Every byte: pages that fill() filled have its bytes, holes are zeroes. A page that is excepted
 // has what a step stored there.
 Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
@@ -40,23 +61,6 @@ Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
             return Value::of_word("changed");
     }
     return Value::of_word("intact");
-}
-
-Result<std::vector<bool>> present_pages(const FileObject& file) {
-    const std::size_t bytes = file.pages * file.page_bytes;
-    void* at = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.fd.get(), 0);
-    if (at == MAP_FAILED)
-        return Error::last("mmap");
-    std::vector<unsigned char> resident(bytes / small_page());
-    const int done = ::mincore(at, bytes, resident.data());
-    const Error error = Error::last("mincore");
-    ::munmap(at, bytes);
-    if (done != 0)
-        return error;
-    std::vector<bool> present(file.pages);
-    for (std::size_t page = 0; page < file.pages; ++page)
-        present[page] = (resident[page * (file.page_bytes / small_page())] & 1) != 0;
-    return present;
 }
 
 Result<Value> do_holes(Doing& /*doing*/, const Given& given) {

@@ -113,6 +113,7 @@ Result<Value> give_memory(Doing& doing, std::size_t pages, std::size_t page_byte
     memory->pages = pages;
     memory->content = file ? file->content : std::make_shared<Content>(pages);
     memory->offset = first;
+    memory->shared = (flags & MAP_SHARED) != 0;
     memory->file = std::move(file);
     return Value::of_object(Type::memory, std::move(memory), pages);
 }

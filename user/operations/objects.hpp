@@ -62,6 +62,8 @@ struct FileObject final : Object {
     [[nodiscard]] Result<std::vector<std::uint64_t>> read(std::size_t page) const;
 };
 
+struct UserfaultfdObject;
+
 struct MemoryObject final : Object {
     Places* places = nullptr;
     char* start = nullptr;
@@ -70,6 +72,8 @@ struct MemoryObject final : Object {
     std::shared_ptr<Content> content;
     std::size_t offset = 0;           // the page of the content that its first page has
     std::shared_ptr<FileObject> file; // null: anonymous
+    bool shared = false;
+    std::vector<std::weak_ptr<UserfaultfdObject>> registered; // with these, at some time
     ~MemoryObject() override;
     [[nodiscard]] char* at(std::size_t page) const { return start + page * page_bytes; }
     [[nodiscard]] std::uint64_t word(std::size_t page) const {
@@ -123,6 +127,9 @@ struct CountsObject final : Object {
     std::vector<std::uint64_t> counts;
 };
 
+// Which are in the page cache.
+Result<std::vector<bool>> present_pages(const FileObject& file);
+
 // The memory of an argument of type memory or pages.
 struct Range {
     char* start;
@@ -136,6 +143,7 @@ void add_memory_operations(std::vector<Operation>& rows);
 void add_userfaultfd_operations(std::vector<Operation>& rows);
 void add_machine_operations(std::vector<Operation>& rows);
 void add_judging_operations(std::vector<Operation>& rows);
+void add_state_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

@@ -39,6 +39,7 @@ enum class Type {
     trace,
     log,
     counts,
+    state,
     other, // an object that only lives: a setting
 };
 std::string_view to_string(Type type); // "a file", for messages and `faultline ops`
@@ -54,10 +55,10 @@ class Object {
 // What an argument is, or what an operation gave.
 struct Value {
     Type type = Type::nothing;
-    std::int64_t number = 0; // also an errno, and the number of a constant
-    std::string text = {};   // of a word, a text, an actor
-    std::shared_ptr<Object> object = {};
-    std::size_t first = 0; // the pages of the object that are meant
+    std::int64_t number = 0;             // also an errno, and the number of a constant
+    std::string text = {};               // of a word, a text, an actor
+    std::shared_ptr<Object> object = {}; // `text` is its name then
+    std::size_t first = 0;               // the pages of the object that are meant
     std::size_t count = 0;
 
     static Value of(std::int64_t number) { return {.type = Type::number, .number = number}; }
@@ -98,6 +99,10 @@ class Places {
     Result<char*> take(const std::string& name, std::size_t bytes, std::size_t alignment);
     // Somebody else may have got a part of it.
     void lose(const char* start);
+    // What `value` was at the first call with this name.
+    std::uint64_t first_of(const std::string& name, std::uint64_t value) {
+        return firsts_.emplace(name, value).first->second;
+    }
 
   private:
     struct Place {
@@ -108,6 +113,7 @@ class Places {
         bool lost = false;
     };
     std::map<std::string, Place> places_;
+    std::map<std::string, std::uint64_t> firsts_;
 };
 
 // Where and when an operation is done.
@@ -119,6 +125,8 @@ struct Doing {
     std::function<bool(std::string_view actor)> ended = [](std::string_view) { return true; };
     std::function<pid_t(std::string_view actor)> task_of = [](std::string_view) { return 0; };
     Run* run = nullptr; // in setup and judge
+    // In judge: what there is to say of the result beside its word, where it is forbidden.
+    std::function<void(const std::string& text)> tell = [](const std::string&) {};
 };
 
 class Given {

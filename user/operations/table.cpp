@@ -52,6 +52,8 @@ std::string_view to_string(Type type) {
         return "the kernel's log";
     case Type::counts:
         return "counts";
+    case Type::state:
+        return "a state";
     case Type::other:
         break;
     }
@@ -86,6 +88,7 @@ const std::vector<Operation>& all_operations() {
         add_userfaultfd_operations(rows);
         add_machine_operations(rows);
         add_judging_operations(rows);
+        add_state_operations(rows);
         return rows;
     }();
     return all;

@@ -31,6 +31,7 @@ enum Mode : std::int64_t { mode_missing = 1, mode_wp = 2, mode_minor = 4 };
 
 Result<Value> do_register(Doing& /*doing*/, const Given& given) {
     const Range range = range_of(given.at(1));
+    given.object<MemoryObject>(1).registered.push_back(given.shared<UserfaultfdObject>(0));
     return error_of(fd_of(given).register_modes(range.start, range.bytes,
                                                 static_cast<std::uint64_t>(given.number(2))));
 }

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0
+// The whole State of what a scenario works on, before and after: kernel/state.hpp.
+#include "kernel/state.hpp"
+#include "operations/objects.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::size_t most_objects = 6;
+// Bytes and smaps cost as much as a run: they are taken in the first run and in each fourth after
+// it. All else is taken in each run.
+constexpr unsigned whole_every = 4;
+constexpr std::uint64_t present_bit = std::uint64_t{1} << 63; // of an entry of pagemap
+
+std::size_t small_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+// A file, or a range of memory.
+struct Part {
+    Value value;
+    [[nodiscard]] bool is_memory() const { return value.type == Type::memory; }
+    [[nodiscard]] MemoryObject& memory() const { return static_cast<MemoryObject&>(*value.object); }
+    [[nodiscard]] FileObject& file() const { return static_cast<FileObject&>(*value.object); }
+    [[nodiscard]] std::string name() const {
+        return (is_memory() ? "mapping " : "file ") + value.text;
+    }
+    [[nodiscard]] std::size_t small_pages() const { return range_of(value).bytes / small_page(); }
+};
+
+struct StateObject final : Object {
+    explicit StateObject(KernelLog opened) : log(std::move(opened)) {}
+    KernelLog log;
+    std::vector<Part> parts;
+    bool whole = true;
+    std::optional<State> before;
+    std::map<const FileObject*, std::int64_t> pages; // in the page cache
+    Allowed allowed;
+    std::string tables; // what is wrong with their number; empty: nothing
+
+    // Of shared memory, the part that is its file: what the memory shows must be the file's bytes.
+    [[nodiscard]] const Part* file_of(const Part& part) const {
+        if (!part.is_memory() || !part.memory().shared || part.memory().file == nullptr)
+            return nullptr;
+        for (const Part& one : parts)
+            if (!one.is_memory() && &one.file() == part.memory().file.get())
+                return &one;
+        return nullptr;
+    }
+    [[nodiscard]] StateScope scope() const {
+        StateScope made{.process = false, // see count_tables()
+                        .cgroup = false,  // the kernel tells it some dozens of pages late
+                        .log = &log};
+        for (const Part& part : parts)
+            if (part.is_memory())
+                made.mappings.push_back({.name = part.value.text,
+                                         .start = range_of(part.value).start,
+                                         .bytes = range_of(part.value).bytes,
+                                         .content = whole && file_of(part) == nullptr,
+                                         .smaps = whole});
+            else if (part.file().fd)
+                made.files.push_back({.name = part.value.text,
+                                      .file = part.file().fd.get(),
+                                      .page_bytes = part.file().page_bytes,
+                                      .content = whole});
+        return made;
+    }
+};
+
+bool is_shmem(const Part& part) {
+    return !part.is_memory() && !part.file().hugetlb && part.file().fd;
+}
+
+Result<std::map<const FileObject*, std::int64_t>> count_pages(const std::vector<Part>& parts) {
+    std::map<const FileObject*, std::int64_t> counts;
+    for (const Part& part : parts) {
+        if (!is_shmem(part))
+            continue;
+        const Result<std::vector<bool>> present = present_pages(part.file());
+        if (!present)
+            return present.error();
+        counts[&part.file()] = std::count(present->begin(), present->end(), true);
+    }
+    return counts;
+}
+
+// Page tables come and go with what is mapped; when the setup is done there must not be more and
+// more of them. The driver's heap may come to use two more. Not before the second run: the first
+// makes the actors' stacks.
+Result<std::string> count_tables(Doing& doing) {
+    constexpr unsigned settled = 2;
+    if (doing.run->number() < settled)
+        return std::string();
+    const Result<State> now = State::take({.machine = false, .cgroup = false});
+    if (!now)
+        return now.error();
+    const std::uint64_t tables = now->value("process status VmPTE").value_or(0);
+    const std::uint64_t first = doing.places.first_of("VmPTE", tables);
+    if (tables <= first + 2 * small_page() / 1024)
+        return std::string();
+    return fmt::format("VmPTE after the setup was {} kB in the second run and is {} kB", first,
+                       tables);
+}
+
+Result<Value> make_state(Doing& doing, const Given& given) {
+    Result<KernelLog> log = KernelLog::open();
+    if (!log)
+        return log.error();
+    auto made = std::make_shared<StateObject>(std::move(*log));
+    for (std::size_t i = 0; i < most_objects; ++i)
+        if (given.has(i))
+            made->parts.push_back({given.at(i)});
+    made->whole = doing.run->number() % whole_every == 1;
+    Result<std::string> tables = count_tables(doing);
+    if (!tables)
+        return tables.error();
+    made->tables = std::move(*tables);
+    Result<State> before = State::take(made->scope());
+    if (!before)
+        return before.error();
+    made->before = std::move(*before);
+    Result<std::map<const FileObject*, std::int64_t>> pages = count_pages(made->parts);
+    if (!pages)
+        return pages.error();
+    made->pages = std::move(*pages);
+    return Value::of_object(Type::state, std::move(made));
+}
+
+std::vector<std::string> split(std::string_view text, char at) {
+    std::vector<std::string> parts;
+    for (std::size_t from = 0; from <= text.size();) {
+        const std::size_t end = std::min(text.find(at, from), text.size());
+        parts.emplace_back(text.substr(from, end - from));
+        from = end + 1;
+    }
+    return parts;
+}
+
+// Each "a|b" stands for two names.
+std::vector<std::string> spelled_out(std::string_view words) {
+    std::vector<std::string> made{""};
+    for (const std::string& word : split(words, ' ')) {
+        std::vector<std::string> longer;
+        for (const std::string& start : made)
+            for (const std::string& one : split(word, '|'))
+                longer.push_back(start.empty() ? one : start + " " + one);
+        made = std::move(longer);
+    }
+    return made;
+}
+
+// "mapping a page * mincore, mapping a smaps Rss|Pss"
+Result<Value> do_may_differ(Doing& /*doing*/, const Given& given) {
+    constexpr std::string_view place = " page N";
+    bool placed = false;
+    for (std::string words : split(given.text(1), ',')) {
+        words.erase(0, words.find_first_not_of(' '));
+        const std::size_t at = words.find(place);
+        if (at != std::string::npos && given.has(3)) {
+            const Value& pages = given.at(3);
+            words.replace(at + place.size() - 1, 1,
+                          fmt::format("{}-{}", pages.first, pages.first + pages.count - 1));
+            placed = true;
+        }
+        for (std::string& one : spelled_out(words))
+            given.object<StateObject>(0).allowed.push_back({std::move(one), given.text(2)});
+    }
+    if (given.has(3) && !placed)
+        return Error::make(EINVAL, "memory[...] is the pages of \"page N\", which no name has");
+    return Value{};
+}
+
+class Comparison {
+  public:
+    Comparison(StateObject& state, const State& after,
+               const std::map<const FileObject*, std::int64_t>& pages)
+        : state_(state), before_(*state.before), after_(after), pages_(pages) {}
+
+    // The word of the first that is wrong; "kept" if nothing is.
+    std::string_view word() {
+        compare_values();
+        count_files();
+        for (const Part& part : state_.parts)
+            if (state_.file_of(part) != nullptr && !part.memory().file->hugetlb)
+                count_mapped(part);
+        if (state_.whole)
+            compare_shown();
+        require(state_.tables.empty(), "process status VmPTE", state_.tables);
+        return word_.empty() ? "kept" : std::string_view(word_);
+    }
+    [[nodiscard]] const std::string& why() const { return why_; }
+
+  private:
+    void require(bool condition, std::string_view name, const std::string& otherwise) {
+        if (condition || !word_.empty() || allows(state_.allowed, name))
+            return;
+        word_ = name.substr(name.rfind(' ') + 1);
+        why_ = otherwise;
+    }
+
+    // What counts pages may differ where the pages do; count_files() and count_mapped() see to it
+    // that it does so by as much.
+    void compare_values() {
+        Allowed allowed = state_.allowed;
+        allowed.push_back({"machine meminfo AnonHugePages", "the driver has such memory, too"});
+        for (const Part& part : state_.parts)
+            if (is_shmem(part))
+                for (const char* name : {"st_blocks", "statfs bfree"})
+                    allowed.push_back({part.name() + " " + name, "count_files()"});
+        if (std::any_of(state_.parts.begin(), state_.parts.end(), is_shmem))
+            for (const char* name : {"machine meminfo Shmem", "machine vmstat nr_shmem"})
+                allowed.push_back({name, "count_files()"});
+        if (mapped_differs())
+            for (const char* name : {"Rss", "Pss", "Pss_Dirty", "Shared_Clean", "Shared_Dirty",
+                                     "Private_Clean", "Private_Dirty"})
+                allowed.push_back({std::string("mapping * smaps ") + name, "count_mapped()"});
+        std::vector<Difference> differences = compare(before_, after_, allowed);
+        // A page that is there only before or only after has no bytes to compare: its coming or
+        // going is in other columns.
+        std::erase_if(differences, [](const Difference& one) {
+            return one.name.starts_with("mapping ") && one.name.ends_with(" bytes") &&
+                   (!one.before || !one.after);
+        });
+        if (!differences.empty())
+            require(false, differences.front().name, to_string(differences));
+    }
+
+    [[nodiscard]] bool mapped_differs() const {
+        return std::any_of(state_.parts.begin(), state_.parts.end(), [this](const Part& part) {
+            for (std::size_t page = 0; part.is_memory() && page < part.small_pages(); ++page) {
+                const std::uint64_t was =
+                    before_.page_value(part.name(), "pagemap", page).value_or(0);
+                const std::uint64_t now =
+                    after_.page_value(part.name(), "pagemap", page).value_or(0);
+                if (((was ^ now) & present_bit) != 0)
+                    return true;
+            }
+            return false;
+        });
+    }
+
+    void require_growth(const std::string& name, std::int64_t by) {
+        const std::optional<std::uint64_t> was = before_.value(name);
+        const std::optional<std::uint64_t> now = after_.value(name);
+        if (was && now)
+            require(static_cast<std::int64_t>(*now - *was) == by, name,
+                    fmt::format("{} grew by {}, and the pages by {}", name,
+                                static_cast<std::int64_t>(*now - *was), by));
+    }
+
+    void count_files() {
+        std::int64_t all = 0;
+        for (const Part& part : state_.parts) {
+            const auto was = state_.pages.find(is_shmem(part) ? &part.file() : nullptr);
+            const auto now = pages_.find(is_shmem(part) ? &part.file() : nullptr);
+            if (was == state_.pages.end() || now == pages_.end())
+                continue;
+            const std::int64_t came = now->second - was->second;
+            all += came;
+            require_growth(part.name() + " st_blocks",
+                           came * static_cast<std::int64_t>(small_page() / 512));
+            if (before_.value(part.name() + " statfs blocks").value_or(0) != 0) // it has a bound
+                require_growth(part.name() + " statfs bfree", -came);
+        }
+        if (!pages_.empty())
+            require_growth("machine vmstat nr_shmem", all);
+    }
+
+    void count_mapped(const Part& part) {
+        const std::string object = part.name();
+        const std::size_t mapped = after_.pages_with(object, "pagemap-present");
+        require(after_.pages_with(object, "pagemap-file") == mapped, object + " pagemap-file",
+                "a page of " + object + " is not the file's");
+        const std::optional<std::uint64_t> rss = after_.value(object + " smaps Rss");
+        if (!rss)
+            return;
+        require(*rss == mapped * small_page() / 1024, object + " smaps Rss",
+                fmt::format("{} pages of {} are mapped, Rss is {} kB", mapped, object, *rss));
+        std::uint64_t sum = 0;
+        for (const char* name : {"Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty"})
+            sum += after_.value(fmt::format("{} smaps {}", object, name)).value_or(0);
+        require(*rss == sum, object + " smaps Rss",
+                fmt::format("{}: what is shared and what is private is {} kB, Rss is {} kB", object,
+                            sum, *rss));
+    }
+
+    // Each page of a file as a load sees it: an entry that a collapse forgot shows another page.
+    void compare_shown() {
+        StateScope scope{.process = false, .machine = false, .cgroup = false};
+        std::map<const Part*, std::vector<bool>> there;
+        for (const Part& part : state_.parts) {
+            const Part* file = state_.file_of(part);
+            if (file == nullptr || file->file().hugetlb || !file->file().fd)
+                continue;
+            for (const std::weak_ptr<UserfaultfdObject>& one : part.memory().registered)
+                if (const std::shared_ptr<UserfaultfdObject> open = one.lock())
+                    open->userfaultfd.close(); // or a fault would wait for its events
+            there[&part] = pages_there(part, *file);
+            populate(part, there[&part]);
+            scope.mappings.push_back({.name = part.value.text,
+                                      .start = range_of(part.value).start,
+                                      .bytes = range_of(part.value).bytes,
+                                      .smaps = false});
+        }
+        const Result<State> shown = State::take(scope);
+        if (!shown)
+            return require(false, "mapping bytes", shown.error().to_string());
+        for (const auto& [part, pages] : there)
+            compare_shown(*part, *state_.file_of(*part), pages, *shown);
+    }
+
+    [[nodiscard]] std::size_t pages_of(const Part& file) const {
+        return after_.value(file.name() + " st_size").value_or(0) / small_page();
+    }
+    [[nodiscard]] static std::size_t first_of(const Part& part) {
+        return part.memory().offset + part.value.first;
+    }
+
+    // Which pages of the memory have one of the file.
+    [[nodiscard]] std::vector<bool> pages_there(const Part& part, const Part& file) const {
+        std::vector<bool> there(part.small_pages());
+        for (std::size_t page = 0; page < there.size(); ++page)
+            there[page] = first_of(part) + page < pages_of(file) &&
+                          after_.page_value(part.name(), "mincore", page).value_or(0) != 0;
+        return there;
+    }
+
+    static void populate(const Part& part, const std::vector<bool>& there) {
+        for (std::size_t page = 0; page < there.size(); ++page) {
+            std::size_t count = 0;
+            while (page + count < there.size() && there[page + count])
+                ++count;
+            if (count != 0) // where it fails the page has no bytes below
+                (void)::madvise(range_of(part.value).start + page * small_page(),
+                                count * small_page(), MADV_POPULATE_READ);
+            page += count;
+        }
+    }
+
+    void compare_shown(const Part& part, const Part& file, const std::vector<bool>& there,
+                       const State& shown) {
+        const std::vector<std::uint64_t> zeroes(small_page() / sizeof(std::uint64_t));
+        const std::uint64_t empty = digest(zeroes);
+        for (std::size_t page = 0; page < there.size(); ++page) {
+            const std::optional<std::uint64_t> seen = shown.page_value(part.name(), "bytes", page);
+            const std::size_t of_file = first_of(part) + page;
+            // A huge page maps all of itself: what lies beyond the end is 0.
+            const bool right =
+                of_file >= pages_of(file) ? seen.value_or(empty) == empty
+                : there[page] ? seen && seen == after_.page_value(file.name(), "bytes", of_file)
+                              : !seen;
+            require(right, fmt::format("{} page {} bytes", part.name(), page),
+                    fmt::format("{} page {} does not show the file's bytes", part.name(), page));
+        }
+    }
+
+    StateObject& state_;
+    const State& before_;
+    const State& after_;
+    const std::map<const FileObject*, std::int64_t>& pages_; // after
+    std::string word_;
+    std::string why_;
+};
+
+Result<Value> do_state_kept(Doing& doing, const Given& given) {
+    auto& state = given.object<StateObject>(0);
+    const Result<State> after = State::take(state.scope());
+    if (!after)
+        return after.error();
+    const Result<std::map<const FileObject*, std::int64_t>> pages = count_pages(state.parts);
+    if (!pages)
+        return pages.error();
+    Comparison comparison(state, *after, *pages);
+    const Value word = Value::of_word(comparison.word());
+    if (!comparison.why().empty())
+        doing.tell(comparison.why());
+    return word;
+}
+
+} // namespace
+
+void add_state_operations(std::vector<Operation>& rows) {
+    std::vector<Argument> objects = {{"first", Type::pages}};
+    for (const std::string_view name : {"second", "third", "fourth", "fifth", "sixth"})
+        objects.push_back({.name = name, .type = Type::pages, .otherwise = ""});
+    rows.insert(
+        rows.end(),
+        {{.name = "state",
+          .arguments = std::move(objects),
+          .result = Type::state,
+          .about = "all that can be seen of these files and whole mappings, and of the machine: "
+                   "bytes, mincore, pagemap, smaps, stat, statfs, meminfo, vmstat, the kernel's "
+                   "log (bytes and smaps in each fourth run)",
+          .where = in_setup,
+          .act = make_state},
+         {.name = "may_differ",
+          .arguments = {{"state", Type::state},
+                        {"name", Type::text},
+                        {"why", Type::text},
+                        {.name = "pages", .type = Type::pages, .otherwise = ""}},
+          .about =
+              "of that state: \"mapping near page N mincore, file * st_size\"; * is any word, a|b "
+              "is either, N are the pages of memory[...]. kernel/state.hpp has the names",
+          .where = in_judge,
+          .act = do_may_differ},
+         {.name = "state_kept",
+          .arguments = {{"state", Type::state}},
+          .result = Type::word,
+          .about = "kept; or the last word of what differs and may not, or of a counter that does "
+                   "not go with the pages that it counts. Closes the memory's userfaultfds",
+          .where = in_judge,
+          .act = do_state_kept}});
+}
+
+} // namespace faultline
