@@ -218,7 +218,10 @@ FileActor read_actor(const Text& name, TableReader table) {
                                                {"kernel", Actor::Kind::kernel_thread}};
     FileActor actor;
     actor.name = name;
-    actor.kind = kind_of(table, table.text("kind"), kinds);
+    if (const Text kind = table.text("kind"); kind.text.starts_with("{"))
+        actor.kind_of = kind;
+    else
+        actor.kind = kind_of(table, kind, kinds);
     actor.cpu = static_cast<int>(table.number("cpu", 0, 0, 1023));
     actor.may_die = table.flag("may_die", false);
     actor.steps = table.text("steps", actor.kind != Actor::Kind::kernel_thread);

@@ -19,6 +19,7 @@ inline constexpr std::int64_t language_version = 1;
 struct FileActor {
     Text name;
     Actor::Kind kind = Actor::Kind::thread;
+    Text kind_of; // "{parameter}": each variant says the kind
     int cpu = 0;
     bool may_die = false;
     Text steps;

@@ -291,6 +291,7 @@ class Runner {
 // What the actors tell each other: threads and processes alike.
 struct Ended {
     std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
+    std::array<std::atomic<bool>, FL_MAX_ACTORS> begun;
 };
 
 class Interpreter final : public Experiment {
@@ -328,6 +329,8 @@ class Interpreter final : public Experiment {
 
     Result<void> begin(Run& run) override {
         for (std::atomic<bool>& one : ended_->actors)
+            one = false;
+        for (std::atomic<bool>& one : ended_->begun)
             one = false;
         for (std::size_t i = 0; i < plan_.actors.size(); ++i) // a kernel's thread never ends
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
@@ -395,10 +398,12 @@ class Interpreter final : public Experiment {
         return doing;
     }
 
-    [[nodiscard]] bool ended(std::string_view actor) const {
+    [[nodiscard]] bool ended(std::string_view actor) const { return is_set(ended_->actors, actor); }
+    [[nodiscard]] bool is_set(const std::array<std::atomic<bool>, FL_MAX_ACTORS>& flags,
+                              std::string_view actor) const {
         for (std::size_t i = 0; i < plan_.actors.size(); ++i)
             if (plan_.actors[i].name.text == actor)
-                return ended_->actors.at(i);
+                return flags.at(i);
         return true;
     }
 
@@ -411,6 +416,8 @@ class Interpreter final : public Experiment {
         me.report(task_slot, ::gettid());
         Scope scope(&objects_);
         Doing doing{.rng = me.rng(), .places = places_};
+        ended_->begun.at(number) = true;
+        doing.begun = [this](std::string_view actor) { return is_set(ended_->begun, actor); };
         doing.stopping = [&me] { return me.stopping(); };
         doing.ended = [this](std::string_view actor) { return ended(actor); };
         Runner runner(plan_, doing, scope);

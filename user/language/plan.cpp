@@ -48,6 +48,9 @@ class Planner {
     Plan make() {
         plan_.path = file_.path;
         plan_.actors = file_.actors;
+        for (FileActor& actor : plan_.actors)
+            if (!actor.kind_of.text.empty())
+                actor.kind = kind_of(actor.kind_of);
         plan_.about = fill_in(variant_.about);
         plan_.schedule = fill_in(variant_.schedule);
         for (const Text& place : variant_.excluded_by)
@@ -117,6 +120,15 @@ class Planner {
             from = close + 1;
         }
         return made;
+    }
+
+    // Without a kernel's thread: that has no steps.
+    Actor::Kind kind_of(const Text& text) {
+        const std::string kind = fill_in(text);
+        if (kind != "thread" && kind != "process")
+            complain(text.at,
+                     fmt::format("no kind is called \"{}\" (there are: thread, process)", kind));
+        return kind == "process" ? Actor::Kind::process : Actor::Kind::thread;
     }
 
     static constexpr unsigned deepest = 4; // parameters in parameters

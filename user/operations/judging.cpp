@@ -48,6 +48,9 @@ Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
     const std::size_t offset = memory ? given.object<MemoryObject>(0).offset : 0;
     for (std::size_t i = 0; i < what.count; ++i) {
         const std::size_t page = what.first + i;
+        if (given.has(2) && page >= given.at(2).first &&
+            page < given.at(2).first + given.at(2).count)
+            continue;
         const Result<std::vector<std::uint64_t>> words =
             memory ? given.object<MemoryObject>(0).read(page)
                    : given.object<FileObject>(0).read(page);
@@ -204,11 +207,12 @@ void add_judging_operations(std::vector<Operation>& rows) {
         rows.end(),
         {{.name = "contents",
           .arguments = {{"of", Type::pages},
-                        {.name = "stored", .type = Type::number, .otherwise = ""}},
+                        {.name = "stored", .type = Type::number, .otherwise = ""},
+                        {.name = "without", .type = Type::pages, .otherwise = ""}},
           .result = Type::word,
           .words = {"intact", "changed", "unreadable"},
           .about = "every byte: what fill() wrote, zeroes in holes, and what a step stored in the "
-                   "page `stored`",
+                   "page `stored`; the pages of `without` are not looked at",
           .where = acting,
           .act = do_contents},
          {.name = "holes",

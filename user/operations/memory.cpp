@@ -217,9 +217,23 @@ Result<Value> do_mincore(Doing& /*doing*/, const Given& given) {
     return Value::of_word((resident & 1) != 0 ? "page" : "hole");
 }
 
+Result<Value> load_page(const MemoryObject& memory, std::size_t page) {
+    std::vector<std::uint64_t> words(memory.page_bytes / sizeof(std::uint64_t));
+    const int signal = access([&words, at = memory.at(page)] {
+        const auto* from = reinterpret_cast<volatile const std::uint64_t*>(at);
+        for (std::size_t i = 0; i < words.size(); ++i)
+            words[i] = from[i];
+    });
+    if (signal != 0)
+        return Value::of_word(signal_word(signal));
+    return Value::of_word(content_word(*memory.content, memory.offset + page, words));
+}
+
 Result<Value> do_load(Doing& /*doing*/, const Given& given) {
     const MemoryObject& memory = given.object<MemoryObject>(0);
     const std::size_t page = given.at(0).first;
+    if (given.number(1) != 0)
+        return load_page(memory, page);
     volatile std::uint64_t word = 0;
     const int signal = access([&word, at = memory.at(page)] {
         word = *reinterpret_cast<volatile const std::uint64_t*>(at);
@@ -582,10 +596,14 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .man = "mincore(2)",
           .act = do_mincore},
          {.name = "load",
-          .arguments = {memory},
+          .arguments = {memory,
+                        {.name = "how",
+                         .type = Type::word,
+                         .constants = {{"WORD", 0}, {"PAGE", 1}},
+                         .otherwise = "WORD"}},
           .result = Type::word,
           .words = {"data", "zero", "stored", "other", "SIGBUS", "SIGSEGV"},
-          .about = "one load of the first word of memory[N]",
+          .about = "one load of the first word of memory[N], or loads of all its words",
           .act = do_load},
          {.name = "store",
           .arguments = {memory},

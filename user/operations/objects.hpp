@@ -144,6 +144,7 @@ void add_userfaultfd_operations(std::vector<Operation>& rows);
 void add_machine_operations(std::vector<Operation>& rows);
 void add_judging_operations(std::vector<Operation>& rows);
 void add_state_operations(std::vector<Operation>& rows);
+void add_collapse_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

@@ -122,6 +122,7 @@ struct Doing {
     Places& places;
     std::string_view binds = {}; // the name that its result gets; "" = none
     std::function<bool()> stopping = [] { return false; };
+    std::function<bool(std::string_view actor)> begun = [](std::string_view) { return true; };
     std::function<bool(std::string_view actor)> ended = [](std::string_view) { return true; };
     std::function<pid_t(std::string_view actor)> task_of = [](std::string_view) { return 0; };
     Run* run = nullptr; // in setup and judge

@@ -89,6 +89,7 @@ const std::vector<Operation>& all_operations() {
         add_machine_operations(rows);
         add_judging_operations(rows);
         add_state_operations(rows);
+        add_collapse_operations(rows);
         return rows;
     }();
     return all;
@@ -190,6 +191,11 @@ const std::vector<NamedNumber>& named_numbers() {
          [] {
              const Result<Geometry> found = geometry();
              return found ? static_cast<std::int64_t>(found->pages()) : std::int64_t{0};
+         }},
+        {"HALF", "half of PMD",
+         [] {
+             const Result<Geometry> found = geometry();
+             return found ? static_cast<std::int64_t>(found->pages() / 2) : std::int64_t{0};
          }},
         {"PUD", "how many huge pages (of hugetlb's default size) a PUD maps",
          [] {
