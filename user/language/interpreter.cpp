@@ -17,6 +17,7 @@ namespace {
 constexpr std::int64_t number_bound = std::int64_t{1} << 59;
 constexpr std::int64_t error_base = std::int64_t{1} << 60;
 constexpr std::int64_t word_base = std::int64_t{1} << 61;
+constexpr std::int64_t text_base = word_base + (std::int64_t{1} << 60); // a word that no row lists
 
 constexpr std::int64_t most_rounds = 1000000; // of a loop
 constexpr std::string_view no_result = "-";
@@ -288,10 +289,12 @@ class Runner {
     Scope& scope_;
 };
 
-// What the actors tell each other: threads and processes alike.
+// What the actors tell each other and judge: threads and processes alike.
 struct Ended {
     std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
     std::array<std::atomic<bool>, FL_MAX_ACTORS> begun;
+    // By result: words that the plan does not know, such as the state of locks.
+    std::array<std::array<char, 96>, std::size_t{FL_MAX_ACTORS} * slots_per_actor> texts;
 };
 
 class Interpreter final : public Experiment {
@@ -316,6 +319,8 @@ class Interpreter final : public Experiment {
         std::vector<Actor> all;
         for (std::size_t i = 0; i < plan_.actors.size(); ++i) {
             const FileActor& actor = plan_.actors[i];
+            if (plan_.absent.count(actor.name.text) != 0)
+                continue;
             Actor one{.name = actor.name.text,
                       .kind = actor.kind,
                       .cpu = actor.cpu,
@@ -335,21 +340,29 @@ class Interpreter final : public Experiment {
         for (std::size_t i = 0; i < plan_.actors.size(); ++i) // a kernel's thread never ends
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
         objects_.clear();
+        seen_.clear();
         Doing doing = doing_of(run);
-        return this->run(plan_.setup, doing, objects_);
+        Runner runner(plan_, doing, objects_);
+        runner.bound = [this](const std::string& name, const Value& value) {
+            if (!value.object)
+                seen_[name] = to_string(value);
+        };
+        const Result<bool> done = runner.run(plan_.setup);
+        return done ? Result<void>() : Result<void>(done.error());
     }
 
     Outcome judge(Run& run) override {
         Outcome outcome;
         Scope scope(&objects_);
-        seen_.clear();
         told_.clear();
-        for (const ActorResult& result : plan_.results) {
+        for (std::size_t i = 0; i < plan_.results.size(); ++i) {
+            const ActorResult& result = plan_.results[i];
             const std::int64_t slot =
                 run.slot(plan_.actors.at(result.actor).name.text, result.slot);
             if (slot == unreported)
                 continue;
-            Value value = decode(plan_, slot);
+            Value value = slot == text_base ? Value::of_word(ended_->texts.at(i).data())
+                                            : decode(plan_, slot);
             seen_[result.name] = to_string(value);
             scope.bind(result.name, std::move(value));
         }
@@ -432,12 +445,18 @@ class Interpreter final : public Experiment {
     }
 
     void report(ActorContext& me, std::size_t number, const std::string& name, const Value& value) {
-        for (const ActorResult& result : plan_.results) {
+        for (std::size_t i = 0; i < plan_.results.size(); ++i) {
+            const ActorResult& result = plan_.results[i];
             if (result.actor != number || result.name != name)
                 continue;
-            if (const std::optional<std::int64_t> slot = encode(plan_, value))
+            std::array<char, 96>& text = ended_->texts.at(i);
+            if (const std::optional<std::int64_t> slot = encode(plan_, value)) {
                 me.report(result.slot, *slot);
-            else
+            } else if (value.type == Type::word && value.text.size() < text.size()) {
+                text.fill('\0');
+                std::copy(value.text.begin(), value.text.end(), text.begin());
+                me.report(result.slot, text_base);
+            } else
                 me.fail(Error::make(ERANGE, "a result that cannot be reported: " + name));
         }
     }
@@ -504,7 +523,7 @@ class Interpreter final : public Experiment {
     Scope prepared_;
     Scope objects_{&prepared_};
     std::map<std::string, std::string> told_; // by operations of the last run's judge
-    std::map<std::string, std::string> seen_; // of the last run, by the names of results
+    std::map<std::string, std::string> seen_; // in this run, by the names of results
     std::uint64_t corrupt_base_ = 0;
 };
 

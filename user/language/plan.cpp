@@ -633,12 +633,32 @@ class Planner {
         for (const Edge& edge : *edges)
             for (const SiteRef* site : {&edge.before, &edge.after})
                 check_site(*site, actors);
+        find_absent(*edges);
         if (complaints_.size() != before)
             return;
         const Result<Program> program = compile(*edges, actors, {}, 1, 1);
         if (!program)
             complain(variant_.schedule.at, fmt::format("schedule of {}: {}", variant_.name.text,
                                                        program.error().message));
+    }
+
+    // ksmd, in a variant whose schedule and controls are of others: a kernel may have none.
+    void find_absent(const std::vector<Edge>& edges) {
+        for (const FileActor& actor : file_.actors) {
+            const std::string& name = actor.name.text;
+            const bool scheduled =
+                std::any_of(edges.begin(), edges.end(), [&name](const Edge& edge) {
+                    return edge.before.actor == name || edge.after.actor == name;
+                });
+            const bool controlled = std::any_of(
+                file_.controls.begin(), file_.controls.end(), [&name](const FileControl& control) {
+                    return std::any_of(
+                        control.actions.begin(), control.actions.end(),
+                        [&name](const FileAction& action) { return action.actor.text == name; });
+                });
+            if (actor.kind == Actor::Kind::kernel_thread && !scheduled && !controlled)
+                plan_.absent.insert(name);
+        }
     }
 
     void check_site(const SiteRef& site, const std::vector<std::string>& actors) {

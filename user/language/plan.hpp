@@ -30,6 +30,7 @@ struct Plan {
     std::vector<Step> setup;
     std::vector<Step> judge;
     std::vector<FileActor> actors;
+    std::set<std::string> absent; // of these: threads of the kernel that nothing here is about
     std::vector<std::vector<Step>> steps; // of each actor
     std::vector<ActorResult> results;
     std::vector<std::string> words;   // that a slot can have, by their number

@@ -14,6 +14,7 @@
 #include "kernel/userfaultfd.hpp"
 #include "operations/operation.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,8 @@ class Content {
     // What a step stores there, by any means.
     [[nodiscard]] std::uint64_t stored(std::size_t page) const { return word(page) | stored_bit; }
     std::vector<bool> filled;
+    // What publish() has said that a word is: no thread may see less of it.
+    std::atomic<std::uint64_t> published{0};
 
   private:
     static constexpr std::uint64_t stored_bit = std::uint64_t{1} << 63;
@@ -137,6 +140,9 @@ struct Range {
 };
 Range range_of(const Value& value);
 
+// For a scenario's needs: taking a page out of use, and the way back.
+std::optional<std::string> missing_soft_offline();
+
 // The rows, by theme.
 void add_file_operations(std::vector<Operation>& rows);
 void add_memory_operations(std::vector<Operation>& rows);
@@ -145,6 +151,7 @@ void add_machine_operations(std::vector<Operation>& rows);
 void add_judging_operations(std::vector<Operation>& rows);
 void add_state_operations(std::vector<Operation>& rows);
 void add_collapse_operations(std::vector<Operation>& rows);
+void add_mthp_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

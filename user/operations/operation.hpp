@@ -40,6 +40,8 @@ enum class Type {
     log,
     counts,
     state,
+    frames,
+    frame,
     other, // an object that only lives: a setting
 };
 std::string_view to_string(Type type); // "a file", for messages and `faultline ops`

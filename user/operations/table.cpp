@@ -54,6 +54,10 @@ std::string_view to_string(Type type) {
         return "counts";
     case Type::state:
         return "a state";
+    case Type::frames:
+        return "page frames";
+    case Type::frame:
+        return "a page frame";
     case Type::other:
         break;
     }
@@ -90,6 +94,7 @@ const std::vector<Operation>& all_operations() {
         add_judging_operations(rows);
         add_state_operations(rows);
         add_collapse_operations(rows);
+        add_mthp_operations(rows);
         return rows;
     }();
     return all;
@@ -149,6 +154,7 @@ constexpr std::array needs = {
     NeedRow{"ksm", "KSM", missing_ksm},
     NeedRow{"mthp-collapse", "collapse into orders below the PMD's", missing_mthp_collapse},
     NeedRow{"cgroup", "cgroups", missing_cgroups},
+    NeedRow{"soft-offline", "soft offlining", missing_soft_offline},
 };
 constexpr std::string_view machine_prefix = "machine ";
 constexpr std::string_view capability_prefix = "capability ";

@@ -227,7 +227,8 @@ TEST(ShippedFiles, AreRightAndTheirStepsPrintBack) {
             EXPECT_EQ(print(parse_steps({once, {}}).steps), once) << path;
             // The same but for white space, and for the `;` that an end of line stands for.
             const auto bare = [](std::string words) {
-                std::erase_if(words, [](unsigned char c) { return std::isspace(c) != 0 || c == ';'; });
+                std::erase_if(words,
+                              [](unsigned char c) { return std::isspace(c) != 0 || c == ';'; });
                 return words;
             };
             EXPECT_EQ(bare(once), bare(steps.text)) << path;
@@ -354,6 +355,36 @@ TEST_F(InterpreterTest, LoopsAndConditionsCount) {
                  "for i in 0..4\nput = lseek(file[i])\nif put = hole\npwrite(file[i])\nend\nend"),
         "expected = \"seen=page put=ok data=intact\"", "expected = \"data=intact\""));
     EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+}
+
+TEST_F(InterpreterTest, ASituationMayBeOfTheSetup) {
+    const std::string text =
+        replaced(replaced(replaced(std::string(small), "fill(near, holes=ONE)",
+                                   "fill(near, holes=ONE)\nsmall = random(1)"),
+                          "expected =", "forced = false\nsituation = \"small>0\"\nexpected ="),
+                 "at look\n", "at look\nwait_for(writer)\n");
+    EXPECT_EQ(run(text).counts.overlaps, 0U);
+    EXPECT_EQ(run(replaced(text, "small>0", "small=0")).counts.overlaps, 5U);
+}
+
+TEST_F(InterpreterTest, AnActorMayReportAWordThatNoRowLists) {
+    const std::string text =
+        replaced(replaced(replaced(std::string(small), "at look\n",
+                                   "at look\nlocks = page_locks(near[0])\n"),
+                          "outcome = \"seen put data\"", "outcome = \"locks\""),
+                 "expected = \"seen=page put=ok data=intact\"", "");
+    EXPECT_EQ(only_outcome(run(text)), "locks=unknown"); // there is no module here
+}
+
+TEST_F(InterpreterTest, AThreadOfTheKernelThatNothingIsAboutIsNoActor) {
+    const auto with_thread = [](std::string_view controlled) {
+        return replaced(
+            replaced(replaced(std::string(small), "at look\n", "at look\nwait_for(writer)\n"),
+                     "[forbid]", "[actors.no-such-thread]\nkind = \"kernel\"\n[forbid]"),
+            "actor = \"writer\"", controlled);
+    };
+    EXPECT_EQ(run(with_thread("actor = \"writer\"")).verdict, Verdict::pass);
+    EXPECT_EQ(run(with_thread("actor = \"no-such-thread\"")).verdict, Verdict::error);
 }
 
 TEST_F(InterpreterTest, AccessesThatRaiseASignalAreResults) {
