@@ -34,7 +34,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &mthp_creep(),
         &mthp_neighbours(),
         &mthp_writers(),
-        &mthp_pins(),
     };
     return list;
 }

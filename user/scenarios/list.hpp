@@ -40,7 +40,6 @@ const Scenario& mthp_orders();
 const Scenario& mthp_creep();
 const Scenario& mthp_neighbours();
 const Scenario& mthp_writers();
-const Scenario& mthp_pins();
 
 } // namespace faultline
 
