@@ -382,7 +382,8 @@ class StepsReader {
                         {.kind = Step::Kind::comment, .comment = reader.comment(), .at = first.at});
                 continue;
             }
-            if (first.kind == Token::Kind::name && (first.text == "end" || first.text == "else")) {
+            if (first.kind == Token::Kind::name &&
+                (first.text == "else" || (first.text == "end" && !begins_result(line.text)))) {
                 reader.take();
                 reader.finish(first.text);
                 stop_ = first.at;
@@ -396,6 +397,15 @@ class StepsReader {
             stopped_by_ = nullptr;
         }
         return steps;
+    }
+
+    // "end = ...": a result may be called so.
+    static bool begins_result(std::string_view line) {
+        const std::size_t name = line.find_first_not_of(" \t");
+        const std::size_t sign = line.find_first_of(" \t=", name);
+        return sign != std::string_view::npos &&
+               line.substr(std::min(line.find_first_not_of(" \t", sign), line.size()))
+                   .starts_with('=');
     }
 
     void read_block(Step& step, unsigned depth) {
