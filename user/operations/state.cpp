@@ -46,8 +46,10 @@ struct StateObject final : Object {
     std::string tables; // what is wrong with their number; empty: nothing
 
     // Of shared memory, the part that is its file: what the memory shows must be the file's bytes.
+    // A file of hugetlb is too large to read: the bytes are those of the pages that are mapped.
     [[nodiscard]] const Part* file_of(const Part& part) const {
-        if (!part.is_memory() || !part.memory().shared || part.memory().file == nullptr)
+        if (!part.is_memory() || !part.memory().shared || part.memory().file == nullptr ||
+            part.memory().file->hugetlb)
             return nullptr;
         for (const Part& one : parts)
             if (!one.is_memory() && &one.file() == part.memory().file.get())
@@ -69,7 +71,7 @@ struct StateObject final : Object {
                 made.files.push_back({.name = part.value.text,
                                       .file = part.file().fd.get(),
                                       .page_bytes = part.file().page_bytes,
-                                      .content = whole});
+                                      .content = whole && !part.file().hugetlb});
         return made;
     }
 };
@@ -156,6 +158,11 @@ std::vector<std::string> spelled_out(std::string_view words) {
     return made;
 }
 
+std::size_t page_bytes(const Value& pages) {
+    return pages.type == Type::memory ? static_cast<MemoryObject&>(*pages.object).page_bytes
+                                      : static_cast<FileObject&>(*pages.object).page_bytes;
+}
+
 // "mapping a page * mincore, mapping a smaps Rss|Pss"
 Result<Value> do_may_differ(Doing& /*doing*/, const Given& given) {
     constexpr std::string_view place = " page N";
@@ -165,8 +172,10 @@ Result<Value> do_may_differ(Doing& /*doing*/, const Given& given) {
         const std::size_t at = words.find(place);
         if (at != std::string::npos && given.has(3)) {
             const Value& pages = given.at(3);
-            words.replace(at + place.size() - 1, 1,
-                          fmt::format("{}-{}", pages.first, pages.first + pages.count - 1));
+            const std::size_t each = page_bytes(pages) / small_page(); // names count those
+            words.replace(
+                at + place.size() - 1, 1,
+                fmt::format("{}-{}", pages.first * each, (pages.first + pages.count) * each - 1));
             placed = true;
         }
         for (std::string& one : spelled_out(words))
@@ -188,7 +197,7 @@ class Comparison {
         compare_values();
         count_files();
         for (const Part& part : state_.parts)
-            if (state_.file_of(part) != nullptr && !part.memory().file->hugetlb)
+            if (state_.file_of(part) != nullptr)
                 count_mapped(part);
         if (state_.whole)
             compare_shown();
@@ -297,7 +306,7 @@ class Comparison {
         std::map<const Part*, std::vector<bool>> there;
         for (const Part& part : state_.parts) {
             const Part* file = state_.file_of(part);
-            if (file == nullptr || file->file().hugetlb || !file->file().fd)
+            if (file == nullptr || !file->file().fd)
                 continue;
             for (const std::weak_ptr<UserfaultfdObject>& one : part.memory().registered)
                 if (const std::shared_ptr<UserfaultfdObject> open = one.lock())
