@@ -152,6 +152,7 @@ void add_judging_operations(std::vector<Operation>& rows);
 void add_state_operations(std::vector<Operation>& rows);
 void add_collapse_operations(std::vector<Operation>& rows);
 void add_mthp_operations(std::vector<Operation>& rows);
+void add_hugetlb_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

@@ -42,6 +42,8 @@ enum class Type {
     state,
     frames,
     frame,
+    notifier,
+    child,
     other, // an object that only lives: a setting
 };
 std::string_view to_string(Type type); // "a file", for messages and `faultline ops`

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/debugfs.hpp"
 #include "kernel/ksm.hpp"
+#include "kernel/page_tables.hpp"
 #include "kernel/series.hpp"
 #include "operations/objects.hpp"
 
@@ -58,6 +59,10 @@ std::string_view to_string(Type type) {
         return "page frames";
     case Type::frame:
         return "a page frame";
+    case Type::notifier:
+        return "an MMU notifier";
+    case Type::child:
+        return "a child process";
     case Type::other:
         break;
     }
@@ -95,6 +100,7 @@ const std::vector<Operation>& all_operations() {
         add_state_operations(rows);
         add_collapse_operations(rows);
         add_mthp_operations(rows);
+        add_hugetlb_operations(rows);
         return rows;
     }();
     return all;
@@ -150,6 +156,7 @@ constexpr std::array needs = {
     NeedRow{"write-protect", "userfaultfd write protection", missing_write_protect},
     NeedRow{"hugetlb", "huge pages", missing_hugetlb},
     NeedRow{"pmd-sharing", "PMD sharing", missing_pmd_sharing},
+    NeedRow{"mmu-notifier", "pgtable/notifier", missing_mmu_notifier},
     NeedRow{"ram-disk", "a RAM disk to swap to", missing_ram_disk},
     NeedRow{"ksm", "KSM", missing_ksm},
     NeedRow{"mthp-collapse", "collapse into orders below the PMD's", missing_mthp_collapse},
@@ -202,6 +209,11 @@ const std::vector<NamedNumber>& named_numbers() {
          [] {
              const Result<Geometry> found = geometry();
              return found ? static_cast<std::int64_t>(found->pages() / 2) : std::int64_t{0};
+         }},
+        {"HALF_PUD", "half of PUD",
+         [] {
+             return static_cast<std::int64_t>(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) /
+                                              sizeof(void*) / 2);
          }},
         {"PUD", "how many huge pages (of hugetlb's default size) a PUD maps",
          [] {
