@@ -23,7 +23,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hvo_stale(),          //
         &hugetlb_exclusion(),  //
         &hugetlb_sharing(),    //
-        &hugetlb_mremap(),     //
         &hugetlb_mremap_shareable(),
         &hugetlb_notifier(),
         &hugetlb_walker(),

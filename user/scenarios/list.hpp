@@ -29,7 +29,6 @@ const Scenario& hvo_cycle();
 const Scenario& hvo_stale();
 const Scenario& hugetlb_exclusion();
 const Scenario& hugetlb_sharing();
-const Scenario& hugetlb_mremap();
 const Scenario& hugetlb_mremap_shareable();
 const Scenario& hugetlb_notifier();
 const Scenario& hugetlb_walker();
