@@ -24,7 +24,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_exclusion(),  //
         &hugetlb_sharing(),    //
         &hugetlb_mremap_shareable(),
-        &hugetlb_walker(),
         &shmem_eviction(),
         &mthp_orders(),
         &mthp_creep(),

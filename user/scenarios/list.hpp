@@ -30,7 +30,6 @@ const Scenario& hvo_stale();
 const Scenario& hugetlb_exclusion();
 const Scenario& hugetlb_sharing();
 const Scenario& hugetlb_mremap_shareable();
-const Scenario& hugetlb_walker();
 const Scenario& shmem_eviction();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
