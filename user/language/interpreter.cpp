@@ -91,6 +91,7 @@ class Runner {
             return fault(expression.at, EINVAL, "not a word that it knows");
         case Type::text:
         case Type::actor:
+        case Type::site:
             return Value{.type = argument.type, .text = expression.text};
         default:
             return object_of(expression);
@@ -386,7 +387,7 @@ class Interpreter final : public Experiment {
         return outcome;
     }
 
-    std::optional<bool> overlapped(const Run& run) override {
+    std::optional<bool> overlapped(const Run& /*run*/) override {
         if (forced_)
             return plan_.situation.empty() ? std::nullopt
                                            : std::optional<bool>(all_hold(plan_.situation));
@@ -394,7 +395,10 @@ class Interpreter final : public Experiment {
             std::all_of(plan_.outcome.begin(), plan_.outcome.end(),
                         [this](const std::string& name) { return seen_.count(name) != 0; });
         const bool arose = plan_.situation.empty() ? all : all_hold(plan_.situation);
-        return arose && (plan_.schedule.empty() || run.overlapped());
+        if (!arose)
+            return false;
+        // Of a schedule that is left to chance the module can also say that a lock excluded it.
+        return plan_.schedule.empty() ? std::optional<bool>(true) : std::nullopt;
     }
 
     [[nodiscard]] std::uint64_t corrupt_base() const override { return corrupt_base_; }
@@ -433,6 +437,9 @@ class Interpreter final : public Experiment {
         doing.begun = [this](std::string_view actor) { return is_set(ended_->begun, actor); };
         doing.stopping = [&me] { return me.stopping(); };
         doing.ended = [this](std::string_view actor) { return ended(actor); };
+        doing.at_reading = [&me](std::string_view site, int tables, unsigned table) {
+            return me.at_reading(site, tables, table);
+        };
         Runner runner(plan_, doing, scope);
         runner.at = [&me](const std::string& site) { return me.at(site).ok(); };
         runner.bound = [this, &me, number](const std::string& name, const Value& value) {

@@ -67,7 +67,9 @@ class Planner {
             Names own = names;
             actor_ = i;
             slot_ = 0;
+            in_actor_ = true;
             check(plan_.steps.back(), own, in_actor, &results);
+            in_actor_ = false;
         }
         check(plan_.judge, results, in_judge, nullptr);
         results_ = std::move(results);
@@ -438,6 +440,12 @@ class Planner {
                 complain(value.at,
                          fmt::format("\"{}\" is a text in quotation marks", argument.name));
             return;
+        case Type::site:
+            if (value.kind != Expression::Kind::name)
+                complain(value.at, fmt::format("\"{}\" is the name of a site", argument.name));
+            else if (in_actor_)
+                sites_.insert(file_.actors[actor_].name.text + "@user:" + value.text);
+            return;
         case Type::actor:
             if (value.kind != Expression::Kind::name)
                 complain(value.at, fmt::format("\"{}\" is the name of an actor", argument.name));
@@ -683,6 +691,7 @@ class Planner {
     Names results_;
     std::set<std::string> sites_; // "actor@user:name"
     std::size_t actor_ = 0;
+    bool in_actor_ = false;
     unsigned slot_ = 0;
 };
 

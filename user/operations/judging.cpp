@@ -58,7 +58,7 @@ Result<Value> do_contents(Doing& /*doing*/, const Given& given) {
             return Value::of_word("unreadable");
         const bool stored = given.has(1) && static_cast<std::size_t>(given.number(1)) == page;
         const std::string_view expected = stored                             ? "stored"
-                                          : content.filled.at(offset + page) ? "data"
+                                          : content.is_filled(offset + page) ? "data"
                                                                              : "zero";
         if (content_word(content, offset + page, *words) != expected)
             return Value::of_word("changed");
@@ -188,11 +188,16 @@ Result<Value> make_log(Doing& /*doing*/, const Given& /*given*/) {
     return Value::of_object(Type::log, std::make_shared<LogObject>(std::move(*log)));
 }
 
-Result<Value> do_complaints(Doing& /*doing*/, const Given& given) {
+Result<Value> do_complaints(Doing& doing, const Given& given) {
     const Result<std::string> complaint = given.object<LogObject>(0).log.complaint();
     if (!complaint)
         return complaint.error();
+    doing.tell(*complaint);
     return Value::of_word(complaint->empty() ? "clean" : "complaint");
+}
+
+Result<Value> do_ended(Doing& doing, const Given& given) {
+    return Value::of_word(doing.ended(given.text(0)) ? "yes" : "no");
 }
 
 Result<Value> do_order(Doing& doing, const Given& /*given*/) {
@@ -289,6 +294,13 @@ void add_judging_operations(std::vector<Operation>& rows) {
           .about = "has the kernel complained since the last time?",
           .where = acting,
           .act = do_complaints},
+         {.name = "ended",
+          .arguments = {{"actor", Type::actor}},
+          .result = Type::word,
+          .words = {"yes", "no"},
+          .about = "has the actor come to the end of its steps? Else the kernel ended its process",
+          .where = in_judge,
+          .act = do_ended},
          {.name = "order",
           .result = Type::word,
           .words = {"had", "excluded", "neither"},

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
+#include <span>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -93,36 +94,39 @@ std::size_t alignment_of(std::size_t page_bytes, std::size_t bytes, bool hugetlb
 
 Result<Value> give_memory(Doing& doing, std::size_t pages, std::size_t page_bytes, int protection,
                           int flags, std::shared_ptr<FileObject> file, std::size_t first,
-                          const char* at = nullptr) {
+                          std::size_t times = 1) {
     const std::size_t bytes = pages * page_bytes;
     if (doing.binds.empty())
         return Error::make(EINVAL, "a mapping needs a name");
     const bool hugetlb = file && file->hugetlb;
-    const Result<char*> place = doing.places.take(std::string(doing.binds), bytes,
+    const Result<char*> place = doing.places.take(std::string(doing.binds), times * bytes,
                                                   alignment_of(page_bytes, bytes, hugetlb));
     if (!place)
         return place.error();
-    char* start = at != nullptr ? const_cast<char*>(at) : *place;
-    if (::mmap(start, bytes, protection, flags | MAP_FIXED, file ? file->fd.get() : -1,
-               static_cast<off_t>(first * page_bytes)) == MAP_FAILED)
-        return Error::last("mmap", doing.binds);
+    for (std::size_t i = 0; i < times; ++i)
+        if (::mmap(*place + i * bytes, bytes, protection, flags | MAP_FIXED,
+                   file ? file->fd.get() : -1,
+                   static_cast<off_t>(first * page_bytes)) == MAP_FAILED)
+            return Error::last("mmap", doing.binds);
     auto memory = std::make_shared<MemoryObject>();
     memory->places = &doing.places;
-    memory->start = start;
+    memory->start = *place;
+    memory->times = doing.places.times(*place);
     memory->page_bytes = page_bytes;
-    memory->pages = pages;
+    memory->pages = times * pages;
     memory->content = file ? file->content : std::make_shared<Content>(pages);
     memory->offset = first;
     memory->shared = (flags & MAP_SHARED) != 0;
     memory->file = std::move(file);
-    return Value::of_object(Type::memory, std::move(memory), pages);
+    return Value::of_object(Type::memory, std::move(memory), times * pages);
 }
 
 Result<Value> do_mmap(Doing& doing, const Given& given) {
     auto file = given.shared<FileObject>(0);
     const std::size_t page_bytes = file->page_bytes;
     return give_memory(doing, given.at(0).count, page_bytes, static_cast<int>(given.number(1)),
-                       static_cast<int>(given.number(2)), std::move(file), given.at(0).first);
+                       static_cast<int>(given.number(2)), std::move(file), given.at(0).first,
+                       static_cast<std::size_t>(std::max<std::int64_t>(1, given.number(3))));
 }
 
 Result<Value> do_anon(Doing& doing, const Given& given) {
@@ -243,6 +247,43 @@ Result<Value> do_load(Doing& /*doing*/, const Given& given) {
     return Value::of_word(first_word(*memory.content, memory.offset + page, word));
 }
 
+// By loads, as a program sees it: with what the TLB of this CPU has.
+Result<Value> do_look(Doing& /*doing*/, const Given& given) {
+    const MemoryObject& memory = given.object<MemoryObject>(0);
+    const std::size_t words = memory.page_bytes / sizeof(std::uint64_t);
+    bool intact = true;
+    for (std::size_t i = 0; i < given.at(0).count; ++i) {
+        const std::size_t page = given.at(0).first + i;
+        const std::uint64_t word =
+            memory.content->is_filled(memory.offset + page) ? memory.word(page) : 0;
+        const int signal = access([&] {
+            const std::span<const std::uint64_t> content(
+                reinterpret_cast<const std::uint64_t*>(memory.at(page)), words);
+            intact = !compare_pattern(content, word).found && intact;
+        });
+        if (signal != 0)
+            return Value::of_word(signal_word(signal));
+    }
+    return Value::of_word(intact ? "intact" : "changed");
+}
+
+// How many pages are in no cache.
+Result<Value> do_absent(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    std::array<unsigned char, 512> resident{};
+    const std::size_t piece = resident.size() * small_page();
+    std::int64_t absent = 0;
+    for (std::size_t at = 0; at < range.bytes; at += piece) {
+        const std::size_t some = std::min(piece, range.bytes - at);
+        if (::mincore(range.start + at, some, resident.data()) != 0)
+            return Value::of_error(errno);
+        absent += std::count_if(resident.begin(),
+                                resident.begin() + static_cast<long>(some / small_page()),
+                                [](unsigned char page) { return (page & 1) == 0; });
+    }
+    return Value::of(absent);
+}
+
 Result<Value> do_store(Doing& /*doing*/, const Given& given) {
     const MemoryObject& memory = given.object<MemoryObject>(0);
     const std::size_t first = given.at(0).first;
@@ -356,7 +397,7 @@ Result<Value> do_fill(Doing& doing, const Given& given) {
                                            : fill_file(given.object<FileObject>(0), page);
         if (!filled)
             return filled.error();
-        content.filled.at(offset + page) = true;
+        content.filled.at((offset + page) % content.filled.size()) = true;
     }
     return Value{};
 }
@@ -373,7 +414,7 @@ Result<Value> pick(Doing& doing, const Value& from, bool filled) {
     const std::size_t start = from.count == 0 ? 0 : doing.rng.below(from.count);
     for (std::size_t i = 0; i < from.count; ++i) {
         const std::size_t page = from.first + (start + i) % from.count;
-        if (content.filled.at(offset + page) == filled)
+        if (content.is_filled(offset + page) == filled)
             return Value::of(static_cast<std::int64_t>(page));
     }
     return Error::make(ENOENT, filled ? "no page has been filled" : "there is no hole");
@@ -504,10 +545,11 @@ void add_memory_operations(std::vector<Operation>& rows) {
                          .constants = {{"SHARED", MAP_SHARED},
                                        {"PRIVATE", MAP_PRIVATE},
                                        {"SHARED_NORESERVE", MAP_SHARED | MAP_NORESERVE}},
-                         .otherwise = "SHARED"}},
+                         .otherwise = "SHARED"},
+                        {.name = "times", .type = Type::number, .otherwise = "1"}},
           .result = Type::memory,
           .about = "maps the file or file[FROM..TO], at the same address in each run, where a PMD "
-                   "or a shared table of PMDs can map it",
+                   "or a shared table of PMDs can map it; so many times, one behind the other",
           .man = "mmap(2)",
           .act = do_mmap},
          {.name = "anon",
@@ -605,6 +647,19 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .words = {"data", "zero", "stored", "other", "SIGBUS", "SIGSEGV"},
           .about = "one load of the first word of memory[N], or loads of all its words",
           .act = do_load},
+         {.name = "look",
+          .arguments = {memory},
+          .result = Type::word,
+          .words = {"intact", "changed", "SIGBUS", "SIGSEGV"},
+          .about = "every byte of the memory by loads: what fill() wrote, and zeroes in holes",
+          .act = do_look},
+         {.name = "absent",
+          .arguments = {memory},
+          .result = Type::number,
+          .about = "how many pages of the memory are not in the page cache",
+          .errnos = "ENOMEM",
+          .man = "mincore(2)",
+          .act = do_absent},
          {.name = "store",
           .arguments = {memory},
           .result = Type::word,

@@ -86,6 +86,9 @@ Result<std::vector<std::uint64_t>> FileObject::read(std::size_t page) const {
 }
 
 MemoryObject::~MemoryObject() {
+    // Something newer may be mapped there by now.
+    if (places->times(start) != times)
+        return;
     // The place stays reserved for the next run.
     (void)::mmap(start, pages * page_bytes, PROT_NONE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -117,8 +120,10 @@ Places::~Places() {
 Result<char*> Places::take(const std::string& name, std::size_t bytes, std::size_t alignment) {
     const auto found = places_.find(name);
     if (found != places_.end()) {
-        if (!found->second.lost && found->second.bytes == bytes)
+        if (!found->second.lost && found->second.bytes == bytes) {
+            ++found->second.times;
             return found->second.start;
+        }
         if (!found->second.lost)
             ::munmap(found->second.reserved, found->second.reserved_bytes);
         places_.erase(found);
@@ -135,6 +140,13 @@ Result<char*> Places::take(const std::string& name, std::size_t bytes, std::size
     const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(reserved) % alignment;
     place.start = place.reserved + (misplaced != 0 ? alignment - misplaced : 0);
     return places_.emplace(name, place).first->second.start;
+}
+
+unsigned Places::times(const char* start) const {
+    for (const auto& [name, place] : places_)
+        if (place.start == start)
+            return place.times;
+    return 0;
 }
 
 void Places::lose(const char* start) {

@@ -23,14 +23,16 @@
 namespace faultline {
 
 // What fill() wrote: the pattern of a word of its own for each page (kernel/page_pattern.hpp).
+// Pages beyond the last are the first again: of a file that is mapped many times in a row.
 class Content {
   public:
     explicit Content(std::size_t pages);
     [[nodiscard]] std::uint64_t word(std::size_t page) const {
-        return generation_ << 32 | (page + 1);
+        return generation_ << 32 | (page % filled.size() + 1);
     }
     // What a step stores there, by any means.
     [[nodiscard]] std::uint64_t stored(std::size_t page) const { return word(page) | stored_bit; }
+    [[nodiscard]] bool is_filled(std::size_t page) const { return filled.at(page % filled.size()); }
     std::vector<bool> filled;
     // What publish() has said that a word is: no thread may see less of it.
     std::atomic<std::uint64_t> published{0};
@@ -69,6 +71,7 @@ struct UserfaultfdObject;
 
 struct MemoryObject final : Object {
     Places* places = nullptr;
+    unsigned times = 0; // Places::times() when this was mapped
     char* start = nullptr;
     std::size_t page_bytes = 0;
     std::size_t pages = 0;
@@ -153,6 +156,9 @@ void add_state_operations(std::vector<Operation>& rows);
 void add_collapse_operations(std::vector<Operation>& rows);
 void add_mthp_operations(std::vector<Operation>& rows);
 void add_hugetlb_operations(std::vector<Operation>& rows);
+void add_timing_operations(std::vector<Operation>& rows);
+void add_pgtable_operations(std::vector<Operation>& rows);
+void add_hvo_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

@@ -44,6 +44,13 @@ enum class Type {
     frame,
     notifier,
     child,
+    tables,   // PTE tables that no mm uses
+    lives,    // what became of such tables
+    listener, // to MMU notifiers
+    clock,
+    meeting,
+    vmemmap,
+    site,  // of an argument: user:NAME of this actor, as of a step "at NAME"
     other, // an object that only lives: a setting
 };
 std::string_view to_string(Type type); // "a file", for messages and `faultline ops`
@@ -101,6 +108,8 @@ class Places {
     ~Places();
     // The same address for the same name and size.
     Result<char*> take(const std::string& name, std::size_t bytes, std::size_t alignment);
+    // How often it has been taken.
+    [[nodiscard]] unsigned times(const char* start) const;
     // Somebody else may have got a part of it.
     void lose(const char* start);
     // What `value` was at the first call with this name.
@@ -115,6 +124,7 @@ class Places {
         char* start = nullptr;
         std::size_t bytes = 0;
         bool lost = false;
+        unsigned times = 0;
     };
     std::map<std::string, Place> places_;
     std::map<std::string, std::uint64_t> firsts_;
@@ -132,6 +142,8 @@ struct Doing {
     Run* run = nullptr; // in setup and judge
     // In judge: what there is to say of the result beside its word, where it is forbidden.
     std::function<void(const std::string& text)> tell = [](const std::string&) {};
+    // In an actor: ActorContext::at_reading().
+    std::function<Result<bool>(std::string_view site, int tables, unsigned table)> at_reading = {};
 };
 
 class Given {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/debugfs.hpp"
+#include "kernel/hvo.hpp"
 #include "kernel/ksm.hpp"
 #include "kernel/page_tables.hpp"
 #include "kernel/series.hpp"
@@ -63,6 +64,20 @@ std::string_view to_string(Type type) {
         return "an MMU notifier";
     case Type::child:
         return "a child process";
+    case Type::tables:
+        return "page tables of our own";
+    case Type::lives:
+        return "lives of page tables";
+    case Type::listener:
+        return "a listener to MMU notifiers";
+    case Type::clock:
+        return "a clock";
+    case Type::meeting:
+        return "a meeting";
+    case Type::vmemmap:
+        return "the struct pages of a block";
+    case Type::site:
+        return "a site of the schedule";
     case Type::other:
         break;
     }
@@ -101,6 +116,9 @@ const std::vector<Operation>& all_operations() {
         add_collapse_operations(rows);
         add_mthp_operations(rows);
         add_hugetlb_operations(rows);
+        add_timing_operations(rows);
+        add_pgtable_operations(rows);
+        add_hvo_operations(rows);
         return rows;
     }();
     return all;
@@ -145,6 +163,49 @@ std::optional<std::string> missing_cgroups() {
     return "no hierarchy of cgroups (version 2) is mounted";
 }
 
+std::optional<std::string> missing_cleared_tables() {
+#ifdef __s390x__
+    if (in_series(running_release(), "6.1"))
+        return "6.1 on s390x gives page tables out again with their old entries, which ruins the "
+               "machine: docs/findings/s390x-recycled-page-table.md";
+#endif
+    return std::nullopt;
+}
+
+std::optional<std::string> missing_moves() {
+#ifdef __s390x__
+    return "s390x has no CONFIG_HAVE_MOVE_PMD";
+#else
+    return std::nullopt;
+#endif
+}
+
+std::optional<std::string> missing_sharing(bool shared) {
+    const std::optional<bool> share = tables_share_a_page();
+    if (!share)
+        return "the module could make no two page tables";
+    if (*share == shared)
+        return std::nullopt;
+    return *share ? "two tables of this process share a page here"
+                  : "two tables of this process have a page each here";
+}
+std::optional<std::string> missing_shared_tables() { return missing_sharing(true); }
+std::optional<std::string> missing_tables_apart() { return missing_sharing(false); }
+
+std::optional<std::string> missing_free_tables() { return missing_capability("free-tables"); }
+
+std::optional<std::string> missing_file(const char* path) {
+    return ::access(path, F_OK) == 0
+               ? std::nullopt
+               : std::optional<std::string>(Error::last("no", path).to_string());
+}
+std::optional<std::string> missing_page_idle() {
+    return missing_file("/sys/kernel/mm/page_idle/bitmap");
+}
+std::optional<std::string> missing_soft_offline() {
+    return missing_file("/sys/devices/system/memory/soft_offline_page");
+}
+
 struct NeedRow {
     std::string_view name;
     std::string_view about;
@@ -161,7 +222,17 @@ constexpr std::array needs = {
     NeedRow{"ksm", "KSM", missing_ksm},
     NeedRow{"mthp-collapse", "collapse into orders below the PMD's", missing_mthp_collapse},
     NeedRow{"cgroup", "cgroups", missing_cgroups},
+    NeedRow{"defer-tables", "pte_free_defer()", missing_pte_free_defer},
+    NeedRow{"own-tables", "page tables of our own", missing_own_tables},
+    NeedRow{"free-tables", "tables freed at once", missing_free_tables},
+    NeedRow{"tables-share-a-page", "page tables that share a page", missing_shared_tables},
+    NeedRow{"tables-apart", "page tables with a page each", missing_tables_apart},
+    NeedRow{"cleared-tables", "a cleared page table", missing_cleared_tables},
+    NeedRow{"moved-tables", "moves of whole page tables", missing_moves},
+    NeedRow{"mmu-notifier", "pgtable/notifier", missing_mmu_notifier},
+    NeedRow{"hvo", "vm.hugetlb_optimize_vmemmap", missing_hvo},
     NeedRow{"soft-offline", "soft offlining", missing_soft_offline},
+    NeedRow{"page-idle", "page_idle", missing_page_idle},
 };
 constexpr std::string_view machine_prefix = "machine ";
 constexpr std::string_view capability_prefix = "capability ";

@@ -406,6 +406,69 @@ TEST_F(InterpreterTest, TheSameSeedDrawsTheSame) {
     EXPECT_EQ(only_outcome(run(plain)), only_outcome(run(plain)));
 }
 
+constexpr std::string_view timing = R"flt(faultline = 1
+name = "timing"
+claim = "c"
+source = "s"
+races = "r"
+bad = "b"
+setup = '''
+file = memfd(4); near = mmap(file, times=3); fill(near[4..8])
+order = shuffled(4); gate = meeting(2); clock = clock()'''
+judge = '''crossed = laps_crossed(clock); done = ended(slow)'''
+outcome = "bytes again gone last sum done"
+situation = "crossed>0"
+forced = false
+[actors.slow]
+cpu = 0
+steps = '''
+meet(gate); clock_start(clock); sleep(2000); clock_stop(clock)
+bytes = look(near); gone = absent(near)
+page = nth(order, 3) as 0=drawn, 1=drawn, 2=drawn, 3=drawn, *=wrong
+store(near[9]); last = look(near[0..4])'''
+[actors.quick]
+kind = "process"
+cpu = 1
+steps = '''
+meet(gate); clock_start(clock); sleep(1000); clock_stop(clock)
+view = mmap(file); munmap(view); view = mmap(file)
+again = peek(view[3]) as data=mapped, stored=mapped, *=lost
+sum = random(1)'''
+[variants.one]
+about = "a"
+)flt";
+
+TEST_F(InterpreterTest, TimesOrdersAndMappingsInARow) {
+    if (::sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        GTEST_SKIP() << "laps of one CPU do not cross";
+    const VariantReport report = run(std::string(timing));
+    EXPECT_EQ(only_outcome(report), "bytes=intact again=mapped gone=0 last=changed sum=0 done=yes");
+    EXPECT_EQ(report.counts.overlaps, 5U) << report.why;
+}
+
+TEST_F(InterpreterTest, LapsBetweenSitesNeedTheSites) {
+    const VariantReport report =
+        run(replaced(std::string(timing), "crossed = laps_crossed(clock)",
+                     "crossed = laps_between(clock, \"slow@user:a\", \"slow@user:b\")"));
+    EXPECT_NE(report.why.find("the schedule has no site slow@user:a"), std::string::npos)
+        << report.why;
+}
+
+TEST(Language, ASiteOfAReaderIsASiteOfTheSchedule) {
+    const auto with = [](const std::string& schedule) {
+        return complaints(replaced(
+            replaced(replaced(std::string(timing), "judge = ",
+                              "schedule = \"" + schedule +
+                                  "\"\nprepare = \"tables = pte_tables()\"\njudge = "),
+                     "meet(gate); clock_start(clock); sleep(2000)",
+                     "kept = pte_read(tables, 0, at=inside); clock_start(clock); sleep(2000)"),
+            "view = mmap(file); munmap", "at given\nview = mmap(file); munmap"));
+    };
+    EXPECT_EQ(with("quick@user:given -> slow@user:inside"), "");
+    EXPECT_NE(with("quick@user:given -> slow@user:outside").find("no step \"at outside\""),
+              std::string::npos);
+}
+
 TEST(Slots, CarryNumbersErrnosAndWords) {
     Plan plan;
     plan.words = {"hole", "page"};

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+// Hugetlb vmemmap optimization: the struct pages of a block of memory, and hugetlb's pool.
+#include "kernel/hvo.hpp"
+#include "kernel/hugetlb.hpp"
+#include "operations/objects.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr const char* idle_bitmap = "/sys/kernel/mm/page_idle/bitmap";
+constexpr const char* soft_offline = "/sys/devices/system/memory/soft_offline_page";
+constexpr std::uint64_t idle_group = 64; // pages to a word of the bitmap
+
+struct VmemmapObject final : Object {
+    explicit VmemmapObject(HvoBlock opened) : block(std::move(opened)) {}
+    HvoBlock block;
+    std::uint64_t pfn = 0; // of the block's first page
+    // Since the block was found.
+    std::string worst_tail = "none";
+    bool counts_changed = false;
+};
+
+Result<Value> make_vmemmap(Doing& /*doing*/, const Given& /*given*/) {
+    Result<HvoBlock> block = HvoBlock::open();
+    if (!block)
+        return block.error();
+    return Value::of_object(Type::vmemmap, std::make_shared<VmemmapObject>(std::move(*block)));
+}
+
+Result<Value> do_find(Doing& /*doing*/, const Given& given) {
+    auto& vmemmap = given.object<VmemmapObject>(0);
+    if (Result<void> found = vmemmap.block.find(range_of(given.at(1)).start); !found)
+        return found.error();
+    const Result<HvoLayout> layout = vmemmap.block.layout();
+    if (!layout)
+        return layout.error();
+    if (layout->head || layout->index != given.at(1).first)
+        return Value::of_error(EBUSY);
+    vmemmap.pfn = layout->pfn;
+    vmemmap.worst_tail = "none";
+    vmemmap.counts_changed = false;
+    return Value::of_error(0);
+}
+
+Result<Value> do_is(Doing& /*doing*/, const Given& given) {
+    const Result<HvoLayout> layout = given.object<VmemmapObject>(0).block.layout();
+    if (!layout)
+        return layout.error();
+    return Value::of_word(layout->hugetlb ? "hugetlb" : "other");
+}
+
+Result<Value> do_mapped(Doing& /*doing*/, const Given& given) {
+    const Result<HvoLayout> layout = given.object<VmemmapObject>(0).block.layout();
+    if (!layout)
+        return layout.error();
+    return Value::of_word(layout->optimized() ? "ro" : "rw");
+}
+
+Result<Value> do_below(Doing& /*doing*/, const Given& given) {
+    const std::uint64_t bytes =
+        given.object<VmemmapObject>(0).pfn * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return Value::of_word((bytes >> 30) < static_cast<std::uint64_t>(given.number(1)) ? "yes"
+                                                                                      : "no");
+}
+
+// From best to worst.
+int rank(std::string_view result) { return result == "fault" ? 2 : result == "got" ? 1 : 0; }
+
+Result<Value> do_try(Doing& /*doing*/, const Given& given) {
+    auto& vmemmap = given.object<VmemmapObject>(0);
+    if (Result<void> tried = vmemmap.block.send(fmt::format("try {}", given.number(1))); !tried)
+        return tried.error();
+    const Result<HvoLayout> layout = vmemmap.block.layout();
+    if (!layout)
+        return layout.error();
+    if (!layout->tried)
+        return Error::make(EPROTO, "no line \"tried ...\"");
+    const HvoTry& one = *layout->tried;
+    vmemmap.counts_changed = vmemmap.counts_changed || one.before != one.after;
+    if (given.number(1) != 0 &&
+        (vmemmap.worst_tail == "none" || rank(one.result) > rank(vmemmap.worst_tail)))
+        vmemmap.worst_tail = one.result;
+    return Value::of_word(one.result);
+}
+
+Result<Value> do_tails(Doing& /*doing*/, const Given& given) {
+    return Value::of_word(given.object<VmemmapObject>(0).worst_tail);
+}
+
+Result<Value> do_counts(Doing& /*doing*/, const Given& given) {
+    return Value::of_word(given.object<VmemmapObject>(0).counts_changed ? "changed" : "exact");
+}
+
+Result<Value> send(const Given& given, const char* command) {
+    const Result<void> sent = given.object<VmemmapObject>(0).block.send(command);
+    return sent ? Result<Value>(Value{}) : sent.error();
+}
+Result<Value> do_drain(Doing& /*doing*/, const Given& given) { return send(given, "drain"); }
+Result<Value> do_unpoison(Doing& /*doing*/, const Given& given) { return send(given, "unpoison"); }
+
+Result<Value> do_split(Doing& /*doing*/, const Given& given) {
+    const Range range = range_of(given.at(0));
+    const Result<void> split = split_huge_page(range.start, range.bytes);
+    return Value::of_error(split ? 0 : split.error().number);
+}
+
+std::uint64_t pfn_of(const Given& given) {
+    return given.object<VmemmapObject>(0).pfn + static_cast<std::uint64_t>(given.number(1));
+}
+
+Result<Value> do_soft_offline(Doing& /*doing*/, const Given& given) {
+    const Result<void> written = write_text(
+        soft_offline,
+        fmt::format("{:#x}", pfn_of(given) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))));
+    return Value::of_error(written ? 0 : written.error().number);
+}
+
+Result<Value> do_page_idle(Doing& /*doing*/, const Given& given) {
+    const Result<Fd> bitmap = Fd::open(idle_bitmap, O_RDONLY);
+    if (!bitmap)
+        return bitmap.error();
+    std::uint64_t word = 0;
+    const auto at = static_cast<off_t>(pfn_of(given) / idle_group * sizeof(word));
+    return Value::of_error(::pread(bitmap->get(), &word, sizeof(word), at) < 0 ? errno : 0);
+}
+
+Result<Value> do_pool_pages(Doing& /*doing*/, const Given& /*given*/) {
+    const Result<HugetlbPool> pool = hugetlb_pool();
+    if (!pool)
+        return pool.error();
+    return Value::of(pool->pages);
+}
+
+Value resize(std::int64_t pages) {
+    const Result<void> written = write_text(pool_setting, std::to_string(pages));
+    return Value::of_error(written ? 0 : written.error().number);
+}
+
+Result<Value> do_pool_resize(Doing& /*doing*/, const Given& given) {
+    return resize(given.number(1));
+}
+
+// The rest keeps the OOM killer away.
+Result<Value> do_pool_grow(Doing& /*doing*/, const Given& given) {
+    const Result<HugetlbPool> pool = hugetlb_pool();
+    if (!pool)
+        return pool.error();
+    const auto page = static_cast<std::int64_t>(hugetlb_bytes());
+    const std::int64_t all = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE) / page;
+    if (pool->pages >= all - all / 4)
+        return Value::of_error(ENOMEM);
+    return resize(pool->pages + given.number(1));
+}
+
+} // namespace
+
+void add_hvo_operations(std::vector<Operation>& rows) {
+    const Argument vmemmap{"vmemmap", Type::vmemmap};
+    const Argument pool{"pool", Type::pool};
+    const Argument page{"page", Type::number};
+    rows.insert(
+        rows.end(),
+        {{.name = "vmemmap",
+          .result = Type::vmemmap,
+          .about = "looks at the struct pages of a block of memory as large as what a PMD maps; of "
+                   "none yet",
+          .needs = "hvo",
+          .where = before,
+          .act = make_vmemmap},
+         {.name = "vmemmap_find",
+          .arguments = {vmemmap, {"memory", Type::memory}},
+          .result = Type::error,
+          .about = "the block of the page memory[N], to which no reference is kept; EBUSY if it is "
+                   "not page N of a block of pages of the smallest size",
+          .errnos = "EBUSY",
+          .act = do_find},
+         {.name = "vmemmap_is",
+          .arguments = {vmemmap},
+          .result = Type::word,
+          .words = {"hugetlb", "other"},
+          .about = "is the block a huge page of hugetlb's by now?",
+          .act = do_is},
+         {.name = "vmemmap_mapped",
+          .arguments = {vmemmap},
+          .result = Type::word,
+          .words = {"ro", "rw"},
+          .about = "ro: all its pages of struct pages but the first are read-only, as of an "
+                   "optimized huge page",
+          .act = do_mapped},
+         {.name = "vmemmap_below",
+          .arguments = {vmemmap, {"gibibytes", Type::number}},
+          .result = Type::word,
+          .words = {"yes", "no"},
+          .about = "does the block lie below this physical address?",
+          .act = do_below},
+         {.name = "vmemmap_try",
+          .arguments = {vmemmap, page},
+          .result = Type::word,
+          .words = {"got", "zero", "changed", "fault"},
+          .about = "get_page_unless_zero() of the block's struct page N by this kernel's headers, "
+                   "compiled into the module; fault: it would write to what is read-only",
+          .act = do_try},
+         {.name = "vmemmap_tails",
+          .arguments = {vmemmap},
+          .result = Type::word,
+          .words = {"zero", "changed", "got", "fault", "none"},
+          .about = "the worst that vmemmap_try() of a page but the first gave in this block",
+          .act = do_tails},
+         {.name = "vmemmap_counts",
+          .arguments = {vmemmap},
+          .result = Type::word,
+          .words = {"exact", "changed"},
+          .about = "did each vmemmap_try() leave the head's count as it was?",
+          .act = do_counts},
+         {.name = "vmemmap_drain",
+          .arguments = {vmemmap},
+          .about = "gives back the pages that CPUs keep for themselves, so that blocks become "
+                   "whole",
+          .act = do_drain},
+         {.name = "vmemmap_unpoison",
+          .arguments = {vmemmap},
+          .about = "takes the block's pages back into use that were soft-offlined",
+          .act = do_unpoison},
+         {.name = "split_huge_page",
+          .arguments = {{"memory", Type::memory}},
+          .result = Type::error,
+          .about = "the huge pages there become pages of the smallest size, by debugfs",
+          .errnos = "EAGAIN",
+          .needs = "huge-pages",
+          .act = do_split},
+         {.name = "soft_offline",
+          .arguments = {vmemmap, page},
+          .result = Type::error,
+          .about = "of the block's page N, by its physical address in soft_offline_page of sysfs",
+          .errnos = "EBUSY EIO",
+          .needs = "soft-offline",
+          .act = do_soft_offline},
+         {.name = "page_idle",
+          .arguments = {vmemmap, page},
+          .result = Type::error,
+          .about = "reads the bits of the 64 pages around the block's page N in the bitmap of idle "
+                   "pages",
+          .needs = "page-idle",
+          .act = do_page_idle},
+         {.name = "pool_pages",
+          .arguments = {pool},
+          .result = Type::number,
+          .about = "how many huge pages the pool has",
+          .man = "proc(5)",
+          .act = do_pool_pages},
+         {.name = "pool_resize",
+          .arguments = {pool, {"pages", Type::number}},
+          .result = Type::error,
+          .about = "asks for as many; there may be fewer",
+          .man = "proc(5)",
+          .act = do_pool_resize},
+         {.name = "pool_grow",
+          .arguments = {pool, {"by", Type::number}},
+          .result = Type::error,
+          .about = "asks for so many more; ENOMEM if it has three quarters of all memory",
+          .errnos = "ENOMEM",
+          .man = "proc(5)",
+          .act = do_pool_grow}});
+}
+
+} // namespace faultline
