@@ -202,9 +202,6 @@ std::optional<std::string> missing_file(const char* path) {
 std::optional<std::string> missing_page_idle() {
     return missing_file("/sys/kernel/mm/page_idle/bitmap");
 }
-std::optional<std::string> missing_soft_offline() {
-    return missing_file("/sys/devices/system/memory/soft_offline_page");
-}
 
 struct NeedRow {
     std::string_view name;
