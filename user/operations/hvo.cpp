@@ -234,7 +234,7 @@ void add_hvo_operations(std::vector<Operation>& rows) {
           .errnos = "EAGAIN",
           .needs = "huge-pages",
           .act = do_split},
-         {.name = "soft_offline",
+         {.name = "vmemmap_soft_offline",
           .arguments = {vmemmap, page},
           .result = Type::error,
           .about = "of the block's page N, by its physical address in soft_offline_page of sysfs",
