@@ -46,6 +46,8 @@ std::array<long, 3> numbers_of(std::string_view version) {
 }
 
 bool in_item(std::string_view version, std::string_view item) {
+    if (item.starts_with('!'))
+        return !in_item(version, trimmed(item.substr(1)));
     const std::size_t less = item.find('<');
     if (!in_series(version, trimmed(item.substr(0, less))))
         return false;

@@ -24,7 +24,8 @@ const std::string& running_version();
 const std::string& running_machine();
 
 // Is a version in a list like "6.1, 6.12 < 6.12.105, 7.2"? An item is a series, or a series up to
-// the first version that is not meant any more. An empty list has every version in it.
+// the first version that is not meant any more; "!6.1" is every other one. An empty list has every
+// version in it.
 bool in_releases(std::string_view version, std::string_view releases);
 
 } // namespace faultline

@@ -105,6 +105,10 @@ TEST(Releases, AnItemMayEndBeforeItsFix) {
     EXPECT_TRUE(in_releases("7.3-rc7", list));
     EXPECT_TRUE(in_releases("7.3-rc7", "7.3 < 7.3.1"));
     EXPECT_TRUE(in_releases("anything", ""));
+    EXPECT_FALSE(in_releases("6.1.140", "!6.1"));
+    EXPECT_TRUE(in_releases("6.12.95", "!6.1"));
+    EXPECT_FALSE(in_releases("6.12.95", "!6.12 < 6.12.117"));
+    EXPECT_TRUE(in_releases("6.12.117", "!6.12 < 6.12.117"));
 }
 
 TEST(Releases, TheDistributionsVersionIsTheExactOne) {
