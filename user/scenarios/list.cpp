@@ -6,10 +6,7 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        &collapse_contract(),  //
         &collapse_register(),  //
-        &collapse_fill(),      //
-        &collapse_truncate(),  //
         &collapse_readers(),   //
         &collapse_errno(),     //
         &pgtable_lifetime(),   //

@@ -12,10 +12,7 @@ namespace faultline {
 const std::vector<const Scenario*>& all_scenarios();
 
 // One a file.
-const Scenario& collapse_contract();
 const Scenario& collapse_register();
-const Scenario& collapse_fill();
-const Scenario& collapse_truncate();
 const Scenario& collapse_readers();
 const Scenario& collapse_errno();
 const Scenario& pgtable_lifetime();
