@@ -21,7 +21,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_exclusion(),  //
         &hugetlb_sharing(),    //
         &hugetlb_mremap_shareable(),
-        &shmem_eviction(),
         &mthp_orders(),
         &mthp_creep(),
         &mthp_neighbours(),

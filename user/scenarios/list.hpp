@@ -27,7 +27,6 @@ const Scenario& hvo_stale();
 const Scenario& hugetlb_exclusion();
 const Scenario& hugetlb_sharing();
 const Scenario& hugetlb_mremap_shareable();
-const Scenario& shmem_eviction();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
 const Scenario& mthp_neighbours();
