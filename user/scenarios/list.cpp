@@ -24,7 +24,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &mthp_orders(),
         &mthp_creep(),
         &mthp_neighbours(),
-        &mthp_writers(),
     };
     return list;
 }

@@ -30,7 +30,6 @@ const Scenario& hugetlb_mremap_shareable();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
 const Scenario& mthp_neighbours();
-const Scenario& mthp_writers();
 
 } // namespace faultline
 
