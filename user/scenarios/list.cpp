@@ -23,7 +23,6 @@ const std::vector<const Scenario*>& all_scenarios() {
         &hugetlb_mremap_shareable(),
         &mthp_orders(),
         &mthp_creep(),
-        &mthp_neighbours(),
     };
     return list;
 }

@@ -29,7 +29,6 @@ const Scenario& hugetlb_sharing();
 const Scenario& hugetlb_mremap_shareable();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
-const Scenario& mthp_neighbours();
 
 } // namespace faultline
 
