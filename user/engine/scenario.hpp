@@ -216,6 +216,7 @@ struct KnownBug {
 struct Chance {
     unsigned overlaps = 0;
     unsigned seconds = 0; // the bound; RUNS runs are made in any case
+    friend bool operator==(const Chance&, const Chance&) = default;
 };
 
 struct Variant {

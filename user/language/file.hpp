@@ -23,11 +23,13 @@ struct FileActor {
     int cpu = 0;
     bool may_die = false;
     Text steps;
+    friend bool operator==(const FileActor&, const FileActor&) = default;
 };
 
 struct FileExpected {
     Text words;
     Text releases;
+    friend bool operator==(const FileExpected&, const FileExpected&) = default;
 };
 
 struct FileBug {
@@ -39,6 +41,7 @@ struct FileBug {
     Text log_line;
     Text log_trace;
     bool rare = false;
+    friend bool operator==(const FileBug&, const FileBug&) = default;
 };
 
 struct FileVariant {
@@ -57,6 +60,7 @@ struct FileVariant {
     unsigned divisor = 1;
     std::optional<Chance> chance;
     std::map<std::string, Text> parameters; // of [let], with this variant's values
+    friend bool operator==(const FileVariant&, const FileVariant&) = default;
 };
 
 struct FileAction {
@@ -69,6 +73,11 @@ struct FileAction {
     unsigned every = 1;
     bool optional = false;
     Position at;
+    friend bool operator==(const FileAction& a, const FileAction& b) {
+        return a.kind == b.kind && a.function == b.function && a.actor == b.actor &&
+               a.caller == b.caller && a.replacement == b.replacement && a.value == b.value &&
+               a.every == b.every && a.optional == b.optional;
+    }
 };
 
 struct FileControl {
@@ -82,11 +91,13 @@ struct FileControl {
     std::vector<FileAction> actions;
     bool complains = false;
     bool by_name_only = false;
+    friend bool operator==(const FileControl&, const FileControl&) = default;
 };
 
 struct FileForbid {
     Text when;
     Text why;
+    friend bool operator==(const FileForbid&, const FileForbid&) = default;
 };
 
 struct ScenarioFile {
@@ -109,6 +120,8 @@ struct ScenarioFile {
     std::vector<FileVariant> variants;
     std::vector<FileControl> controls;
     std::vector<FileForbid> forbid;
+    // By what they say, not by where.
+    friend bool operator==(const ScenarioFile&, const ScenarioFile&) = default;
 };
 
 using Complaints = std::vector<Complaint>;
@@ -121,6 +134,10 @@ struct ReadFile {
     Complaints complaints;
 };
 ReadFile read_scenario(const std::string& text, const std::string& path);
+
+// As a text that reads back as the same file. Comments of the TOML are lost, those of steps are
+// not.
+std::string print(const ScenarioFile& file);
 
 } // namespace faultline
 

@@ -39,6 +39,8 @@ struct Position {
 struct Text {
     std::string text = {};
     Position at = {};
+    // Not by its place.
+    friend bool operator==(const Text& a, const Text& b) { return a.text == b.text; }
 };
 
 // What is wrong, and what would be right.
