@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -243,6 +244,40 @@ Result<Value> do_folio_order(Doing& /*doing*/, const Given& given) {
     return Value::of(order);
 }
 
+// By the frame that the page has now: the kernel moves its content to another, and gives the frame
+// to nobody any more. One frame less in this machine, until it is booted again.
+Result<Value> do_soft_offline(Doing& /*doing*/, const Given& given) {
+    const Result<FolioReader> reader = FolioReader::open();
+    if (!reader)
+        return reader.error();
+    const Result<std::uint64_t> frame = reader->frame_of(range_of(given.at(0)).start);
+    if (!frame)
+        return frame.error();
+    const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return error_of(write_text("/sys/devices/system/memory/soft_offline_page",
+                               std::to_string(*frame * page_bytes)));
+}
+
+// Where the threads are; a forked actor is another process. Set before any actor is.
+pid_t driver = 0;
+
+// Its descriptor has the same number there: it was open when an actor was forked.
+Result<Value> do_pidfd_pread(Doing& /*doing*/, const Given& given) {
+    const FileObject& file = given.object<FileObject>(0);
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, driver, 0)));
+    if (!process)
+        return Value::of_error(errno);
+    FileObject theirs;
+    theirs.fd = Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), file.fd.get(), 0)));
+    if (!theirs.fd)
+        return Value::of_error(errno);
+    theirs.page_bytes = file.page_bytes;
+    const Result<std::vector<std::uint64_t>> words = theirs.read(given.at(0).first);
+    if (!words)
+        return Value::of_error(words.error().number);
+    return Value::of_word(content_word(*file.content, given.at(0).first, *words));
+}
+
 Result<Value> do_aim(Doing& doing, const Given& given) {
     const Result<FolioReader> reader = FolioReader::open();
     if (!reader)
@@ -268,6 +303,7 @@ Result<Value> do_wait_for(Doing& doing, const Given& given) {
 } // namespace
 
 void add_machine_operations(std::vector<Operation>& rows) {
+    driver = ::getpid();
     const Argument memory{"memory", Type::memory};
     const Argument swap{"swap", Type::swap};
     rows.insert(
@@ -395,6 +431,25 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .about = "the order of the largest folio that is mapped whole there",
           .man = "proc(5)",
           .act = do_folio_order},
+         {.name = "soft_offline",
+          .arguments = {memory},
+          .result = Type::error,
+          .about = "takes the page frame of memory[N] out of use for good, by sysfs; its content "
+                   "moves to another",
+          .errnos = "EBUSY EIO ENXIO EOPNOTSUPP ENOENT",
+          .man = "madvise(2)",
+          .where = acting,
+          .act = do_soft_offline},
+         {.name = "pidfd_pread",
+          .arguments = {{"file", Type::file}},
+          .result = Type::word,
+          .words = {"data", "zero", "stored", "other"},
+          .about =
+              "what file[N] reads as through the descriptor of the process that has the threads",
+          .errnos = "EBADF EINVAL EPERM ESRCH EIO",
+          .man = "pidfd_getfd(2)",
+          .where = in_actor,
+          .act = do_pidfd_pread},
          {.name = "aim",
           .arguments = {memory},
           .about = "sites FUNCTION/page-ref are about the page frame of memory[N], in this run",

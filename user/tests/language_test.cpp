@@ -494,6 +494,17 @@ TEST_F(InterpreterTest, AccessesThatRaiseASignalAreResults) {
     EXPECT_THAT(only_outcome(report), HasSubstr("put=SIGBUS"));
 }
 
+// The reader is a process of its own. Nothing was stored.
+TEST_F(InterpreterTest, AnotherProcessHasTheFileOpen) {
+    const std::string text =
+        replaced(replaced(replaced(std::string(small), "seen = mincore(near[{page}])",
+                                   "seen = pidfd_pread(file[{page}])"),
+                          "seen=page put=ok", "seen=zero put=zero"),
+                 "put = pwrite(file[{page}])", "put = pidfd_pread(file[{page}])");
+    EXPECT_EQ(only_outcome(run(replaced(text, ", stored=hole", ""))),
+              "seen=zero put=zero data=intact");
+}
+
 TEST_F(InterpreterTest, TheSameSeedDrawsTheSame) {
     const std::string text =
         replaced(replaced(std::string(small), "at look\n", "at look\nn = random(1000000)\n"),
