@@ -6,20 +6,15 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        &collapse_register(),  //
-        &collapse_readers(),   //
-        &collapse_errno(),     //
-        &pgtable_lifetime(),   //
-        &pgtable_shared(),     //
-        &pgtable_accounting(), //
-        &pgtable_notifier(),   //
-        &pgtable_storm(),      //
-        &hvo_layout(),         //
-        &hvo_pointer(),        //
-        &hvo_cycle(),          //
-        &hvo_stale(),          //
-        &hugetlb_exclusion(),  //
-        &hugetlb_sharing(),    //
+        &collapse_register(), //
+        &collapse_readers(),  //
+        &collapse_errno(),    //
+        &hvo_layout(),        //
+        &hvo_pointer(),       //
+        &hvo_cycle(),         //
+        &hvo_stale(),         //
+        &hugetlb_exclusion(), //
+        &hugetlb_sharing(),   //
         &hugetlb_mremap_shareable(),
         &mthp_orders(),
         &mthp_creep(),
