@@ -48,6 +48,12 @@ Result<Value> do_find(Doing& /*doing*/, const Given& given) {
     return Value::of_error(0);
 }
 
+Result<Value> do_aim(Doing& doing, const Given& given) {
+    doing.run->aim(given.object<VmemmapObject>(0).pfn +
+                   static_cast<std::uint64_t>(given.number(1)));
+    return Value{};
+}
+
 Result<Value> do_is(Doing& /*doing*/, const Given& given) {
     const Result<HvoLayout> layout = given.object<VmemmapObject>(0).block.layout();
     if (!layout)
@@ -180,6 +186,13 @@ void add_hvo_operations(std::vector<Operation>& rows) {
                    "not page N of a block of pages of the smallest size",
           .errnos = "EBUSY",
           .act = do_find},
+         {.name = "vmemmap_aim",
+          .arguments = {vmemmap, page},
+          .about =
+              "sites FUNCTION/page-ref are about the block's page N, in this run; nothing touches "
+              "the page, which would keep it from being freed",
+          .where = in_setup,
+          .act = do_aim},
          {.name = "vmemmap_is",
           .arguments = {vmemmap},
           .result = Type::word,
