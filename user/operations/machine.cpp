@@ -244,20 +244,6 @@ Result<Value> do_folio_order(Doing& /*doing*/, const Given& given) {
     return Value::of(order);
 }
 
-// By the frame that the page has now: the kernel moves its content to another, and gives the frame
-// to nobody any more. One frame less in this machine, until it is booted again.
-Result<Value> do_soft_offline(Doing& /*doing*/, const Given& given) {
-    const Result<FolioReader> reader = FolioReader::open();
-    if (!reader)
-        return reader.error();
-    const Result<std::uint64_t> frame = reader->frame_of(range_of(given.at(0)).start);
-    if (!frame)
-        return frame.error();
-    const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    return error_of(write_text("/sys/devices/system/memory/soft_offline_page",
-                               std::to_string(*frame * page_bytes)));
-}
-
 // Where the threads are; a forked actor is another process. Set before any actor is.
 pid_t driver = 0;
 
@@ -431,15 +417,6 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .about = "the order of the largest folio that is mapped whole there",
           .man = "proc(5)",
           .act = do_folio_order},
-         {.name = "soft_offline",
-          .arguments = {memory},
-          .result = Type::error,
-          .about = "takes the page frame of memory[N] out of use for good, by sysfs; its content "
-                   "moves to another",
-          .errnos = "EBUSY EIO ENXIO EOPNOTSUPP ENOENT",
-          .man = "madvise(2)",
-          .where = acting,
-          .act = do_soft_offline},
          {.name = "pidfd_pread",
           .arguments = {{"file", Type::file}},
           .result = Type::word,
