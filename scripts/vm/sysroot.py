@@ -4,6 +4,7 @@
 For the host's own architecture that is the host itself.
 """
 
+import hashlib
 import re
 import subprocess
 from pathlib import Path
@@ -17,7 +18,9 @@ def folder(arch: Arch) -> Path:
     """The root of its files: /, or an unpacked folder in the cache."""
     if arch.native:
         return Path("/")
-    target = cache.root() / "sysroots" / f"{HOST_SUITE}-{arch.debian}"
+    # Named by what is in it: a new package needs a new folder.
+    packages = hashlib.sha256(" ".join([*SYSROOT_PACKAGES, *SYSROOT_HEADERS]).encode()).hexdigest()[:8]
+    target = cache.root() / "sysroots" / f"{HOST_SUITE}-{arch.debian}-{packages}"
     with cache.locked():
         if not target.exists():
             apt = Apt((HOST_SUITE,), (arch.debian,))

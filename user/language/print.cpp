@@ -103,7 +103,10 @@ std::string_view word_of(Control::Kind kind) {
 
 void print_actor(Printer& to, const FileActor& actor) {
     to.heading("actors", actor.name);
-    to.kind(word_of(actor.kind));
+    if (actor.kind_of.text.empty())
+        to.kind(word_of(actor.kind));
+    else
+        to.kind(actor.kind_of.text);
     to.line("cpu", std::to_string(actor.cpu));
     to.flag("may_die", actor.may_die, false);
     if (actor.kind != Actor::Kind::kernel_thread)

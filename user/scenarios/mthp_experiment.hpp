@@ -28,6 +28,9 @@ class MthpExperiment : public Experiment {
     Result<void> lay_out(const std::vector<model::PresentPtes>& patterns);
     Result<void> offer(std::size_t ranges) const; // MADV_HUGEPAGE
     [[nodiscard]] Result<MappedRange> look(std::size_t range) const;
+    [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const {
+        return folios_->frame_of(page);
+    }
     // "" or what is wrong, of every byte: the pages of the pattern have theirs, all else is 0.
     [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
                                          const MappedRange& now) const;
@@ -41,6 +44,9 @@ class MthpExperiment : public Experiment {
     [[nodiscard]] std::size_t page_bytes() const { return geometry_.page_bytes; }
     [[nodiscard]] std::size_t huge_bytes() const { return geometry_.huge_bytes; }
     static std::uint64_t word_of(std::size_t page) { return 0x6d544850000 + page; }
+    // For an actor that is a process: look() is about its own memory from now on, and khugepaged
+    // comes to know it.
+    Result<void> open_own();
     // The actor that has no body.
     static Actor khugepaged_actor();
 
