@@ -12,6 +12,7 @@
 #include "reader_property.hpp"
 
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <sstream>
@@ -197,6 +198,7 @@ TEST(Language, StepsPrintAsTheyAreWritten) {
                                       "    put = store(near[{where}])\n"
                                       "  end\n"
                                       "end\n"
+                                      "end = random(3)\n"
                                       "s = setting(\"/sys/kernel/mm/x\", \"a b\")\n";
     const Parsed parsed = parse_steps({std::string(text), {}});
     ASSERT_FALSE(parsed.complaint) << parsed.complaint->text;
@@ -503,6 +505,24 @@ TEST_F(InterpreterTest, AnotherProcessHasTheFileOpen) {
                  "put = pwrite(file[{page}])", "put = pidfd_pread(file[{page}])");
     EXPECT_EQ(only_outcome(run(replaced(text, ", stored=hole", ""))),
               "seen=zero put=zero data=intact");
+TEST_F(InterpreterTest, PagesAreLookedAtTogether) {
+    for (const auto& [steps, word] :
+         {std::pair{"put = peek_all(near)", "mixed"},
+          std::pair{"poke(near)\nput = peek_all(near)", "stored"},
+          std::pair{"poke(near)\nother = part(near[2..4], near[1..3])\nput = peek_all(other)",
+                    "other"},
+          std::pair{"poke(near)\nother = part(near[2..4], near[2..4])\nput = peek_all(other)",
+                    "stored"},
+          std::pair{"ftruncate(file, 0)\nput = peek_all(near)", "none"}}) {
+        const std::string text =
+            replaced(replaced(std::string(small), "put = pwrite(file[{page}])", steps),
+                     "expected = \"seen=page put=ok data=intact\"",
+                     fmt::format("expected = \"put={}\"", word));
+        const VariantReport report = run(text);
+        EXPECT_FALSE(report.histogram.empty()) << report.why;
+        for (const auto& [outcome, tally] : report.histogram)
+            EXPECT_THAT(outcome, HasSubstr(fmt::format("put={}", word)));
+    }
 }
 
 TEST_F(InterpreterTest, TheSameSeedDrawsTheSame) {
