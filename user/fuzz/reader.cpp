@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // libFuzzer over the reader of scenario files. `make check` runs it for some seconds; for longer:
-//     build/user/fuzz_reader -max_total_time=600 build/user/fuzz-corpus scenarios docs
+//     build/user/fuzz_reader -max_total_time=600 build/corpus scenarios docs
 #include "../tests/reader_property.hpp"
 
 #include <cstdio>

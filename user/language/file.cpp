@@ -4,6 +4,7 @@
 #include "operations/operation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 // The parser takes its assertions for facts where NDEBUG is set, and the fuzz target found bytes
@@ -239,6 +240,16 @@ FileActor read_actor(const Text& name, TableReader table) {
 }
 
 // What variants have, and what the file says for all of them.
+// A variant gives a parameter's value beside these.
+constexpr std::array variant_keys = {
+    std::string_view("about"),       std::string_view("needs"),
+    std::string_view("schedule"),    std::string_view("expected"),
+    std::string_view("excluded_by"), std::string_view("excluded_in"),
+    std::string_view("or_overlap"),  std::string_view("known"),
+    std::string_view("situation"),   std::string_view("forced"),
+    std::string_view("divisor"),     std::string_view("chance"),
+    std::string_view("by_name_only")};
+
 void read_variant(TableReader& table, FileVariant& variant) {
     if (table.has("schedule"))
         variant.schedule = table.text("schedule");
@@ -387,8 +398,14 @@ ReadFile read_checked(const std::string& text, const std::string& path) {
     FileVariant common;
     read_variant(top, common);
     if (std::optional<TableReader> let = top.table("let"))
-        for (const Text& name : let->keys())
+        for (const Text& name : let->keys()) {
+            if (std::find(variant_keys.begin(), variant_keys.end(), name.text) !=
+                variant_keys.end())
+                let->complain(name.at, fmt::format("\"{}\" is a key of each variant: give the "
+                                                   "parameter another name",
+                                                   name.text));
             common.parameters[name.text] = let->text_or_number(name.text);
+        }
     each_table(top, "actors", [&file](const Text& name, TableReader& table) {
         file.actors.push_back(read_actor(name, table));
     });

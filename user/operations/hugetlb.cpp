@@ -81,14 +81,21 @@ Result<Value> do_vacate(Doing& /*doing*/, const Given& given) {
     return Value::of_error(::munmap(range.start, range.bytes) == 0 ? 0 : errno);
 }
 
-// In the child. 0: the first page is there; 1: it is not; 2: nothing was moved.
-int move_here(const MemoryObject& from, const Range& to) {
-    const std::size_t bytes = from.pages * from.page_bytes;
-    if (bytes != to.bytes ||
-        ::mremap(from.start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to.start) == MAP_FAILED)
+// In the child, which alone has the file mapped. 0: the first page is there; 1: it is not; 2:
+// nothing was moved.
+int move_here(const FileObject& file, const Range& from, const Range& to) {
+    const auto stored = [&file](const char* page) {
+        const Result<std::uint64_t> word = peek(page);
+        return word && *word == file.content->stored(0);
+    };
+    if (from.bytes != to.bytes ||
+        ::mmap(from.start, from.bytes, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file.fd.get(), 0) == MAP_FAILED ||
+        !stored(from.start) ||
+        ::mremap(from.start, from.bytes, from.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to.start) ==
+            MAP_FAILED)
         return 2;
-    const Result<std::uint64_t> word = peek(to.start);
-    return word && *word == from.stored(0) ? 0 : 1;
+    return stored(to.start) ? 0 : 1;
 }
 
 // What is stuck must not keep the module loaded: of this process' files it keeps that one.
@@ -106,14 +113,14 @@ struct ChildObject final : Object {
 
 // The caller is left to say that it does not come back.
 Result<Value> do_mremap_in_child(Doing& /*doing*/, const Given& given) {
-    const MemoryObject& from = given.object<MemoryObject>(0);
+    const FileObject& file = given.object<FileObject>(0);
     auto child = std::make_shared<ChildObject>();
     child->pid = ::fork();
     if (child->pid < 0)
         return Error::last("fork");
     if (child->pid == 0) {
-        keep_one_file(from.file ? from.file->fd.get() : -1);
-        ::_exit(move_here(from, range_of(given.at(1))));
+        keep_one_file(file.fd.get());
+        ::_exit(move_here(file, range_of(given.at(1)), range_of(given.at(2))));
     }
     return Value::of_object(Type::child, std::move(child));
 }
@@ -280,10 +287,11 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
           .where = in_actor,
           .act = do_vacate},
          {.name = "mremap_in_child",
-          .arguments = {memory, {"to", Type::memory}},
+          .arguments = {{"file", Type::file}, {"from", Type::memory}, {"to", Type::memory}},
           .result = Type::child,
-          .about = "a child moves the whole memory. Its status: 0, the first page, which a step "
-                   "stored, is there then; 1, it is not; 2, mremap() failed",
+          .about =
+              "a child maps the file at addresses of huge pages, and moves that. Its status: 0, "
+              "the first page, which a step stored, is there then; 1, it is not; 2, it failed",
           .man = "mremap(2)",
           .where = in_actor,
           .act = do_mremap_in_child},

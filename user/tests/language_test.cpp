@@ -80,6 +80,11 @@ std::string with(std::string_view what, std::string_view by) {
 
 TEST(Language, ASmallFileIsRight) { EXPECT_EQ(complaints(std::string(small)), ""); }
 
+TEST(Language, AParameterIsNoKeyOfAVariant) {
+    EXPECT_THAT(with("[forbid]", "[let]\nsituation = \"x\"\n[forbid]"),
+                HasSubstr("\"situation\" is a key of each variant"));
+}
+
 TEST(Language, EachErrorHasItsPlaceAndSaysWhatWouldBeRight) {
     struct Case {
         std::string_view what;
@@ -505,6 +510,8 @@ TEST_F(InterpreterTest, AnotherProcessHasTheFileOpen) {
                  "put = pwrite(file[{page}])", "put = pidfd_pread(file[{page}])");
     EXPECT_EQ(only_outcome(run(replaced(text, ", stored=hole", ""))),
               "seen=zero put=zero data=intact");
+}
+
 TEST_F(InterpreterTest, PagesAreLookedAtTogether) {
     for (const auto& [steps, word] :
          {std::pair{"put = peek_all(near)", "mixed"},
