@@ -152,6 +152,7 @@ Result<Value> do_fadvise(Doing& /*doing*/, const Given& given) {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_file_operations(std::vector<Operation>& rows) {
     const Argument file{"file", Type::file};
     const Argument pages{"pages", Type::number};

@@ -244,6 +244,7 @@ Result<Value> do_told(Doing& /*doing*/, const Given& given) {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_hugetlb_operations(std::vector<Operation>& rows) {
     const Argument memory{"memory", Type::memory};
     rows.insert(

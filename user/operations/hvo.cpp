@@ -166,6 +166,7 @@ Result<Value> do_pool_grow(Doing& /*doing*/, const Given& given) {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_hvo_operations(std::vector<Operation>& rows) {
     const Argument vmemmap{"vmemmap", Type::vmemmap};
     const Argument pool{"pool", Type::pool};

@@ -288,6 +288,7 @@ Result<Value> do_wait_for(Doing& doing, const Given& given) {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_machine_operations(std::vector<Operation>& rows) {
     driver = ::getpid();
     const Argument memory{"memory", Type::memory};

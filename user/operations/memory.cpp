@@ -528,6 +528,7 @@ const std::vector<Constant> protections = {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_memory_operations(std::vector<Operation>& rows) {
     const Argument memory{"memory", Type::memory};
     const Argument pages{"pages", Type::number};

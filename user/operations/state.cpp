@@ -152,7 +152,7 @@ std::vector<std::string> spelled_out(std::string_view words) {
         std::vector<std::string> longer;
         for (const std::string& start : made)
             for (const std::string& one : split(word, '|'))
-                longer.push_back(start.empty() ? one : start + " " + one);
+                longer.push_back(start.empty() ? one : fmt::format("{} {}", start, one));
         made = std::move(longer);
     }
     return made;

@@ -261,6 +261,7 @@ std::optional<Need> find_need(std::string_view name) {
 
 std::vector<std::string_view> need_names() {
     std::vector<std::string_view> names;
+    names.reserve(needs.size());
     for (const NeedRow& row : needs)
         names.push_back(row.name);
     return names;

@@ -126,6 +126,7 @@ Result<Value> do_handle(Doing& doing, const Given& given) {
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-function-size): a table
 void add_userfaultfd_operations(std::vector<Operation>& rows) {
     const Argument uffd{"userfaultfd", Type::userfaultfd};
     const Argument memory{"memory", Type::memory};
