@@ -207,8 +207,8 @@ template <typename Kind> struct KindName {
     Kind kind;
 };
 
-template <typename Kind, std::size_t N>
-Kind kind_of(TableReader& table, const Text& text, const KindName<Kind> (&names)[N]) {
+template <typename Kind, std::size_t count>
+Kind kind_of(TableReader& table, const Text& text, const KindName<Kind> (&names)[count]) {
     if (text.text.empty())
         return names[0].kind;
     std::string all;

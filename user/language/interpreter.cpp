@@ -99,9 +99,9 @@ class Runner {
     }
 
   private:
-    Error fault(Position at_, int number, const std::string& text) const {
+    Error fault(Position place, int number, const std::string& text) const {
         return Error::make(number,
-                           fmt::format("{}:{}:{}: {}", plan_.path, at_.line, at_.column, text));
+                           fmt::format("{}:{}:{}: {}", plan_.path, place.line, place.column, text));
     }
 
     Result<bool> run(const Step& step) {
@@ -295,7 +295,7 @@ struct Ended {
     std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
     std::array<std::atomic<bool>, FL_MAX_ACTORS> begun;
     // By result: words that the plan does not know, such as the state of locks.
-    std::array<std::array<char, 96>, std::size_t{FL_MAX_ACTORS} * slots_per_actor> texts;
+    std::array<std::array<char, 96>, std::size_t{FL_MAX_ACTORS} * slots_per_actor> texts{};
 };
 
 class Interpreter final : public Experiment {
