@@ -121,6 +121,7 @@ class Builder {
     template <typename Items>
     void check_reference(const Text& name, const Items& items, std::string_view where) {
         std::vector<std::string> all;
+        all.reserve(items.size());
         for (const auto& item : items)
             all.push_back(item.name.text);
         if (std::find(all.begin(), all.end(), name.text) != all.end())
