@@ -198,7 +198,13 @@ class HugetlbExclusion final : public HugetlbExperiment {
         unwatch();
         if (Result<void> fresh = file().fresh(); !fresh)
             return fresh;
-        return poke(file().address(present_page_), present_word);
+        if (Result<void> written = poke(file().address(present_page_), present_word); !written)
+            return written;
+        const Result<HugetlbShare> share = hugetlb_share(0, file().address());
+        if (!share)
+            return share.error();
+        used_before_ = used(*share) - 1;
+        return {};
     }
 
     Outcome judge(Run& run) override {
@@ -310,16 +316,21 @@ class HugetlbExclusion final : public HugetlbExperiment {
         judge_usage(outcome, *share, kept ? 2 : 1);
     }
 
-    // HugetlbPages of /proc/PID/status.
+    // HugetlbPages of /proc/PID/status, in huge pages.
+    [[nodiscard]] std::int64_t used(const HugetlbShare& share) const {
+        return share.mm_pages /
+               (static_cast<std::int64_t>(file().huge_bytes()) / ::sysconf(_SC_PAGESIZE));
+    }
+
+    // Beyond what earlier runs, or earlier scenarios, have left counted in this process.
     void judge_usage(Outcome& outcome, const HugetlbShare& share, std::int64_t huge_pages) const {
-        const auto smallest =
-            static_cast<std::int64_t>(file().huge_bytes()) / ::sysconf(_SC_PAGESIZE);
-        const std::int64_t used = share.mm_pages / smallest;
-        outcome.add("usage", used == huge_pages ? "exact" : used > huge_pages ? "over" : "under");
+        const std::int64_t now = used(share) - used_before_;
+        outcome.add("usage", now == huge_pages ? "exact" : now > huge_pages ? "over" : "under");
     }
 
     const Row& row_;
     SharedMemory<Shared> shared_;
+    std::int64_t used_before_ = 0; // without the file
     std::size_t present_page_ = 0; // there from the beginning
     std::size_t touched_page_ = 0; // by the faulter
 };
