@@ -25,6 +25,11 @@ struct fl_hook { /* one patched function */
 	u32 controls; /* bit mask */
 };
 
+struct fl_patched { /* a function that FL_IOC_PATCH names */
+	char name[FL_NAME_LEN];
+	struct fl_place place;
+};
+
 struct fl_at { /* one probed instruction */
 	struct kprobe probe;
 	struct fl_armed *armed;
@@ -70,7 +75,9 @@ struct fl_armed {
 	struct ftrace_ops ops;
 	bool hooked;
 
-	struct fl_hook hooks[FL_MAX_SITES + FL_MAX_CONTROLS];
+	struct fl_patched *patched; /* for sites that come later */
+	u32 nr_patched;
+	struct fl_hook *hooks; /* once armed, by ip */
 	u32 nr_hooks;
 	struct fl_at ats[FL_MAX_AT_SITES * FL_MAX_AT_MATCHES];
 	u32 nr_ats;

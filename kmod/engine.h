@@ -22,6 +22,16 @@
 /* Checks and resolves; may sleep. 0 or -errno with program.why filled. */
 int fl_program_prepare(struct fl_armed *armed);
 
+/*
+ * Can the sites of @next take the place of those that are armed? Fills @places, one for
+ * each of its sites; may sleep. 0 or -errno with next->why filled.
+ */
+int fl_program_check_next(struct fl_armed *armed, struct fl_program *next,
+			  struct fl_place *places);
+/* After a check that was good; no run is on, and no hit under way. */
+void fl_program_take_next(struct fl_armed *armed, const struct fl_program *next,
+			  const struct fl_place *places);
+
 /* --- session.c -------------------------------------------------------- */
 
 extern const struct file_operations fl_session_fops;

@@ -25,12 +25,13 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define FL_ABI_VERSION 2
+#define FL_ABI_VERSION 3
 
 #define FL_MAX_ACTORS 8
 #define FL_MAX_SITES 32
 #define FL_MAX_EDGES 32
 #define FL_MAX_CONTROLS 4
+#define FL_MAX_FUNCTIONS 512 /* of one FL_IOC_PATCH */
 #define FL_MAX_AT_SITES 4
 #define FL_MAX_AT_MATCHES 4 /* instructions of one such site */
 #define FL_NAME_LEN 56 /* with the final NUL */
@@ -138,6 +139,30 @@ struct fl_program {
 	char why[FL_WHY_LEN]; /* out: what was wrong, in words; "" if nothing */
 };
 
+/* FL_IOC_PATCH: functions that the next FL_IOC_ARM patches beside those of its
+ * program, so that FL_IOC_SCHEDULE can put sites there. Replaces the list of an
+ * earlier call. A function that cannot be patched is left out, and says why by its
+ * err. EBUSY: armed; E2BIG: more than FL_MAX_FUNCTIONS.
+ */
+struct fl_function {
+	char name[FL_NAME_LEN]; /* in: logical name or function */
+	__s32 err; /* out: 0, -EINVAL (the name), -ENOENT or -ENODEV as for FL_IOC_ARM */
+	__u32 reserved; /* in: 0 */
+};
+
+struct fl_patch {
+	__u32 nr; /* in: 0 = none */
+	__u32 reserved; /* in: 0 */
+	__u64 functions; /* in: address of nr struct fl_function */
+};
+
+/*
+ * FL_IOC_SCHEDULE: other sites, edges and bounds for the runs to come, without
+ * patching anything: takes a struct fl_program, whose controls are not looked at.
+ * Ends the run before, and fails as FL_IOC_RUN does. Also EINVAL: other actors, or a
+ * site of kind AT; ENOENT: a site on a function that is not patched.
+ */
+
 /* FL_IOC_BIND: this task is that actor, until bound again or disarmed.
  * ESRCH: no such task; EINVAL: no such actor; EBUSY: the actor's old task is
  * inside a site; ENOTCONN: not armed.
@@ -219,5 +244,7 @@ struct fl_result {
 #define FL_IOC_STOP _IO(FL_IOC_MAGIC, 7) /* ends all holds and the run */
 #define FL_IOC_ARRIVE_READING _IOWR(FL_IOC_MAGIC, 8, struct fl_arrive_reading)
 #define FL_IOC_AIM _IOW(FL_IOC_MAGIC, 9, struct fl_aim)
+#define FL_IOC_PATCH _IOWR(FL_IOC_MAGIC, 10, struct fl_patch)
+#define FL_IOC_SCHEDULE _IOWR(FL_IOC_MAGIC, 11, struct fl_program)
 
 #endif /* FAULTLINE_ABI_H */

@@ -13,8 +13,10 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bsearch.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
+#include <linux/sort.h>
 #include <linux/tracepoint.h>
 
 #include "compat.h"
@@ -262,14 +264,20 @@ static bool fl_called_from(unsigned long ip, unsigned long start,
 	return !end || (ip >= start && ip < end);
 }
 
+static int fl_hook_compare(const void *a, const void *b)
+{
+	unsigned long x = ((const struct fl_hook *)a)->ip;
+	unsigned long y = ((const struct fl_hook *)b)->ip;
+
+	return x < y ? -1 : x > y;
+}
+
 static struct fl_hook *fl_hook_at(struct fl_armed *armed, unsigned long ip)
 {
-	u32 i;
+	const struct fl_hook wanted = { .ip = ip };
 
-	for (i = 0; i < armed->nr_hooks; i++)
-		if (armed->hooks[i].ip == ip)
-			return &armed->hooks[i];
-	return NULL;
+	return __inline_bsearch(&wanted, armed->hooks, armed->nr_hooks,
+				sizeof(wanted), fl_hook_compare);
 }
 
 /* What a hit of one actor on one hook asks for. */
@@ -429,10 +437,14 @@ int fl_hooks_arm(struct fl_armed *armed)
 	armed->ops.func = fl_hook_hit;
 	armed->ops.flags = FL_OPS_FLAGS | FTRACE_OPS_FL_IPMODIFY |
 			   FTRACE_OPS_FL_PERMANENT;
+	for (i = 0; i < armed->nr_hooks; i++)
+		armed->hooks[i].ip =
+			fl_sym.ftrace_location(armed->hooks[i].address);
+	sort(armed->hooks, armed->nr_hooks, sizeof(*armed->hooks),
+	     fl_hook_compare, NULL);
 	for (i = 0; i < armed->nr_hooks; i++) {
 		struct fl_hook *hook = &armed->hooks[i];
 
-		hook->ip = fl_sym.ftrace_location(hook->address);
 		err = ftrace_set_filter_ip(&armed->ops, hook->ip, 0, 0);
 		if (err) {
 			snprintf(p->why, sizeof(p->why),

@@ -5,6 +5,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 
 #include "controls.h"
@@ -189,15 +190,24 @@ static int fl_check(struct fl_program *p)
 	return err ?: fl_check_cycles(p);
 }
 
-static struct fl_hook *fl_hook_for(struct fl_armed *armed,
-				   unsigned long address)
+static struct fl_hook *fl_hook_of(struct fl_armed *armed, unsigned long address)
 {
-	struct fl_hook *hook;
 	u32 i;
 
 	for (i = 0; i < armed->nr_hooks; i++)
 		if (armed->hooks[i].address == address)
 			return &armed->hooks[i];
+	return NULL;
+}
+
+/* There is room for as many as can be asked for: see fl_program_prepare(). */
+static struct fl_hook *fl_hook_for(struct fl_armed *armed,
+				   unsigned long address)
+{
+	struct fl_hook *hook = fl_hook_of(armed, address);
+
+	if (hook)
+		return hook;
 	hook = &armed->hooks[armed->nr_hooks++];
 	hook->address = address;
 	return hook;
@@ -314,6 +324,16 @@ static int fl_check_diversions(struct fl_armed *armed)
 	return 0;
 }
 
+static void fl_program_await(struct fl_armed *armed)
+{
+	const struct fl_program *p = &armed->program;
+	u32 i;
+
+	for (i = 0; i < p->nr_edges; i++)
+		armed->sites[p->edges[i].after].awaits |=
+			BIT(p->edges[i].before);
+}
+
 int fl_program_prepare(struct fl_armed *armed)
 {
 	struct fl_program *p = &armed->program;
@@ -322,14 +342,104 @@ int fl_program_prepare(struct fl_armed *armed)
 
 	p->why[0] = '\0';
 	err = fl_check(p);
+	if (err)
+		return err;
+	armed->hooks = kvcalloc(FL_MAX_SITES + FL_MAX_CONTROLS +
+					armed->nr_patched,
+				sizeof(*armed->hooks), GFP_KERNEL);
+	if (!armed->hooks)
+		return -ENOMEM;
+	for (i = 0; i < armed->nr_patched; i++)
+		fl_hook_for(armed, armed->patched[i].place.address);
 	for (i = 0; !err && i < p->nr_sites; i++)
 		err = fl_resolve_site(armed, i);
 	for (i = 0; !err && i < p->nr_controls; i++)
 		err = fl_resolve_control(armed, i);
 	if (!err)
 		err = fl_check_diversions(armed);
-	for (i = 0; !err && i < p->nr_edges; i++)
-		armed->sites[p->edges[i].after].awaits |=
-			BIT(p->edges[i].before);
+	if (!err)
+		fl_program_await(armed);
 	return err;
+}
+
+/* By the name that FL_IOC_PATCH gave, else by a look-up, which is slow. */
+static int fl_place_patched(struct fl_armed *armed, const char *name,
+			    struct fl_place *place, struct fl_program *p)
+{
+	u32 i;
+
+	for (i = 0; i < armed->nr_patched; i++)
+		if (!strcmp(armed->patched[i].name, name)) {
+			*place = armed->patched[i].place;
+			return 0;
+		}
+	return fl_site_resolve(name, place, p->why, sizeof(p->why));
+}
+
+static int fl_reschedule_site(struct fl_armed *armed, struct fl_program *p,
+			      u32 i, struct fl_place *place)
+{
+	const struct fl_site *site = &p->sites[i];
+	int err;
+
+	if (site->kind == FL_SITE_AT)
+		return fl_refuse(p, -EINVAL,
+				 "site %u: in front of an instruction only as the program was armed",
+				 i);
+	if (site->kind == FL_SITE_USER) {
+		place->context = FL_CONTEXT_SLEEP;
+		return 0;
+	}
+	err = fl_place_patched(armed, site->name, place, p);
+	if (err)
+		return err;
+	if (!fl_hook_of(armed, place->address))
+		return fl_refuse(p, -ENOENT, "site %u: %s() is not patched", i,
+				 place->function);
+	if (site->context != FL_CONTEXT_AUTO)
+		place->context = site->context;
+	return 0;
+}
+
+int fl_program_check_next(struct fl_armed *armed, struct fl_program *next,
+			  struct fl_place *places)
+{
+	int err;
+	u32 i;
+
+	next->why[0] = '\0';
+	next->nr_controls = 0;
+	err = fl_check(next);
+	if (!err && next->nr_actors != armed->program.nr_actors)
+		err = fl_refuse(next, -EINVAL, "%u actors: it was armed for %u",
+				next->nr_actors, armed->program.nr_actors);
+	for (i = 0; !err && i < next->nr_sites; i++)
+		err = fl_reschedule_site(armed, next, i, &places[i]);
+	return err;
+}
+
+void fl_program_take_next(struct fl_armed *armed, const struct fl_program *next,
+			  const struct fl_place *places)
+{
+	struct fl_program *p = &armed->program;
+	u32 i;
+
+	p->nr_sites = next->nr_sites;
+	p->nr_edges = next->nr_edges;
+	p->wait_ms = next->wait_ms;
+	p->excluded_ms = next->excluded_ms;
+	memcpy(p->sites, next->sites, sizeof(p->sites));
+	memcpy(p->edges, next->edges, sizeof(p->edges));
+	memset(armed->sites, 0, sizeof(armed->sites));
+	for (i = 0; i < armed->nr_hooks; i++)
+		armed->hooks[i].sites = 0;
+	for (i = 0; i < p->nr_sites; i++) {
+		armed->sites[i].place = places[i];
+		/* @next goes away; a function that was named directly is called so. */
+		if (places[i].function == next->sites[i].name)
+			armed->sites[i].place.function = p->sites[i].name;
+		if (p->sites[i].kind != FL_SITE_USER)
+			fl_hook_of(armed, places[i].address)->sites |= BIT(i);
+	}
+	fl_program_await(armed);
 }

@@ -29,6 +29,8 @@ struct fl_session {
 	pid_t opener;
 	char comm[TASK_COMM_LEN];
 	struct fl_armed *armed; /* NULL if not */
+	struct fl_patched *patched; /* for the next FL_IOC_ARM */
+	u32 nr_patched;
 };
 
 static LIST_HEAD(fl_sessions);
@@ -52,6 +54,8 @@ static void fl_armed_free(struct work_struct *work)
 	for (i = 0; i < FL_MAX_ACTORS; i++)
 		if (armed->actors[i].task)
 			put_task_struct(armed->actors[i].task);
+	kvfree(armed->hooks);
+	kvfree(armed->patched);
 	kfree(armed);
 	module_put(THIS_MODULE);
 }
@@ -139,6 +143,10 @@ static int fl_ioc_arm(struct fl_session *session,
 	err = fl_copy_program(&armed->program, arg);
 	if (err)
 		goto out_put_armed;
+	armed->patched = session->patched;
+	armed->nr_patched = session->nr_patched;
+	session->patched = NULL;
+	session->nr_patched = 0;
 	err = fl_program_prepare(armed);
 	if (!err)
 		err = fl_hooks_arm(armed);
@@ -246,6 +254,85 @@ static int fl_ioc_run(struct fl_armed *armed)
 	return 0;
 }
 
+static int fl_patched_read(struct fl_patched *patched,
+			   struct fl_function __user *arg)
+{
+	struct fl_function function;
+	char why[FL_WHY_LEN];
+
+	if (copy_from_user(&function, arg, sizeof(function)))
+		return -EFAULT;
+	if (function.reserved || !function.name[0] ||
+	    strnlen(function.name, FL_NAME_LEN) == FL_NAME_LEN)
+		function.err = -EINVAL;
+	else {
+		/* The place keeps the address of the name. */
+		memcpy(patched->name, function.name, FL_NAME_LEN);
+		function.err = fl_site_resolve(patched->name, &patched->place,
+					       why, sizeof(why));
+	}
+	if (put_user(function.err, &arg->err))
+		return -EFAULT;
+	return function.err ? 0 : 1;
+}
+
+static int fl_ioc_patch(struct fl_session *session, struct fl_patch __user *arg)
+{
+	struct fl_function __user *functions;
+	struct fl_patched *patched;
+	struct fl_patch patch;
+	u32 i, nr = 0;
+
+	if (copy_from_user(&patch, arg, sizeof(patch)))
+		return -EFAULT;
+	if (patch.reserved)
+		return -EINVAL;
+	if (patch.nr > FL_MAX_FUNCTIONS)
+		return -E2BIG;
+	if (session->armed)
+		return -EBUSY;
+	functions = u64_to_user_ptr(patch.functions);
+	patched = kvcalloc(max(patch.nr, 1U), sizeof(*patched), GFP_KERNEL);
+	if (!patched)
+		return -ENOMEM;
+	for (i = 0; i < patch.nr; i++) {
+		int taken = fl_patched_read(&patched[nr], &functions[i]);
+
+		if (taken < 0 || fatal_signal_pending(current)) {
+			kvfree(patched);
+			return taken < 0 ? taken : -EINTR;
+		}
+		nr += taken;
+	}
+	kvfree(session->patched);
+	session->patched = patched;
+	session->nr_patched = nr;
+	return 0;
+}
+
+static int fl_ioc_schedule(struct fl_armed *armed,
+			   struct fl_program __user *arg)
+{
+	struct fl_program *next = kvzalloc(sizeof(*next), GFP_KERNEL);
+	struct fl_place *places =
+		kvcalloc(FL_MAX_SITES, sizeof(*places), GFP_KERNEL);
+	int err = next && places ? fl_copy_program(next, arg) : -ENOMEM;
+
+	if (!err) {
+		err = fl_program_check_next(armed, next, places);
+		if (copy_to_user(arg->why, next->why, FL_WHY_LEN) && !err)
+			err = -EFAULT;
+	}
+	/* Nobody looks at the sites after this, until the next run. */
+	if (!err)
+		err = fl_run_end(armed);
+	if (!err)
+		fl_program_take_next(armed, next, places);
+	kvfree(places);
+	kvfree(next);
+	return err;
+}
+
 static int fl_ioc_aim(struct fl_armed *armed, const struct fl_aim __user *arg)
 {
 	struct fl_aim aim;
@@ -311,6 +398,8 @@ static long fl_ioctl_armed(struct fl_armed *armed, unsigned int cmd,
 		return fl_ioc_run(armed);
 	case FL_IOC_AIM:
 		return fl_ioc_aim(armed, arg);
+	case FL_IOC_SCHEDULE:
+		return fl_ioc_schedule(armed, arg);
 	case FL_IOC_RESULT:
 		return fl_ioc_result(armed, arg);
 	case FL_IOC_STOP:
@@ -331,7 +420,7 @@ static int fl_ioctl_check(unsigned int cmd)
 		FL_IOC_ARM,	FL_IOC_DISARM, FL_IOC_BIND,
 		FL_IOC_RUN,	FL_IOC_ARRIVE, FL_IOC_RESULT,
 		FL_IOC_STOP,	FL_IOC_ARRIVE_READING,
-		FL_IOC_AIM,
+		FL_IOC_AIM,	FL_IOC_PATCH,  FL_IOC_SCHEDULE,
 	};
 	size_t i;
 
@@ -354,6 +443,8 @@ static long fl_ioctl_locked(struct fl_session *session, unsigned int cmd,
 		fl_disarm(session);
 		return 0;
 	}
+	if (cmd == FL_IOC_PATCH)
+		return fl_ioc_patch(session, arg);
 	if (!session->armed)
 		return -ENOTCONN;
 	return fl_ioctl_armed(session->armed, cmd, arg);
@@ -524,6 +615,7 @@ static int fl_session_release(struct inode *inode, struct file *file)
 	list_del(&session->list);
 	mutex_unlock(&fl_sessions_lock);
 	fl_disarm(session); /* the last user of the file: no lock needed */
+	kvfree(session->patched);
 	kfree(session);
 	return 0;
 }

@@ -343,6 +343,101 @@ TEST_F(abi, order_of_calls)
 	close(other);
 }
 
+/* FL_IOC_PATCH: a list of functions, of which those that cannot be patched say so. */
+TEST_F(abi, functions_to_patch)
+{
+	struct fl_function functions[] = {
+		{ .name = "collapse_file" }, { .name = "no_such_function" }, { .name = "" },
+		{ .name = "vfs_fallocate", .reserved = 1 }, { .name = "vfs_fallocate" },
+	};
+	struct fl_patch patch = { .nr = 5, .functions = (unsigned long)functions };
+	struct fl_function longest = {};
+
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_PATCH, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(0, functions[0].err);
+	EXPECT_EQ(-ENOENT, functions[1].err);
+	EXPECT_EQ(-EINVAL, functions[2].err);
+	EXPECT_EQ(-EINVAL, functions[3].err);
+	EXPECT_EQ(0, functions[4].err);
+	memset(longest.name, 'x', sizeof(longest.name)); /* no end */
+	patch.functions = (unsigned long)&longest;
+	patch.nr = 1;
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(-EINVAL, longest.err);
+	patch.reserved = 1;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(EINVAL, errno);
+	patch.reserved = 0;
+	patch.nr = FL_MAX_FUNCTIONS + 1;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(E2BIG, errno);
+	patch.nr = 1;
+	patch.functions = 8;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+	patch.nr = 0;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_PATCH, &patch));
+	EXPECT_EQ(EBUSY, errno);
+}
+
+/* FL_IOC_SCHEDULE: what it takes, and that a refusal leaves all as it was. */
+TEST_F(abi, another_schedule)
+{
+	struct fl_function function = { .name = "vfs_fallocate" };
+	struct fl_patch patch = { .nr = 1, .functions = (unsigned long)&function };
+	struct fl_program next;
+
+	program_init(&next);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(ENOTCONN, errno);
+	add_site(&self->p, 0, FL_SITE_USER, "mine");
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_PATCH, &patch));
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_ARM, &self->p));
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+
+	next.version++;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(EMSGSIZE, errno);
+	program_init(&next);
+	next.nr_actors = 1;
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_NE(NULL, strstr(next.why, "2"));
+	program_init(&next);
+	add_site(&next, 0, FL_SITE_AT, "vfs_fallocate/lock-cmpxchg");
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(EINVAL, errno);
+	program_init(&next);
+	add_site(&next, 0, FL_SITE_ENTER, "no_such_function");
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(ENOENT, errno);
+	program_init(&next);
+	add_site(&next, 0, FL_SITE_ENTER, "collapse_file"); /* is there, but is not patched */
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_NE(NULL, strstr(next.why, "not patched"));
+	program_init(&next);
+	add_site(&next, 0, FL_SITE_USER, "x");
+	add_site(&next, 1, FL_SITE_USER, "y");
+	add_edge(&next, 0, 1);
+	add_edge(&next, 1, 0);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(ELOOP, errno);
+	EXPECT_EQ(-1, ioctl(self->session, FL_IOC_SCHEDULE, (void *)8));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_RUN));
+	EXPECT_EQ(FL_END_PASSED, arrive(self->session, 0)); /* "mine" */
+
+	program_init(&next);
+	add_site(&next, 0, FL_SITE_ENTER, "vfs_fallocate");
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_SCHEDULE, &next));
+	EXPECT_EQ(-1, arrive(self->session, 0)); /* no longer a USER site */
+	EXPECT_EQ(EINVAL, errno);
+}
+
 static const char *const text_files[] = {
 	"about", "capabilities", "sites", "replacements", "sessions", "events",
 };

@@ -421,6 +421,53 @@ TEST_F(engine, the_hit_that_counts)
 	EXPECT_EQ(-EOPNOTSUPP, (int)self->r.sites[site].value);
 }
 
+/* One text patching, many schedules: each run has the sites, hits and edges of the last one. */
+TEST_F(engine, another_schedule_without_arming)
+{
+	struct fl_function functions[] = { { .name = SLEEPABLE }, { .name = UNDER_INODE_LOCK } };
+	struct fl_patch patch = { .nr = 2, .functions = (unsigned long)functions };
+	struct fl_program next;
+	int first, second;
+
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_PATCH, &patch));
+	ASSERT_EQ(0, functions[0].err);
+	ASSERT_EQ(0, functions[1].err);
+	ARM();
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	RUN();
+	grow(self->file); /* patched, but no site is there */
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.sites[0].hits);
+
+	program_init(&next);
+	first = add_site(&next, 0, FL_SITE_RETURN, SLEEPABLE);
+	next.sites[first].hit = 2;
+	second = add_site(&next, 0, FL_SITE_ENTER, UNDER_INODE_LOCK);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_SCHEDULE, &next)) TH_LOG("%s", next.why);
+	RUN();
+	grow(self->file);
+	punch(self->file);
+	READ_RESULT();
+	EXPECT_EQ(2, self->r.sites[first].hits);
+	EXPECT_NE(0, self->r.sites[first].reached_ns);
+	EXPECT_EQ(1, self->r.sites[second].hits);
+
+	/* The sites change places, and one is held to its bound. */
+	program_init(&next);
+	next.wait_ms = SHORT_MS;
+	first = add_sleeping(&next, FL_SITE_ENTER, SLEEPABLE);
+	second = add_site(&next, 1, FL_SITE_USER, "never");
+	add_edge(&next, second, first);
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_SCHEDULE, &next)) TH_LOG("%s", next.why);
+	RUN();
+	punch(self->file);
+	READ_RESULT();
+	EXPECT_EQ(1, self->r.sites[first].hits);
+	EXPECT_EQ(FL_END_TIMEOUT, self->r.sites[first].end);
+	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[second].end);
+	EXPECT_EQ(0, self->r.overlapped);
+}
+
 TEST_F(engine, others_are_not_seen_and_each_run_starts_anew)
 {
 	int site = add_site(&self->p, 0, FL_SITE_ENTER, SLEEPABLE);
