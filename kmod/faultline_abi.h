@@ -72,6 +72,11 @@ enum fl_end {
 	FL_END_TIMEOUT = 4, /* held until wait_ms was over */
 	FL_END_EXCLUDED = 5, /* the awaited actor sleeps on a lock: see blocked */
 	FL_END_KILLED = 6, /* a fatal signal, or the session was disarmed */
+	/*
+	 * An awaited actor has reached a later site of its own: it does not come
+	 * to this one any more. Only with FL_PROGRAM_IN_ORDER.
+	 */
+	FL_END_MISSED = 7,
 };
 
 enum fl_control_kind {
@@ -115,6 +120,12 @@ struct fl_control {
 	char replacement[FL_NAME_LEN]; /* in: for REPLACE, see <debugfs>/replacements */
 };
 
+/*
+ * The sites of an actor are listed in the order in which it reaches them: a hold for
+ * one that an actor has gone past ends at once.
+ */
+#define FL_PROGRAM_IN_ORDER 1
+
 /* FL_IOC_ARM. Fails with: EINVAL (a field; why says which), ENOENT (no such
  * function in this kernel), ENODEV (it exists but cannot be traced; or a
  * replacement uses a symbol that is not there: why names it), ELOOP (a cycle),
@@ -124,7 +135,7 @@ struct fl_control {
 struct fl_program {
 	__u32 size; /* in: sizeof(struct fl_program) */
 	__u32 version; /* in: FL_ABI_VERSION */
-	__u32 flags; /* in: 0 */
+	__u32 flags; /* in: FL_PROGRAM_... */
 	__u32 reserved; /* in: 0 */
 	__u32 nr_actors; /* in: 1..FL_MAX_ACTORS */
 	__u32 nr_sites; /* in */

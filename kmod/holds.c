@@ -3,7 +3,8 @@
  * holds.c - how an actor is held, and how each hold ends.
  *
  * Every hold has a bound. It ends WAITED (its edges are satisfied), TIMEOUT,
- * KILLED (a fatal signal, or the run was stopped), or EXCLUDED: the actor that
+ * KILLED (a fatal signal, or the run was stopped), MISSED (the awaited actor is past
+ * that site), or EXCLUDED: the actor that
  * is awaited has been asleep, uninterruptibly and without once being switched
  * in, for excluded_ms. While we hold what it needs it cannot come; that is an
  * answer, and its stack says which lock gave it. The same if we are held with
@@ -71,6 +72,23 @@ static u32 fl_site_awaits(struct fl_armed *armed, int site)
 	return missing;
 }
 
+/* Of the sites that this one still waits for: an actor is past one. */
+static bool fl_site_missed(struct fl_armed *armed, int site)
+{
+	const struct fl_program *p = &armed->program;
+	u32 bits, i;
+
+	if (!(p->flags & FL_PROGRAM_IN_ORDER))
+		return false;
+	for (bits = fl_site_awaits(armed, site); bits; bits &= bits - 1)
+		for (i = __ffs(bits) + 1; i < p->nr_sites; i++)
+			/* Pairs with the release in fl_site_reached(). */
+			if (p->sites[i].actor == p->sites[__ffs(bits)].actor &&
+			    smp_load_acquire(&armed->sites[i].reached))
+				return true;
+	return false;
+}
+
 static void fl_site_left(struct fl_armed *armed, int site, enum fl_end end)
 {
 	struct fl_site_result *result = &armed->sites[site].result;
@@ -118,7 +136,8 @@ static bool fl_may_sleep(enum fl_context context)
 
 static bool fl_hold_over(struct fl_armed *armed, int site)
 {
-	return !READ_ONCE(armed->running) || !fl_site_awaits(armed, site);
+	return !READ_ONCE(armed->running) || !fl_site_awaits(armed, site) ||
+	       fl_site_missed(armed, site);
 }
 
 /* The actor that a hold waits for, and since when it has slept unswitched. */
@@ -313,6 +332,8 @@ static enum fl_end fl_hold_look(struct fl_armed *armed, int site,
 		return FL_END_KILLED;
 	if (ktime_get_mono_fast_ns() >= deadline_ns)
 		return FL_END_TIMEOUT;
+	if (fl_site_missed(armed, site))
+		return FL_END_MISSED;
 	if (fl_excluded(armed, site, sleeper))
 		return FL_END_EXCLUDED;
 	return FL_END_NOT_REACHED;

@@ -26,9 +26,10 @@ static bool fl_name_ok(const char *name, size_t len, bool may_be_empty)
 
 static int fl_check_counts(struct fl_program *p)
 {
-	if (p->flags || p->reserved)
-		return fl_refuse(p, -EINVAL, "flags %#x and reserved %u: must be 0",
-				 p->flags, p->reserved);
+	if ((p->flags & ~FL_PROGRAM_IN_ORDER) || p->reserved)
+		return fl_refuse(p, -EINVAL,
+				 "flags %#x: only %#x is one; reserved %u: must be 0",
+				 p->flags, FL_PROGRAM_IN_ORDER, p->reserved);
 	if (p->nr_actors < 1 || p->nr_actors > FL_MAX_ACTORS)
 		return fl_refuse(p, -EINVAL, "%u actors: 1 to %d can take part",
 				 p->nr_actors, FL_MAX_ACTORS);
@@ -424,6 +425,7 @@ void fl_program_take_next(struct fl_armed *armed, const struct fl_program *next,
 	struct fl_program *p = &armed->program;
 	u32 i;
 
+	p->flags = next->flags;
 	p->nr_sites = next->nr_sites;
 	p->nr_edges = next->nr_edges;
 	p->wait_ms = next->wait_ms;

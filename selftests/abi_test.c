@@ -81,7 +81,7 @@ TEST_F(abi, ioctls_of_another_abi)
 
 TEST_F(abi, flags)
 {
-	self->p.flags = 1;
+	self->p.flags = 2;
 	EXPECT_REFUSED(EINVAL);
 	program_init(&self->p);
 	self->p.reserved = 1;

@@ -468,6 +468,34 @@ TEST_F(engine, another_schedule_without_arming)
 	EXPECT_EQ(0, self->r.overlapped);
 }
 
+/* A hold for a site that the awaited actor has gone past ends long before its bound. */
+TEST_F(engine, a_missed_site_is_not_waited_for)
+{
+	int missed = add_site(&self->p, 0, FL_SITE_ENTER, SLEEPABLE);
+	int later = add_site(&self->p, 0, FL_SITE_USER, "later");
+	int waits = add_site(&self->p, 1, FL_SITE_USER, "waits");
+	struct actor other;
+	long long began;
+
+	self->p.flags = FL_PROGRAM_IN_ORDER;
+	add_edge(&self->p, missed, waits);
+	ARM();
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	ASSERT_EQ(0, actor_start(&other, self->session, 1, self->file, NULL));
+	other.site = waits;
+	RUN();
+	began = now_ms();
+	actor_go(&other);
+	ASSERT_TRUE(wait_for_held("waits", LONG_MS / 2));
+	EXPECT_EQ(FL_END_PASSED, arrive(self->session, later));
+	actor_end(&other);
+	EXPECT_EQ(FL_END_MISSED, other.end);
+	EXPECT_LT(now_ms() - began, LONG_MS);
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.overlapped);
+	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[missed].end);
+}
+
 TEST_F(engine, others_are_not_seen_and_each_run_starts_anew)
 {
 	int site = add_site(&self->p, 0, FL_SITE_ENTER, SLEEPABLE);

@@ -95,7 +95,7 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
 
     Options options = base;
     options.edges.emplace(); // no edges: no actor waits
-    options.jitter_us = free_jitter_us;
+    options.rig.jitter_us = free_jitter_us;
     const Search running = median_search(scenario, variant, control, options);
 
     options = base;
@@ -330,7 +330,7 @@ int bench_command(const Arguments& arguments) {
     Options options;
     options.runs = arguments.runs.value_or(search_bound);
     options.seed = arguments.seed;
-    options.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
+    options.rig.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
     fmt::print("\n{:<56} {:>10} {:>10} {:>8} {:>8}\n",
                "runs until the hazard is seen (median of 3)", "scheduled", "free", "ratio",
                "runs/s");

@@ -18,7 +18,7 @@ Options options_of(const Arguments& arguments, ProgressLine& progress) {
     options.runs = arguments.runs.value_or(options.runs);
     options.seed = arguments.seed;
     options.stop_at_forbidden = arguments.first;
-    options.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
+    options.rig.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
     options.progress = [&progress](const Progress& now) { progress.show(now); };
     return options;
 }

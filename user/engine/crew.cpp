@@ -242,6 +242,13 @@ bool Crew::dismiss() {
     return !stuck_;
 }
 
+void Crew::schedule(const Program& program) {
+    // Whoever reads this does so after the next step of the generation.
+    state_->user_sites = program.user_sites;
+}
+
+pid_t Crew::task(std::size_t actor) const { return state_->threads.at(actor).tid.load(); }
+
 Result<void> Crew::stage(unsigned run, std::uint64_t seed) {
     Share& share = *state_->share;
     share.run = run;

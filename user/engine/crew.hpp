@@ -35,6 +35,8 @@ class Crew {
     Crew& operator=(const Crew&) = delete;
     ~Crew(); // dismisses, and leaves behind the threads that are stuck
 
+    // The user sites of another schedule, between two runs. Same actors.
+    void schedule(const Program& program);
     // Clears the slots, binds the kernel's threads, forks the process actors and waits until they
     // are bound.
     Result<void> stage(unsigned run, std::uint64_t seed);
@@ -48,6 +50,7 @@ class Crew {
     void cancel();
 
     [[nodiscard]] const std::array<std::int64_t, slots_per_actor>& slots(std::size_t actor) const;
+    [[nodiscard]] pid_t task(std::size_t actor) const; // of a thread actor, else 0
     [[nodiscard]] bool stuck() const { return stuck_; }
 
   private:

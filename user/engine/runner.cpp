@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "engine/runner.hpp"
 
-#include "engine/crew.hpp"
 #include "engine/sleep.hpp"
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
@@ -23,39 +22,13 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Result<void> put_name(char (&to)[FL_NAME_LEN], std::string_view from) {
-    if (from.size() >= sizeof(to))
-        return Error::make(ENAMETOOLONG, "control: name too long", from);
-    std::memcpy(to, from.data(), from.size());
-    return {};
-}
-
-Result<fl_control> make_control(const ControlAction& action, const std::vector<Actor>& actors,
-                                std::uint64_t base) {
-    fl_control control{};
-    control.kind = action.kind;
-    control.value = action.value + (action.value_is_address ? base : 0);
-    control.every = action.every;
-    for (std::size_t i = 0; i < actors.size(); ++i)
-        if (action.actor.empty() || actors[i].name == action.actor)
-            control.actors |= 1U << i;
-    if (control.actors == 0)
-        return Error::make(EINVAL, "control: no such actor", action.actor);
-    for (const Result<void>& put :
-         {put_name(control.function, action.function), put_name(control.caller, action.caller),
-          put_name(control.replacement, action.replacement)})
-        if (!put)
-            return put.error();
-    return control;
-}
-
-// One variant while it runs. Its members' order matters: the session outlives the crew, and the
-// experiment outlives both.
+// One variant while it runs.
 class VariantRunner {
   public:
     VariantRunner(const Scenario& scenario, const Variant& variant, const Control* control,
                   const Options& options)
-        : scenario_(scenario), variant_(variant), control_(control), options_(options) {
+        : scenario_(scenario), variant_(variant), control_(control), options_(options),
+          rig_(scenario, variant, control, options.rig) {
         report_.scenario = scenario.name;
         report_.variant = variant.name;
         if (control != nullptr) {
@@ -135,33 +108,20 @@ class VariantRunner {
         decided_ = true;
         return false;
     }
-    bool fault(const Error& error, std::string_view what) {
-        return end(Verdict::error, std::string(what) + ": " + error.to_string());
+    bool refused(const std::optional<Refusal>& refusal) {
+        if (!refusal)
+            return false;
+        report_.interrupted = refusal->interrupted;
+        end(refusal->verdict, refusal->why);
+        return true;
     }
 
     bool prepare() {
-        if (!find_edges())
+        if (!find_edges() || refused(rig_.prepare(report_.edges)))
             return false;
-        if (!has(scenario_.needs) || !has(variant_.needs))
-            return false;
-        if (control_ != nullptr && !has(control_->needs))
-            return false;
-        experiment_ = scenario_.make(variant_);
-        if (!experiment_)
-            return end(Verdict::error, "the scenario does not know this variant");
-        const Result<void> prepared = experiment_->prepare();
-        if (!prepared)
-            return fault(prepared.error(), "prepare");
-        std::vector<Actor> actors = experiment_->actors();
-        return build(actors) && arm() && start(std::move(actors));
-    }
-
-    bool has(const std::vector<Need>& needs) {
-        for (const Need& need : needs) {
-            const std::optional<std::string> missing = need.missing();
-            if (missing)
-                return end(Verdict::skip, std::string(need.name) + ": " + *missing);
-        }
+        report_.actors = rig_.actors();
+        report_.sites = rig_.program().sites;
+        report_.control_hits.assign(control_ == nullptr ? 0 : control_->actions.size(), 0);
         return true;
     }
 
@@ -178,52 +138,6 @@ class VariantRunner {
 
     [[nodiscard]] std::string schedule_text(std::optional<std::uint64_t> seed) const {
         return to_string(Schedule{report_.scenario, report_.variant, seed, report_.edges});
-    }
-
-    bool build(const std::vector<Actor>& actors) {
-        for (const Actor& actor : actors)
-            report_.actors.emplace_back(actor.name);
-        std::vector<fl_control> controls;
-        if (control_ != nullptr)
-            for (const ControlAction& action : control_->actions) {
-                const Result<fl_control> made =
-                    make_control(action, actors, experiment_->corrupt_base());
-                if (!made)
-                    return fault(made.error(), control_->name);
-                controls.push_back(*made);
-            }
-        Result<Program> program = compile(report_.edges, report_.actors, controls, options_.wait_ms,
-                                          options_.excluded_ms);
-        if (!program)
-            return end(Verdict::error, "schedule: " + program.error().message);
-        program_ = std::move(*program);
-        report_.sites = program_.sites;
-        report_.control_hits.assign(controls.size(), 0);
-        return true;
-    }
-
-    bool arm() {
-        Result<std::unique_ptr<Session>> session = options_.open_session();
-        if (!session)
-            return fault(session.error(), "session");
-        session_ = std::move(*session);
-        const Result<void> armed = session_->arm(program_.abi);
-        if (armed)
-            return true;
-        // This kernel has no such function, or it cannot be traced: nothing of ours is wrong.
-        const int number = armed.error().number;
-        if (number == ENOENT || number == ENODEV)
-            return end(Verdict::skip, armed.error().message);
-        return fault(armed.error(), "arm");
-    }
-
-    bool start(std::vector<Actor> actors) {
-        Result<std::unique_ptr<Crew>> crew =
-            Crew::start(std::move(actors), program_, *session_, options_.jitter_us);
-        if (!crew)
-            return fault(crew.error(), "start actors");
-        crew_ = std::move(*crew);
-        return true;
     }
 
     // A variant that is left to chance goes on until it has overlaps enough, or its time is over.
@@ -249,7 +163,7 @@ class VariantRunner {
             if (!run_once(number))
                 return;
             report_.seconds = seconds_since(start);
-            report_.measures = experiment_->measured(report_.seconds);
+            report_.measures = rig_.experiment().measured(report_.seconds);
             if (options_.progress)
                 options_.progress({scenario_.name, variant_.name, number, runs, report_.seconds,
                                    report_.measures});
@@ -273,62 +187,23 @@ class VariantRunner {
     bool run_once(unsigned number) {
         const std::uint64_t seed =
             options_.same_seed ? options_.seed : seed_of_run(options_.seed, number);
-        const std::string which = "run " + std::to_string(number);
         if (options_.on_run)
             options_.on_run(number, seed);
-        Run run(number, seed);
-        const Result<void> begun = experiment_->begin_run(run);
-        if (!begun)
-            return fault(begun.error(), which + ", begin");
-        const Result<void> staged = crew_->stage(number, seed);
-        if (!staged)
-            return fault(staged.error(), which + ", start actors");
-        const Result<void> aimed = session_->aim(run.aim());
-        if (!aimed)
-            return fault(aimed.error(), which);
-        const Result<void> opened = session_->begin_run();
-        if (!opened)
-            return fault(opened.error(), which);
-        crew_->go();
-        const Crew::End joined = crew_->join(options_.timeout);
-        if (!all_well(joined, which))
-            return false;
-        const Result<fl_result> result = session_->result();
-        if (!result)
-            return fault(result.error(), which);
-        run.set_result(*result, program_.sites);
-        for (std::size_t i = 0; i < report_.actors.size(); ++i)
-            run.set_slots(report_.actors[i], crew_->slots(i));
-        count(run, experiment_->judge_run(run));
-        return true;
-    }
-
-    bool all_well(const Crew::End& joined, const std::string& which) {
-        if (!joined.all_back)
-            return end(Verdict::error, which + ": stuck for good: " + joined.stuck);
-        if (joined.timed_out)
-            return end(Verdict::error, which + ": not over after " +
-                                           std::to_string(options_.timeout.count()) +
-                                           " ms: " + joined.stuck);
-        if (stop_signal() != 0) {
-            interrupted();
-            return false;
-        }
-        if (!joined.actor_failure.empty())
-            return end(Verdict::error, which + ", " + joined.actor_failure);
-        return true;
+        return !refused(rig_.run(number, seed, [this](const Run& run, Outcome outcome) {
+            count(run, std::move(outcome));
+        }));
     }
 
     // What the module says of a forced order cannot be talked up, only down.
     [[nodiscard]] bool overlapped(const Run& run) const {
-        const std::optional<bool> observed = experiment_->overlapped(run);
+        const std::optional<bool> observed = rig_.experiment().overlapped(run);
         return variant_.forced ? run.overlapped() && observed.value_or(true)
                                : observed.value_or(run.overlapped());
     }
 
     // An exclusion is an answer only where the situation arose that was asked about.
     [[nodiscard]] bool excluded(const Run& run) const {
-        return run.excluded() && experiment_->overlapped(run).value_or(true);
+        return run.excluded() && rig_.experiment().overlapped(run).value_or(true);
     }
 
     // By the row, beside what judge() said.
@@ -509,20 +384,8 @@ class VariantRunner {
     }
 
     void tear_down() {
-        if (crew_ && (crew_->stuck() || !crew_->dismiss())) {
-            if (report_.verdict != Verdict::error)
-                end(Verdict::error, "an actor's thread did not end");
-            // Tasks that will not come back still use these: they must live as long as the driver.
-            crew_.reset();
-            [[maybe_unused]] const Session* session = session_.release();
-            [[maybe_unused]] const Experiment* experiment = experiment_.release();
-            return;
-        }
-        crew_.reset();
-        if (session_) [[maybe_unused]]
-            const Result<void> disarmed = session_->disarm();
-        session_.reset();
-        experiment_.reset();
+        if (!rig_.tear_down() && report_.verdict != Verdict::error)
+            end(Verdict::error, "an actor's thread did not end");
     }
 
     const Scenario& scenario_;
@@ -533,10 +396,7 @@ class VariantRunner {
     bool excludes_ = false; // the row expects exclusion in this kernel
     std::vector<const KnownBug*> known_here_;
     bool decided_ = false;
-    std::unique_ptr<Experiment> experiment_;
-    Program program_;
-    std::unique_ptr<Session> session_;
-    std::unique_ptr<Crew> crew_;
+    Rig rig_;
 };
 
 const Variant* find_variant(const Scenario& scenario, std::string_view name) {

@@ -3,13 +3,10 @@
 #ifndef FAULTLINE_ENGINE_RUNNER_HPP
 #define FAULTLINE_ENGINE_RUNNER_HPP
 
-#include "engine/scenario.hpp"
-#include "engine/schedule.hpp"
+#include "engine/rig.hpp"
 #include "kernel/kernel_log.hpp"
 #include "kernel/series.hpp"
-#include "kernel/session.hpp"
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,15 +44,11 @@ struct Start {
 struct Options {
     unsigned runs = 1000;
     std::uint64_t seed = 1;
-    bool same_seed = false;                   // each run gets `seed` itself: for replay
-    std::chrono::milliseconds timeout{30000}; // for one run
-    unsigned wait_ms = 2000;                  // for one hold
-    unsigned excluded_ms = 50;                // asleep on a lock that long: excluded
-    unsigned jitter_us = 0;                   // random late start of each actor
-    bool give_up = true;                      // see give_up_runs
+    bool same_seed = false; // each run gets `seed` itself: for replay
+    RigOptions rig;
+    bool give_up = true; // see give_up_runs
     bool stop_at_forbidden = false;
     std::optional<std::vector<Edge>> edges; // instead of the variant's own
-    std::function<Result<std::unique_ptr<Session>>()> open_session = DebugfsSession::open;
     std::function<void(const Progress&)> progress;
     std::function<void(const Start&)> on_start;
     std::function<void(unsigned run, std::uint64_t seed)> on_run;

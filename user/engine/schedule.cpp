@@ -299,14 +299,14 @@ Result<Schedule> parse_schedule(std::string_view text) {
 }
 
 Result<Program> compile(const std::vector<Edge>& edges, const std::vector<std::string>& actors,
-                        const std::vector<fl_control>& controls, unsigned wait_ms,
-                        unsigned excluded_ms) {
+                        const std::vector<fl_control>& controls, const Bounds& bounds) {
     Program program;
     fl_program& abi = program.abi;
     abi.size = sizeof(abi);
     abi.version = FL_ABI_VERSION;
-    abi.wait_ms = wait_ms;
-    abi.excluded_ms = excluded_ms;
+    abi.flags = bounds.in_order ? FL_PROGRAM_IN_ORDER : 0;
+    abi.wait_ms = bounds.wait_ms;
+    abi.excluded_ms = bounds.excluded_ms;
 
     const Result<void> added = add_actors(actors, program);
     if (!added)

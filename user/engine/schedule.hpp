@@ -63,13 +63,19 @@ struct Program {
     std::vector<std::vector<std::pair<std::string, unsigned>>> user_sites;
 };
 
+// How long holds last.
+struct Bounds {
+    unsigned wait_ms = 2000;   // one hold
+    unsigned excluded_ms = 50; // asleep on a lock that long: excluded
+    bool in_order = false;     // a hold for a site that its actor has gone past ends at once
+};
+
 // The sites of an actor get the order of their first appearance; same sites are one. Fails with
 // EINVAL (unknown actor, an edge from a site to itself, a bad name), E2BIG (too many of something)
 // or ELOOP (no execution can honour the edges, or two sites wait for each other), and says which.
 // The module refuses the same.
 Result<Program> compile(const std::vector<Edge>& edges, const std::vector<std::string>& actors,
-                        const std::vector<fl_control>& controls, unsigned wait_ms,
-                        unsigned excluded_ms);
+                        const std::vector<fl_control>& controls, const Bounds& bounds);
 
 } // namespace faultline
 

@@ -4,13 +4,9 @@
 #include "kernel/debugfs.hpp"
 
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <cstring>
 #include <fmt/format.h>
-#include <linux/perf_event.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -21,8 +17,6 @@ constexpr std::array<std::string_view, 4> tracepoints = {
     "mm_khugepaged_scan_file", "mm_khugepaged_scan_pmd", "mm_khugepaged_collapse_file",
     "mm_collapse_huge_page"};
 constexpr std::size_t ring_pages = 8; // a power of two, besides the control page
-
-std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
 template <typename T> bool parse_number(std::string_view text, T& number) {
     while (!text.empty() && (text.front() == ' ' || text.front() == '{'))
@@ -70,14 +64,6 @@ Result<ResultFormat> parse_result_format(std::string_view format) {
     return Error::make(EPROTO, "no result with words in a tracepoint's format");
 }
 
-CollapseTrace::Ring::Ring(Ring&& other) noexcept
-    : event(std::move(other.event)), pages(std::exchange(other.pages, nullptr)) {}
-
-CollapseTrace::Ring::~Ring() {
-    if (pages != nullptr)
-        ::munmap(pages, (1 + ring_pages) * page_bytes());
-}
-
 Result<void> CollapseTrace::add(const std::string& tracepoint) {
     const Result<std::string> root = tracefs_root();
     if (!root)
@@ -93,23 +79,17 @@ Result<void> CollapseTrace::add(const std::string& tracepoint) {
 
     perf_event_attr attributes{};
     attributes.type = PERF_TYPE_TRACEPOINT;
-    attributes.size = sizeof(attributes);
     attributes.config = format->id;
     attributes.sample_period = 1;
     attributes.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW;
     const long cpus = ::sysconf(_SC_NPROCESSORS_CONF);
     for (long cpu = 0; cpu < cpus; ++cpu) {
-        Fd event(static_cast<int>(
-            ::syscall(SYS_perf_event_open, &attributes, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC)));
-        if (!event && errno == ENODEV)
+        Result<PerfRing> ring = PerfRing::open(attributes, -1, static_cast<int>(cpu), ring_pages);
+        if (!ring && ring.error().number == ENODEV)
             continue; // an offline CPU
-        if (!event)
-            return Error::last("perf_event_open", tracepoint);
-        void* pages = ::mmap(nullptr, (1 + ring_pages) * page_bytes(), PROT_READ | PROT_WRITE,
-                             MAP_SHARED, event.get(), 0);
-        if (pages == MAP_FAILED)
-            return Error::last("mmap (perf ring)", tracepoint);
-        rings_.emplace_back(Ring(std::move(event), pages), formats_.size() - 1);
+        if (!ring)
+            return Error::make(ring.error().number, ring.error().message, tracepoint);
+        rings_.emplace_back(std::move(*ring), formats_.size() - 1);
     }
     return {};
 }
@@ -125,38 +105,21 @@ Result<CollapseTrace> CollapseTrace::open() {
     return trace;
 }
 
-void CollapseTrace::read(Ring& ring, const ResultFormat& format, std::vector<Record>& into) {
-    auto* control = static_cast<perf_event_mmap_page*>(ring.pages);
-    const char* data = static_cast<const char*>(ring.pages) + page_bytes();
-    const std::size_t size = ring_pages * page_bytes();
-    // Pairs with the kernel's store-release of data_head in perf_output_put_handle().
-    const std::uint64_t head =
-        std::atomic_ref<__u64>(control->data_head).load(std::memory_order_acquire);
-    std::uint64_t tail = control->data_tail;
-    while (tail < head) {
-        // A record may wrap around the ring's end: copy it out.
-        const auto at = [&](std::uint64_t offset) { return data[(tail + offset) % size]; };
-        perf_event_header header{};
-        for (std::size_t i = 0; i < sizeof(header); ++i)
-            reinterpret_cast<char*>(&header)[i] = at(i);
-        scratch_.resize(header.size);
-        for (std::size_t i = 0; i < header.size; ++i)
-            scratch_[i] = at(i);
-        tail += header.size;
-        const std::size_t result_at =
-            sizeof(header) + offsetof(Sample, raw_bytes) + sizeof(std::uint32_t) + format.offset;
-        if (header.type != PERF_RECORD_SAMPLE || result_at + sizeof(int) > header.size)
-            continue;
+void CollapseTrace::read(PerfRing& ring, const ResultFormat& format, std::vector<Record>& into) {
+    const std::size_t result_at =
+        offsetof(Sample, raw_bytes) + sizeof(std::uint32_t) + format.offset;
+    // A collapse is a few records: none is lost.
+    (void)ring.drain([&](std::span<const char> record) {
+        if (result_at + sizeof(int) > record.size() || sizeof(Sample) > record.size())
+            return;
         Sample sample{};
-        std::memcpy(&sample, scratch_.data() + sizeof(header), sizeof(sample));
+        std::memcpy(&sample, record.data(), sizeof(sample));
         int result = 0;
-        std::memcpy(&result, scratch_.data() + result_at, sizeof(result));
+        std::memcpy(&result, record.data() + result_at, sizeof(result));
         const auto word = format.words.find(result);
         into.push_back({sample.tid, sample.time,
                         word != format.words.end() ? word->second : fmt::format("?{}", result)});
-    }
-    // Pairs with the kernel's load of data_tail in perf_output_begin().
-    std::atomic_ref<__u64>(control->data_tail).store(tail, std::memory_order_release);
+    });
 }
 
 void CollapseTrace::clear() {

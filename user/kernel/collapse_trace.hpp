@@ -2,13 +2,12 @@
 // Why a collapse ended as it did: the SCAN_* word of the kernel's own tracepoints
 // (include/trace/events/huge_memory.h), for instance "exceed_none_pte".
 //
-// Read through perf_event_open(2), which leaves nothing behind when the driver dies, unlike a
-// tracefs instance. The numbers of the words differ between kernels: they come from the format
-// files of the running one.
+// The numbers of the words differ between kernels: they come from the format files of the running
+// one.
 #ifndef FAULTLINE_KERNEL_COLLAPSE_TRACE_HPP
 #define FAULTLINE_KERNEL_COLLAPSE_TRACE_HPP
 
-#include "kernel/fd.hpp"
+#include "kernel/perf_ring.hpp"
 #include "kernel/result.hpp"
 
 #include <cstdint>
@@ -41,14 +40,6 @@ class CollapseTrace {
     [[nodiscard]] std::string last(pid_t tid);
 
   private:
-    struct Ring {
-        Fd event;
-        void* pages = nullptr;
-        Ring(Fd file, void* memory) : event(std::move(file)), pages(memory) {}
-        Ring(Ring&& other) noexcept;
-        Ring& operator=(Ring&&) = delete;
-        ~Ring();
-    };
     struct Record {
         std::uint32_t tid;
         std::uint64_t time;
@@ -57,11 +48,10 @@ class CollapseTrace {
 
     CollapseTrace() = default;
     Result<void> add(const std::string& tracepoint);
-    void read(Ring& ring, const ResultFormat& format, std::vector<Record>& into);
+    static void read(PerfRing& ring, const ResultFormat& format, std::vector<Record>& into);
 
     std::vector<ResultFormat> formats_;
-    std::vector<std::pair<Ring, std::size_t>> rings_; // with the index of their format
-    std::vector<char> scratch_;
+    std::vector<std::pair<PerfRing, std::size_t>> rings_; // with the index of their format
 };
 
 } // namespace faultline

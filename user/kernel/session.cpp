@@ -24,14 +24,44 @@ Result<void> DebugfsSession::request(std::string_view what, unsigned long number
     return {};
 }
 
-Result<void> DebugfsSession::arm(fl_program& program) {
+// An error has the module's own words.
+Result<void> DebugfsSession::program(std::string_view what, unsigned long number,
+                                     fl_program& program) {
     program.size = sizeof(program);
     program.version = FL_ABI_VERSION;
-    Result<void> armed = request("FL_IOC_ARM", FL_IOC_ARM, &program);
-    if (armed || program.why[0] == '\0')
-        return armed;
-    return Error::make(armed.error().number,
+    Result<void> taken = request(what, number, &program);
+    if (taken || program.why[0] == '\0')
+        return taken;
+    return Error::make(taken.error().number,
                        std::string(program.why, strnlen(program.why, sizeof(program.why))));
+}
+
+Result<void> DebugfsSession::arm(fl_program& given) {
+    return program("FL_IOC_ARM", FL_IOC_ARM, given);
+}
+
+Result<void> DebugfsSession::schedule(fl_program& given) {
+    return program("FL_IOC_SCHEDULE", FL_IOC_SCHEDULE, given);
+}
+
+Result<std::vector<std::string>> DebugfsSession::patch(const std::vector<std::string>& functions) {
+    std::vector<fl_function> list(functions.size());
+    for (std::size_t i = 0; i < functions.size(); ++i) {
+        if (functions[i].size() >= FL_NAME_LEN)
+            return Error::make(ENAMETOOLONG, "patch: name too long", functions[i]);
+        std::memcpy(list[i].name, functions[i].data(), functions[i].size());
+    }
+    fl_patch patch{.nr = static_cast<__u32>(list.size()),
+                   .reserved = 0,
+                   .functions = reinterpret_cast<std::uintptr_t>(list.data())};
+    const Result<void> done = request("FL_IOC_PATCH", FL_IOC_PATCH, &patch);
+    if (!done)
+        return done.error();
+    std::vector<std::string> patched;
+    for (std::size_t i = 0; i < functions.size(); ++i)
+        if (list[i].err == 0)
+            patched.push_back(functions[i]);
+    return patched;
 }
 
 Result<void> DebugfsSession::disarm() { return request("FL_IOC_DISARM", FL_IOC_DISARM); }

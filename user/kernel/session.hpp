@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <sys/types.h>
+#include <vector>
 
 namespace faultline {
 
@@ -23,6 +25,11 @@ class Session {
 
     // On failure the error's message holds the module's own words, as program.why does.
     virtual Result<void> arm(fl_program& program) = 0;
+    // Functions to patch beside those of the next arm(); the answer leaves out those that this
+    // kernel does not have or cannot trace.
+    virtual Result<std::vector<std::string>> patch(const std::vector<std::string>& functions) = 0;
+    // Other sites, edges and bounds, on what is patched; the controls stay. As arm() otherwise.
+    virtual Result<void> schedule(fl_program& program) = 0;
     virtual Result<void> disarm() = 0;
     virtual Result<void> bind(unsigned actor, pid_t tid) = 0; // tid 0: the caller
     // What sites FUNCTION/page-ref are about; 0: no page.
@@ -42,6 +49,8 @@ class DebugfsSession final : public Session {
     static Result<std::unique_ptr<Session>> open();
 
     Result<void> arm(fl_program& program) override;
+    Result<std::vector<std::string>> patch(const std::vector<std::string>& functions) override;
+    Result<void> schedule(fl_program& program) override;
     Result<void> disarm() override;
     Result<void> bind(unsigned actor, pid_t tid) override;
     Result<void> aim(std::uint64_t pfn) override;
@@ -54,6 +63,7 @@ class DebugfsSession final : public Session {
   private:
     DebugfsSession(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
 
+    Result<void> program(std::string_view what, unsigned long number, fl_program& program);
     Result<void> request(std::string_view what, unsigned long number, void* argument = nullptr);
 
     Fd file_;

@@ -644,7 +644,7 @@ class Planner {
         find_absent(*edges);
         if (complaints_.size() != before)
             return;
-        const Result<Program> program = compile(*edges, actors, {}, 1, 1);
+        const Result<Program> program = compile(*edges, actors, {}, {});
         if (!program)
             complain(variant_.schedule.at, fmt::format("schedule of {}: {}", variant_.name.text,
                                                        program.error().message));

@@ -12,7 +12,7 @@ double microseconds(std::uint64_t ns) { return static_cast<double>(ns) / 1000.0;
 
 std::string stay(const fl_site_result& site) {
     if (site.end != FL_END_WAITED && site.end != FL_END_TIMEOUT && site.end != FL_END_EXCLUDED &&
-        site.end != FL_END_KILLED)
+        site.end != FL_END_KILLED && site.end != FL_END_MISSED)
         return std::string(end_word(site.end));
     const char* how = site.context == FL_CONTEXT_SPIN ? " (spinning)" : "";
     if (site.left_ns < site.reached_ns)
@@ -37,6 +37,8 @@ std::string_view end_word(std::uint32_t end) {
         return "excluded";
     case FL_END_KILLED:
         return "ended from outside";
+    case FL_END_MISSED:
+        return "awaited in vain";
     default:
         return "?";
     }

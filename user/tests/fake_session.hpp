@@ -34,6 +34,11 @@ struct FakeKernel {
     bool applies = true; // each control, once in a run
     Error arm_error;     // number 0: arming works
     fl_program armed{};
+    std::function<bool(const std::string& function)> traceable = [](const std::string&) {
+        return true;
+    };
+    std::vector<std::string> patched;
+    unsigned schedules = 0;
     std::vector<unsigned> bound;
     std::vector<std::uint64_t> aims; // one a run
     unsigned runs = 0;
@@ -50,6 +55,18 @@ class FakeSession final : public Session {
         if (kernel_->arm_error.number != 0)
             return kernel_->arm_error;
         kernel_->armed = program;
+        return {};
+    }
+    Result<std::vector<std::string>> patch(const std::vector<std::string>& functions) override {
+        kernel_->patched.clear();
+        for (const std::string& one : functions)
+            if (kernel_->traceable(one))
+                kernel_->patched.push_back(one);
+        return kernel_->patched;
+    }
+    Result<void> schedule(fl_program& program) override {
+        kernel_->armed = program;
+        ++kernel_->schedules;
         return {};
     }
     Result<void> disarm() override {

@@ -383,7 +383,7 @@ class InterpreterTest : public testing::Test {
         options.runs = 5;
         options.note = [](std::string_view) {};
         options.version = "6.12.95";
-        options.open_session = [this]() -> Result<std::unique_ptr<Session>> {
+        options.rig.open_session = [this]() -> Result<std::unique_ptr<Session>> {
             return std::unique_ptr<Session>(std::make_unique<FakeSession>(kernel));
         };
     }

@@ -62,7 +62,7 @@ class RunnerTest : public testing::Test {
         options.note = [this](std::string_view text) { notes.emplace_back(text); };
         options.version = "6.12.95";
         options.machine = "x86_64";
-        options.open_session = [this]() -> Result<std::unique_ptr<Session>> {
+        options.rig.open_session = [this]() -> Result<std::unique_ptr<Session>> {
             return std::unique_ptr<Session>(std::make_unique<FakeSession>(kernel));
         };
     }
@@ -510,7 +510,7 @@ TEST_F(RunnerTest, AStuckActorIsStoppedAndNamed) {
         while (!context.stopping() || !kernel->stopped)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
     };
-    options.timeout = std::chrono::milliseconds(100);
+    options.rig.timeout = std::chrono::milliseconds(100);
     const VariantReport report = run();
     EXPECT_EQ(report.verdict, Verdict::error);
     EXPECT_THAT(report.why, HasSubstr("not over after 100 ms: left (tid "));

@@ -147,7 +147,7 @@ template <typename Family> class StateCheckTest : public testing::Test {
         options_.note = [](std::string_view) {};
         options_.version = "6.12.95";
         options_.machine = "x86_64";
-        options_.open_session = []() -> Result<std::unique_ptr<Session>> {
+        options_.rig.open_session = []() -> Result<std::unique_ptr<Session>> {
             return std::unique_ptr<Session>(
                 std::make_unique<FakeSession>(std::make_shared<FakeKernel>()));
         };

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "explore/profile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fmt/format.h>
+#include <map>
+#include <optional>
+#include <tuple>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::string_view own_module = "faultline";
+
+// What a name says that its function does. The first that fits counts.
+struct Theme {
+    std::string_view why;
+    std::vector<std::string_view> parts; // of a name
+};
+const std::vector<Theme>& themes() {
+    static const std::vector<Theme> all = {
+        {"takes or drops a lock",
+         {"_lock", "lock_", "unlock", "down_read", "down_write", "up_read", "up_write", "mutex",
+          "vma_start_write", "xas_lock", "trylock"}},
+        {"changes page tables",
+         {"pte", "pmd", "pud", "tlb", "zap", "unmap", "page_range", "mmu_notifier", "protection"}},
+        {"changes the page cache",
+         {"xas_", "xa_", "filemap", "page_cache", "pagecache", "truncate", "shmem_", "swap_cache",
+          "hugetlb_add"}},
+        {"changes reverse mappings", {"rmap", "anon_vma", "interval_tree", "i_mmap"}},
+        {"changes counters or references",
+         {"_ref", "ref_", "_get", "_put", "folio_put", "put_page", "mod_", "charge", "stat",
+          "account", "resv", "reserve", "subpool"}},
+        {"changes a folio or a VMA",
+         {"folio", "page", "vma", "lru", "isolate", "migrate", "split", "huge"}},
+    };
+    return all;
+}
+
+// The place in themes(), or how many there are.
+std::size_t theme_of(std::string_view function) {
+    for (std::size_t i = 0; i < themes().size(); ++i)
+        for (const std::string_view part : themes()[i].parts)
+            if (function.find(part) != std::string_view::npos)
+                return i;
+    return themes().size();
+}
+
+bool is_in(const std::vector<std::string>& list, std::string_view name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+std::string symbol_name(const KernelSymbol* symbol) {
+    return symbol == nullptr ? std::string() : symbol->name;
+}
+
+} // namespace
+
+std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
+                             const SourceRanges& ranges, std::uint64_t from_ns,
+                             std::uint64_t to_ns) {
+    std::vector<Visit> visits;
+    std::vector<const KernelSymbol*> stack;
+    for (const FunctionCall& call : calls) {
+        if (call.interrupt || call.time_ns < from_ns || call.time_ns > to_ns)
+            continue;
+        const KernelSymbol* function = symbols.at(call.function);
+        const KernelSymbol* caller = symbols.at(call.caller);
+        if (function == nullptr)
+            continue;
+        const auto known = std::find(stack.rbegin(), stack.rend(), caller);
+        if (known != stack.rend())
+            stack.erase(known.base(), stack.end());
+        stack.push_back(function);
+        if (function->module == own_module ||
+            (caller != nullptr && caller->module == own_module))
+            continue;
+        visits.push_back({.function = function->name,
+                          .module = function->module,
+                          .caller = symbol_name(caller),
+                          .part = std::string(ranges.part_of(call.function)),
+                          .caller_part = std::string(ranges.part_of(call.caller)),
+                          .depth = static_cast<unsigned>(stack.size()),
+                          .atomic = call.atomic});
+    }
+    return visits;
+}
+
+Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
+                   const ProfileOptions& options) {
+    std::map<std::string, std::vector<unsigned>> hits; // by function, in each run
+    std::map<std::string, Place> places;
+    for (std::size_t run = 0; run < runs.size(); ++run)
+        for (const Visit& visit : runs[run]) {
+            std::vector<unsigned>& counts = hits[visit.function];
+            counts.resize(runs.size());
+            ++counts[run];
+            const bool wanted = is_in(options.parts, visit.part) ||
+                                is_in(options.parts, visit.caller_part) ||
+                                is_in(options.first, visit.function);
+            if (!wanted || (options.depth != 0 && visit.depth > options.depth))
+                continue;
+            const auto [known, fresh] = places.try_emplace(visit.function);
+            Place& place = known->second;
+            if (fresh) {
+                place.function = visit.function;
+                place.part = visit.part;
+                place.depth = visit.depth;
+                place.atomic = visit.atomic;
+            }
+            place.depth = std::min(place.depth, visit.depth);
+        }
+    Profile profile{std::move(actor), {}};
+    for (auto& [function, place] : places) {
+        const std::vector<unsigned>& counts = hits[function];
+        place.hits = *std::min_element(counts.begin(), counts.end());
+        if (place.hits != 0)
+            profile.places.push_back(std::move(place));
+    }
+    return profile;
+}
+
+void rank(std::vector<Profile>& profiles, const ProfileOptions& options) {
+    std::map<std::string, unsigned> actors;
+    for (const Profile& profile : profiles)
+        for (const Place& place : profile.places)
+            ++actors[place.function];
+    const auto listed = static_cast<unsigned>(options.first.size());
+    const auto kinds = static_cast<unsigned>(themes().size());
+    for (Profile& profile : profiles) {
+        for (Place& place : profile.places) {
+            const auto first =
+                std::find(options.first.begin(), options.first.end(), place.function);
+            const std::size_t theme = theme_of(place.function);
+            const std::string what =
+                theme == themes().size() ? "" : std::string(themes()[theme].why);
+            if (first != options.first.end()) {
+                place.rank = static_cast<unsigned>(first - options.first.begin());
+                place.why = "listed";
+            } else if (actors[place.function] > 1 && theme < themes().size()) {
+                place.rank = listed + static_cast<unsigned>(theme);
+                place.why = fmt::format("{} actors pass it, {}", actors[place.function], what);
+            } else if (theme < themes().size()) {
+                place.rank = listed + kinds + static_cast<unsigned>(theme);
+                place.why = what;
+            } else {
+                place.rank = listed + 2 * kinds + (actors[place.function] > 1 ? 0 : 1);
+                place.why = actors[place.function] > 1 ? "several actors pass it" : "the rest";
+            }
+        }
+        std::stable_sort(profile.places.begin(), profile.places.end(),
+                         [](const Place& a, const Place& b) {
+                             return std::tie(a.rank, a.depth) < std::tie(b.rank, b.depth);
+                         });
+    }
+}
+
+std::vector<std::string> functions_of_patch(std::string_view text) {
+    std::vector<std::string> found;
+    const auto add = [&found](std::string_view name) {
+        if (!name.empty() && !is_in(found, name))
+            found.emplace_back(name);
+    };
+    const auto is_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+    const bool diff = text.find("\n@@ ") != std::string_view::npos || text.starts_with("@@ ");
+    for (std::size_t from = 0; from < text.size();) {
+        const std::size_t end = std::min(text.find('\n', from), text.size());
+        std::string_view line = text.substr(from, end - from);
+        from = end + 1;
+        if (diff) {
+            const std::size_t behind = line.starts_with("@@ ") ? line.find(" @@", 2) : line.npos;
+            const std::size_t open = behind == line.npos ? line.npos : line.find('(', behind);
+            if (open == line.npos)
+                continue;
+            std::size_t start = open;
+            while (start > 0 && is_name(static_cast<unsigned char>(line[start - 1])))
+                --start;
+            add(line.substr(start, open - start));
+            continue;
+        }
+        line = line.substr(0, line.find('#'));
+        const auto start = std::find_if(line.begin(), line.end(), is_name);
+        const auto stop = std::find_if_not(start, line.end(), is_name);
+        add(std::string_view(start, stop));
+    }
+    return found;
+}
+
+} // namespace faultline

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+// Which functions of the kernel an actor passes, and how good each is as a place to hold it.
+#ifndef FAULTLINE_EXPLORE_PROFILE_HPP
+#define FAULTLINE_EXPLORE_PROFILE_HPP
+
+#include "kernel/function_trace.hpp"
+#include "kernel/kernel_symbols.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace faultline {
+
+// A function that an actor passes between its first and its last step.
+struct Place {
+    std::string function;
+    std::string part;      // "mm", "fs", "" for all else
+    unsigned hits = 0;     // in the run with the fewest of those that were traced
+    unsigned depth = 0;    // of the call that is least deep
+    bool atomic = false;   // its first call came with preemption or interrupts off
+    unsigned rank = 0;     // 0 is best; see why
+    std::string why;       // what gives it this rank
+    friend bool operator==(const Place&, const Place&) = default;
+};
+
+struct Profile {
+    std::string actor;
+    std::vector<Place> places; // best first
+};
+
+struct ProfileOptions {
+    unsigned depth = 0;              // of calls, no deeper; 0 = any
+    std::vector<std::string> parts = {"mm", "fs"}; // a place is in one of these, or called from it
+    std::vector<std::string> first;  // functions that come before all others, in this order
+};
+
+// One call, with its depth in the tree of calls.
+struct Visit {
+    std::string function;
+    std::string module;
+    std::string caller;
+    std::string part;
+    std::string caller_part;
+    unsigned depth = 0;
+    bool atomic = false;
+};
+// The calls of a window of time, without those of interrupts and of our own module. A call whose
+// caller is not on the stack, as that was inlined or cannot be traced, counts as one of the
+// innermost function.
+std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
+                             const SourceRanges& ranges, std::uint64_t from_ns,
+                             std::uint64_t to_ns);
+
+// Of an actor's runs. A place must be in each of them: else it would often not be reached.
+Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
+                   const ProfileOptions& options);
+
+// Ranks the places of all actors and sorts them: those of options.first; functions that several
+// actors pass; those whose name says that they take locks or change page tables, the page cache,
+// reverse mappings or counters; the rest. Of equals, the less deep first.
+void rank(std::vector<Profile>& profiles, const ProfileOptions& options);
+
+// The functions that a diff changes: the names in its hunk headers, "@@ -1,2 +3,4 @@ static int f(".
+// A text without such headers is a list of names, one a line, '#' begins a comment.
+std::vector<std::string> functions_of_patch(std::string_view text);
+
+} // namespace faultline
+
+#endif // FAULTLINE_EXPLORE_PROFILE_HPP

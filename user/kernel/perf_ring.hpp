@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+// The records of one event of perf_event_open(2). It leaves nothing behind when the driver dies,
+// unlike a tracefs instance.
+#ifndef FAULTLINE_KERNEL_PERF_RING_HPP
+#define FAULTLINE_KERNEL_PERF_RING_HPP
+
+#include "kernel/fd.hpp"
+#include "kernel/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <linux/perf_event.h>
+#include <span>
+#include <sys/types.h>
+#include <vector>
+
+namespace faultline {
+
+class PerfRing {
+  public:
+    // `pages`: of the ring, a power of two. As perf_event_open(2) for `task` and `cpu`.
+    static Result<PerfRing> open(perf_event_attr attributes, pid_t task, int cpu,
+                                 std::size_t pages);
+    PerfRing(PerfRing&& other) noexcept;
+    PerfRing& operator=(PerfRing&&) = delete;
+    ~PerfRing();
+
+    // Of an event that was opened disabled.
+    Result<void> enable();
+    Result<void> disable();
+    // Calls `sample` with each PERF_RECORD_SAMPLE so far, behind its header. The answer is how many
+    // records the kernel says it has lost.
+    std::uint64_t drain(const std::function<void(std::span<const char>)>& sample);
+
+  private:
+    PerfRing(Fd event, void* memory, std::size_t pages)
+        : event_(std::move(event)), memory_(memory), pages_(pages) {}
+
+    Fd event_;
+    void* memory_; // a control page, then the ring
+    std::size_t pages_;
+    std::vector<char> scratch_; // a record may wrap around the ring's end
+};
+
+// A field of a tracepoint's format file.
+struct TraceField {
+    std::size_t offset = 0;
+    std::size_t bytes = 0;
+};
+// "field:unsigned long ip; offset:8; size:8;" by its name. EPROTO: there is no such line.
+Result<TraceField> parse_trace_field(std::string_view format, std::string_view name);
+// "ID: 1"
+Result<std::uint32_t> parse_trace_id(std::string_view format);
+
+} // namespace faultline
+
+#endif // FAULTLINE_KERNEL_PERF_RING_HPP
