@@ -128,7 +128,7 @@ def build(arch: Arch, module: Path, programs: list[Path], modules: Path | None, 
     archive.add("init", INIT.replace("PORTS", str(ports)).replace("EMULATED_BY", emulator).encode(), executable=True)
     archive.add("bin/busybox", sysroot.resolve(sysroot.folder(arch), "/bin/busybox").read_bytes(), executable=True)
     archive.add_folder("scenarios")
-    for file in sorted(scenarios.rglob("*.flt")):
+    for file in sorted([*scenarios.rglob("*.flt"), *scenarios.rglob("*.toml")]):
         archive.add(f"scenarios/{file.relative_to(scenarios)}", file.read_bytes())
     for file in files:
         archive.add(f"files/{file.name}", file.read_bytes())

@@ -33,12 +33,24 @@ struct Arguments {
     bool verbose = false;
     bool first = false;
     bool list_json = false;
+    // of explore and trace
+    std::string setup;
+    unsigned budget = 300;
+    unsigned stops = 80;
+    unsigned depth = 4;
+    unsigned call_depth = 0;
+    std::string patch;
+    std::string resume;
+    std::string table;
+    std::vector<std::string> parts;
 };
 
 int list_command(const Arguments& arguments);
 int run_command(const Arguments& arguments);
 int replay_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
+int explore_command(const Arguments& arguments);
+int trace_command(const Arguments& arguments);
 int models_command(const Arguments& arguments);
 int vmemmap_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);

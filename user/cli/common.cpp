@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/utsname.h>
 
 namespace faultline {
@@ -55,10 +56,25 @@ int cannot(std::string_view why) {
     return status_cannot;
 }
 
+namespace {
+
+// A thread gets no arena of its own: its first malloc() would put that where a mapping was taken
+// away. And what is freed stays with us: under a control that flushes no TLB, another CPU would go
+// on writing to memory that has gone back to the kernel (seen as a corrupted heap on 7.2, under
+// hugetlb-walker's no-call).
+void keep_heap() {
+    ::mallopt(M_ARENA_MAX, 1);
+    ::mallopt(M_TRIM_THRESHOLD, -1); // never
+    ::mallopt(M_MMAP_MAX, 0);
+}
+
+} // namespace
+
 Result<void> prepare_process() {
     if (::geteuid() != 0)
         return Error::make(0, "needs root: it loads a module and holds kernel tasks. Use a VM that "
                               "may crash.");
+    keep_heap();
     online_cpus(); // as we were started
     install_stop_signals();
     return start_guardian();

@@ -74,6 +74,45 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
         ->type_name("FILE");
 }
 
+void add_explore_options(CLI::App& command, Arguments& arguments) {
+    add_module(command, arguments);
+    command.add_option("NAME", arguments.names,
+                       "two or three operations of scenarios/explore.toml, or one "
+                       "scenario/variant[+control], whose schedule is not looked at (default: all "
+                       "pairs of operations)");
+    command
+        .add_option("--setup", arguments.setup, "of the operations (default: each that they have)")
+        ->type_name("NAME");
+    command.add_option("--table", arguments.table, "instead of scenarios/explore.toml")
+        ->type_name("FILE");
+    command
+        .add_option("--stops", arguments.stops, "places where each actor is held, at most; 0: all")
+        ->type_name("N")
+        ->capture_default_str();
+    command
+        .add_option("--call-depth", arguments.call_depth, "of the calls that are looked at; 0: any")
+        ->type_name("N")
+        ->capture_default_str();
+    command
+        .add_option(
+            "--parts", arguments.parts,
+            "parts of the kernel whose functions, and those that they call, are places: mm, "
+            "fs (default: both)")
+        ->type_name("PART");
+    command
+        .add_option("--patch", arguments.patch,
+                    "a diff, or a list of functions: they come before all others")
+        ->type_name("FILE");
+    command.add_option("--seed", arguments.seed, "of the random numbers")
+        ->type_name("N")
+        ->capture_default_str();
+    command
+        .add_option("--file", arguments.files,
+                    "a scenario file, whose name comes before others of that name")
+        ->allow_extra_args(false)
+        ->type_name("FILE");
+}
+
 // A subcommand and what it does.
 struct Command {
     CLI::App* app;
@@ -115,6 +154,32 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     bench->add_option("NAME", arguments.names, "scenario (default: all)");
     add_run_options(*bench, arguments);
 
+    CLI::App* explore = app.add_subcommand(
+        "explore",
+        "tries every order of two operations, judged by what they do one after the other");
+    add_explore_options(*explore, arguments);
+    explore->add_option("--budget", arguments.budget, "seconds, for all of it")
+        ->check(CLI::PositiveNumber)
+        ->type_name("S")
+        ->capture_default_str();
+    explore
+        ->add_option("--depth", arguments.depth,
+                     "of the random orders (PCT) that follow all orders with two preemptions")
+        ->check(CLI::Range(2, 8))
+        ->type_name("N")
+        ->capture_default_str();
+    explore->add_flag("--first", arguments.first, "no further than to the first difference");
+    explore->add_option("--json", arguments.json, "write each order as a JSON line")
+        ->type_name("FILE");
+    explore->add_option("--resume", arguments.resume, "such a file: its orders are not run again")
+        ->type_name("FILE");
+    explore->add_option("--progress", arguments.progress, "write how far it is")->type_name("FILE");
+    explore->add_option("--mark", arguments.mark, "write each run before it begins")
+        ->type_name("FILE");
+    CLI::App* trace = app.add_subcommand(
+        "trace", "the functions that operations pass, ranked as places to hold them");
+    add_explore_options(*trace, arguments);
+
     CLI::App* models = app.add_subcommand(
         "models", "the designs for pte_free_defer(), in every interleaving; needs no root");
     models->add_flag("-v,--verbose", arguments.verbose, "a counterexample of each slip, too");
@@ -139,6 +204,8 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         {ops, [&] { return ops_command(arguments); }},
         {replay, [&] { return replay_command(arguments); }},
         {bench, [&] { return bench_command(arguments); }},
+        {explore, [&] { return explore_command(arguments); }},
+        {trace, [&] { return trace_command(arguments); }},
         {models, [&] { return models_command(arguments); }},
         {vmemmap, [&] { return vmemmap_command(arguments); }},
         {capabilities, [&] { return show_file_command(arguments, "capabilities"); }},

@@ -9,6 +9,7 @@
 #include "engine/rng.hpp"
 #include "faultline_abi.h"
 #include "kernel/result.hpp"
+#include "kernel/state.hpp"
 
 #include <algorithm>
 #include <array>
@@ -243,6 +244,13 @@ template <typename Rows> const auto& row_of(const Rows& rows, const Variant& var
                          [&variant](const auto& row) { return row.name == variant.name; });
 }
 
+// All that a run left behind: for explore, which has no author who would say what to look at.
+struct Observation {
+    std::vector<std::pair<std::string, std::string>> results = {}; // of all steps, by name
+    std::optional<State> before = {}; // of the objects that the setup made
+    std::optional<State> after = {};
+};
+
 // One variant, living for many runs. Destroyed after disarming.
 class Experiment {
   public:
@@ -269,6 +277,10 @@ class Experiment {
     virtual std::optional<bool> overlapped(const Run& /*run*/) { return std::nullopt; }
     // In all runs so far, which took that long. Polled after each run, for the progress line.
     [[nodiscard]] virtual std::vector<Measure> measured(double /*seconds*/) const { return {}; }
+    // From now on each run makes an Observation. False: this experiment cannot.
+    virtual bool observe() { return false; }
+    // Of the last run, after judge(). Null: of none.
+    [[nodiscard]] virtual const Observation* observation() const { return nullptr; }
     // Asked after prepare(): what ControlAction::value is added to if value_is_address.
     [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }
 };

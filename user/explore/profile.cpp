@@ -75,8 +75,7 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Kerne
         if (known != stack.rend())
             stack.erase(known.base(), stack.end());
         stack.push_back(function);
-        if (function->module == own_module ||
-            (caller != nullptr && caller->module == own_module))
+        if (function->module == own_module || (caller != nullptr && caller->module == own_module))
             continue;
         visits.push_back({.function = function->name,
                           .module = function->module,
@@ -91,13 +90,17 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Kerne
 
 Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
                    const ProfileOptions& options) {
-    std::map<std::string, std::vector<unsigned>> hits; // by function, in each run
+    std::map<std::string, std::vector<unsigned>> hits;      // by function, in each run
+    std::map<std::string, std::vector<unsigned>> positions; // in the first run
     std::map<std::string, Place> places;
     for (std::size_t run = 0; run < runs.size(); ++run)
-        for (const Visit& visit : runs[run]) {
+        for (std::size_t at = 0; at < runs[run].size(); ++at) {
+            const Visit& visit = runs[run][at];
             std::vector<unsigned>& counts = hits[visit.function];
             counts.resize(runs.size());
             ++counts[run];
+            if (run == 0)
+                positions[visit.function].push_back(static_cast<unsigned>(at));
             const bool wanted = is_in(options.parts, visit.part) ||
                                 is_in(options.parts, visit.caller_part) ||
                                 is_in(options.first, visit.function);
@@ -117,8 +120,10 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
     for (auto& [function, place] : places) {
         const std::vector<unsigned>& counts = hits[function];
         place.hits = *std::min_element(counts.begin(), counts.end());
-        if (place.hits != 0)
-            profile.places.push_back(std::move(place));
+        if (place.hits == 0)
+            continue;
+        place.positions = std::move(positions[function]);
+        profile.places.push_back(std::move(place));
     }
     return profile;
 }

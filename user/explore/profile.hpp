@@ -16,12 +16,13 @@ namespace faultline {
 // A function that an actor passes between its first and its last step.
 struct Place {
     std::string function;
-    std::string part;      // "mm", "fs", "" for all else
-    unsigned hits = 0;     // in the run with the fewest of those that were traced
-    unsigned depth = 0;    // of the call that is least deep
-    bool atomic = false;   // its first call came with preemption or interrupts off
-    unsigned rank = 0;     // 0 is best; see why
-    std::string why;       // what gives it this rank
+    std::string part;                // "mm", "fs", "" for all else
+    unsigned hits = 0;               // in the run with the fewest of those that were traced
+    std::vector<unsigned> positions; // of its hits among all calls, in the first run
+    unsigned depth = 0;              // of the call that is least deep
+    bool atomic = false;             // its first call came with preemption or interrupts off
+    unsigned rank = 0;               // 0 is best; see why
+    std::string why;                 // what gives it this rank
     friend bool operator==(const Place&, const Place&) = default;
 };
 
@@ -31,9 +32,9 @@ struct Profile {
 };
 
 struct ProfileOptions {
-    unsigned depth = 0;              // of calls, no deeper; 0 = any
+    unsigned depth = 0;                            // of calls, no deeper; 0 = any
     std::vector<std::string> parts = {"mm", "fs"}; // a place is in one of these, or called from it
-    std::vector<std::string> first;  // functions that come before all others, in this order
+    std::vector<std::string> first; // functions that come before all others, in this order
 };
 
 // One call, with its depth in the tree of calls.
@@ -62,8 +63,8 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
 // reverse mappings or counters; the rest. Of equals, the less deep first.
 void rank(std::vector<Profile>& profiles, const ProfileOptions& options);
 
-// The functions that a diff changes: the names in its hunk headers, "@@ -1,2 +3,4 @@ static int f(".
-// A text without such headers is a list of names, one a line, '#' begins a comment.
+// The functions that a diff changes: the names in its hunk headers, "@@ -1,2 +3,4 @@ static int
+// f(". A text without such headers is a list of names, one a line, '#' begins a comment.
 std::vector<std::string> functions_of_patch(std::string_view text);
 
 } // namespace faultline

@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sstream>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -127,9 +126,6 @@ HugetlbFile::HugetlbFile(std::size_t huge_bytes)
       bytes_(huge_bytes * (static_cast<std::size_t>(::getpagesize()) / sizeof(void*))) {}
 
 Result<std::unique_ptr<HugetlbFile>> HugetlbFile::make() {
-    // Where a mapping has moved away from, a thread's first malloc() would put an arena of its own,
-    // and fresh() maps over it.
-    ::mallopt(M_ARENA_MAX, 1);
     const std::size_t huge_bytes = hugetlb_bytes();
     if (huge_bytes == 0)
         return Error::make(ENODEV, "no huge pages");

@@ -341,17 +341,38 @@ void State::add(const std::string& object, const Result<std::vector<Counter>>& c
         counters_.emplace_back(fmt::format("{} {}", object, name), value);
 }
 
+namespace {
+
+// Nothing for a page that is not mapped: an actor may have unmapped it.
+Result<void> take_mincore(const char* start, std::size_t pages, std::size_t page,
+                          std::vector<std::optional<std::uint64_t>>& values) {
+    std::vector<unsigned char> resident(pages);
+    const auto ask = [&](std::size_t first, std::size_t count) {
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): mincore() takes no const
+        return ::mincore(const_cast<char*>(start) + first * page, count * page,
+                         resident.data() + first);
+    };
+    values.assign(pages, std::nullopt);
+    const bool all = ask(0, pages) == 0;
+    if (!all && errno != ENOMEM)
+        return Error::last("mincore");
+    for (std::size_t i = 0; i < pages; ++i)
+        if (all || ask(i, 1) == 0)
+            values[i] = resident[i] & 1U;
+        else if (errno != ENOMEM)
+            return Error::last("mincore");
+    return {};
+}
+
+} // namespace
+
 Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::string object = "mapping " + scope.name;
     const std::size_t pages = scope.bytes / page;
-    std::vector<unsigned char> resident(pages);
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): mincore() takes no const
-    if (::mincore(const_cast<char*>(scope.start), pages * page, resident.data()) != 0)
-        return Error::last("mincore", object);
     Column incore{object, "mincore", {}};
-    for (const unsigned char one : resident)
-        incore.values.emplace_back(one & 1U);
+    if (Result<void> taken = take_mincore(scope.start, pages, page, incore.values); !taken)
+        return Error::make(taken.error().number, taken.error().message, object);
 
     const Result<Fd> file = Fd::open("/proc/self/pagemap", O_RDONLY);
     if (!file)

@@ -108,6 +108,7 @@ class State {
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
+    [[nodiscard]] const std::vector<Counter>& counters() const { return counters_; }
     [[nodiscard]] std::size_t pages() const; // of all mappings and files whose bytes are taken
     // Of a page of "mapping a": its "mincore", its "bytes". Nothing: there is none.
     [[nodiscard]] std::optional<std::uint64_t>

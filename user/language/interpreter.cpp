@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -44,6 +43,7 @@ class Scope {
                 return &value;
         return outer_ == nullptr ? nullptr : outer_->find(name);
     }
+    [[nodiscard]] const std::vector<std::pair<std::string, Value>>& own() const { return values_; }
     // The last one made goes first.
     void clear() {
         while (!values_.empty())
@@ -303,8 +303,6 @@ class Interpreter final : public Experiment {
     Interpreter(const Plan& plan, bool forced) : plan_(plan), forced_(forced) {}
 
     Result<void> prepare() override {
-        // A thread's first malloc() would put an arena of its own where a mapping was taken away.
-        ::mallopt(M_ARENA_MAX, 1);
         Result<SharedMemory<Ended>> ended = SharedMemory<Ended>::make();
         if (!ended)
             return ended.error();
@@ -349,7 +347,13 @@ class Interpreter final : public Experiment {
                 seen_[name] = to_string(value);
         };
         const Result<bool> done = runner.run(plan_.setup);
-        return done ? Result<void>() : Result<void>(done.error());
+        if (!done || !observing_)
+            return done ? Result<void>() : Result<void>(done.error());
+        Result<State> before = take_state();
+        if (!before)
+            return before.error();
+        observation_.emplace().before = std::move(*before);
+        return {};
     }
 
     Outcome judge(Run& run) override {
@@ -384,6 +388,8 @@ class Interpreter final : public Experiment {
         if (!judged)
             outcome.forbid(judged.error().to_string());
         require_results(outcome);
+        if (observing_)
+            end_observation(outcome);
         return outcome;
     }
 
@@ -403,7 +409,54 @@ class Interpreter final : public Experiment {
 
     [[nodiscard]] std::uint64_t corrupt_base() const override { return corrupt_base_; }
 
+    bool observe() override {
+        Result<KernelLog> log = KernelLog::open();
+        observing_ = log.ok();
+        if (log)
+            log_.emplace(std::move(*log));
+        return observing_;
+    }
+    [[nodiscard]] const Observation* observation() const override {
+        return observation_ ? &*observation_ : nullptr;
+    }
+
   private:
+    // The files and mappings that the setup made, under their names.
+    Result<State> take_state() const {
+        StateScope scope{.process = false, // its heap grows
+                         .cgroup = false,  // the kernel counts late there
+                         .log = log_ ? &*log_ : nullptr};
+        for (const auto& [name, value] : objects_.own()) {
+            if (value.type == Type::memory) {
+                const Range range = range_of(value);
+                scope.mappings.push_back(
+                    {.name = name, .start = range.start, .bytes = range.bytes});
+            } else if (value.type == Type::file) {
+                const auto& file = static_cast<const FileObject&>(*value.object);
+                if (file.fd)
+                    scope.files.push_back({.name = name,
+                                           .file = file.fd.get(),
+                                           .page_bytes = file.page_bytes,
+                                           .content = !file.hugetlb}); // see `mappings`
+            }
+        }
+        return State::take(scope);
+    }
+
+    void end_observation(Outcome& outcome) {
+        Result<State> after = take_state();
+        if (!after)
+            outcome.forbid(after.error().to_string());
+        else
+            observation_->after = std::move(*after);
+        for (const ActorResult& result : plan_.results)
+            observation_->results.emplace_back(result.name, word_of(result.name));
+        for (const std::string& name : plan_.outcome)
+            if (std::none_of(plan_.results.begin(), plan_.results.end(),
+                             [&name](const ActorResult& one) { return one.name == name; }))
+                observation_->results.emplace_back(name, word_of(name));
+    }
+
     Doing doing_of(Run& run) {
         Doing doing{.rng = run.rng(), .places = places_};
         doing.run = &run;
@@ -532,6 +585,9 @@ class Interpreter final : public Experiment {
     std::map<std::string, std::string> told_; // by operations of the last run's judge
     std::map<std::string, std::string> seen_; // in this run, by the names of results
     std::uint64_t corrupt_base_ = 0;
+    bool observing_ = false;
+    std::optional<KernelLog> log_;
+    std::optional<Observation> observation_; // of the last run
 };
 
 } // namespace

@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "explore/explorer.hpp"
+
+#include "engine/runner.hpp"
+#include "engine/stop.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::string_view all_variant = "all";
+constexpr std::string_view without_variant = "without-";
+constexpr unsigned equal_runs = 2;      // of each serial order and seed: what differs is unstable
+constexpr unsigned traced_runs = 2;     // of each serial order
+constexpr unsigned tries = 5;           // of a schedule that gave a difference
+constexpr unsigned least_wait_ms = 20;  // of a hold
+constexpr unsigned most_wait_ms = 1000; // ...
+constexpr unsigned wait_factor = 4;     // ...times the longest serial operation
+constexpr unsigned asleep_ms = 4;       // that long on a lock: excluded
+constexpr std::chrono::milliseconds run_bound{10000};
+
+// Puts user:begin and user:end around what each actor of an experiment does.
+class Bracketed final : public Experiment {
+  public:
+    explicit Bracketed(std::unique_ptr<Experiment> inner) : inner_(std::move(inner)) {}
+    Result<void> prepare() override { return inner_->prepare(); }
+    std::vector<Actor> actors() override {
+        std::vector<Actor> all = inner_->actors();
+        for (Actor& actor : all)
+            if (actor.body)
+                actor.body = [body = actor.body](ActorContext& me) {
+                    if (!me.at(first_site))
+                        return;
+                    body(me);
+                    (void)me.at(last_site); // an order that was not had says so in the result
+                };
+        return all;
+    }
+    Result<void> begin(Run& run) override { return inner_->begin_run(run); }
+    Outcome judge(Run& run) override {
+        Outcome outcome = inner_->judge_run(run);
+        if (inner_->observation() == nullptr)
+            words_ = {.results = outcome.words};
+        return outcome;
+    }
+    std::optional<bool> overlapped(const Run& run) override { return inner_->overlapped(run); }
+    bool observe() override {
+        (void)inner_->observe(); // else the words of its outcome are what there is
+        return true;
+    }
+    [[nodiscard]] const Observation* observation() const override {
+        const Observation* seen = inner_->observation();
+        return seen != nullptr ? seen : &words_;
+    }
+    [[nodiscard]] std::uint64_t corrupt_base() const override { return inner_->corrupt_base(); }
+
+  private:
+    std::unique_ptr<Experiment> inner_;
+    Observation words_;
+};
+
+const fl_site_result* site_of(const fl_result& result, const std::vector<std::string>& sites,
+                              const std::string& text) {
+    const auto found = std::find(sites.begin(), sites.end(), text);
+    return found == sites.end() ? nullptr : &result.sites[found - sites.begin()];
+}
+
+std::string user_text(const std::string& actor, const char* site) {
+    return fmt::format("{}@user:{}", actor, site);
+}
+
+Ending ending_of(const fl_result& result, std::size_t sites) {
+    if (result.overlapped != 0)
+        return Ending::realised;
+    if (result.excluded != 0)
+        return Ending::excluded;
+    for (std::size_t i = 0; i < sites; ++i)
+        if (result.sites[i].end == FL_END_TIMEOUT)
+            return Ending::timed_out;
+    return Ending::not_reached;
+}
+
+// The innermost functions of the sleeper: the lock, and the place that takes it.
+std::string lock_of(const fl_result& result) {
+    const std::string stack(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+    const std::size_t first = stack.find(" < ");
+    const std::size_t second = first == std::string::npos ? first : stack.find(" < ", first + 3);
+    return stack.substr(0, second);
+}
+
+template <typename T> std::vector<std::vector<T>> permutations(std::vector<T> items) {
+    std::sort(items.begin(), items.end());
+    std::vector<std::vector<T>> all;
+    do
+        all.push_back(items);
+    while (std::next_permutation(items.begin(), items.end()));
+    return all;
+}
+
+} // namespace
+
+std::string_view to_string(Ending ending) {
+    switch (ending) {
+    case Ending::realised:
+        return "realised";
+    case Ending::excluded:
+        return "excluded";
+    case Ending::not_reached:
+        return "not reached";
+    case Ending::timed_out:
+        break;
+    }
+    return "timed out";
+}
+
+Subject subject_of(const Scenario& scenario, std::vector<Relaxation> relaxations) {
+    Subject subject{.scenario = scenario, .relaxations = std::move(relaxations)};
+    for (const Variant& variant : scenario.variants)
+        if (variant.name == all_variant)
+            subject.all = &variant;
+        else if (variant.name.starts_with(without_variant))
+            subject.without.emplace_back(&variant, variant.name.substr(without_variant.size()));
+    return subject;
+}
+
+Subject subject_of(const Scenario& scenario, const Variant& variant, const Control* control) {
+    Subject subject{.scenario = scenario, .all = &variant, .control = control};
+    subject.scenario.make = [make = scenario.make](const Variant& one) {
+        return std::make_unique<Bracketed>(make(one));
+    };
+    return subject;
+}
+
+Explorer::Explorer(Subject subject, ExploreOptions options)
+    : subject_(std::move(subject)), options_(std::move(options)) {
+    report_.name = subject_.scenario.name;
+    rules_.relaxations = subject_.relaxations;
+    options_.rig.timeout = run_bound;
+    options_.rig.bounds.in_order = true;
+    options_.rig.bounds.excluded_ms = asleep_ms;
+}
+
+ExploreReport Explorer::run() {
+    start_ = Clock::now();
+    if (trace() && take_references()) {
+        orders_ = std::make_unique<OrderList>(report_.profiles, report_.stops);
+        report_.all_orders = orders_->all();
+        while (!over()) {
+            const std::optional<Order> order = orders_->next();
+            std::vector<Edge> edges;
+            if (order) {
+                edges = order->edges;
+            } else {
+                Rng rng(mix(options_.seed + report_.random_orders++));
+                edges = draw_pct(actors_, report_.stops, options_.depth, rng).edges;
+            }
+            if (options_.done.count(to_string(edges)) != 0)
+                continue;
+            if (!run_order(edges, order ? &*order : nullptr))
+                break;
+        }
+        std::size_t stops = 0;
+        for (const std::vector<Stop>& list : report_.stops)
+            stops += list.size();
+        report_.pct_bound = pct_bound(actors_.size(), stops, options_.depth);
+    }
+    if (rig_)
+        (void)rig_->tear_down(); // a refusal has said it if tasks are stuck
+    report_.seconds = seconds();
+    report_.bound = unseen_bound(report_.endings[Ending::realised]);
+    return std::move(report_);
+}
+
+bool Explorer::refused(const std::optional<Refusal>& refusal) {
+    if (refusal)
+        report_.refusal = refusal;
+    return refusal.has_value();
+}
+
+double Explorer::seconds() const {
+    return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+bool Explorer::over() const {
+    return seconds() > static_cast<double>(options_.budget.count()) || stop_signal() != 0 ||
+           (options_.stop_at_first && !report_.deviations.empty());
+}
+
+std::uint64_t Explorer::seed_of(unsigned number) const {
+    return seed_of_run(options_.seed, number % options_.seeds + 1);
+}
+
+std::string Explorer::text_of(const std::vector<Edge>& edges, std::uint64_t seed) const {
+    return to_string(Schedule{std::string(subject_.scenario.name), std::string(subject_.all->name),
+                              seed, edges});
+}
+
+std::optional<Explorer::Ran> Explorer::run_once(Rig& rig, std::uint64_t seed) {
+    Ran ran;
+    const std::optional<Refusal> refusal =
+        rig.run(++runs_, seed, [&](const Run& run, const Outcome& /*outcome*/) {
+            ran.result = run.result();
+            ran.sites = rig.program().sites;
+            if (const Observation* seen = rig.experiment().observation())
+                ran.seen = *seen;
+        });
+    if (refused(refusal))
+        return std::nullopt;
+    return ran;
+}
+
+// Which functions each actor passes, in each serial order.
+bool Explorer::trace() {
+    Rig rig(subject_.scenario, *subject_.all, nullptr, options_.rig);
+    // The actors' names are known when the experiment has been made.
+    if (refused(rig.prepare({})))
+        return false;
+    actors_ = rig.actors();
+    if (actors_.size() < 2 || actors_.size() > 3)
+        return !refused(
+            Refusal{.verdict = Verdict::skip,
+                    .why = fmt::format("{} actors: two or three can be explored", actors_.size())});
+    (void)rig.experiment().observe();
+    std::vector<std::vector<std::vector<FunctionCall>>> calls(actors_.size());
+    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> windows(actors_.size());
+    for (const std::vector<std::string>& order : permutations(actors_)) {
+        const Result<void> scheduled = rig.schedule(serial_edges(order));
+        if (!scheduled)
+            return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
+        for (unsigned i = 0; i <= traced_runs; ++i) {
+            // The first fills caches and is not traced.
+            std::vector<FunctionTrace> traces;
+            for (std::size_t actor = 0; i != 0 && actor < actors_.size(); ++actor) {
+                if (rig.task(actor) == 0)
+                    return !refused(
+                        Refusal{.verdict = Verdict::skip,
+                                .why = actors_[actor] + " is no thread: it cannot be traced"});
+                Result<FunctionTrace> one = FunctionTrace::open(rig.task(actor));
+                if (!one)
+                    return !refused(
+                        Refusal{.verdict = Verdict::skip, .why = one.error().to_string()});
+                traces.push_back(std::move(*one));
+                if (const Result<void> started = traces.back().start(); !started)
+                    return !refused(Refusal{.why = started.error().to_string()});
+            }
+            const std::optional<Ran> ran = run_once(rig, seed_of(0));
+            if (!ran)
+                return false;
+            for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+                const fl_site_result* begin =
+                    site_of(ran->result, ran->sites, user_text(actors_[actor], first_site));
+                const fl_site_result* end =
+                    site_of(ran->result, ran->sites, user_text(actors_[actor], last_site));
+                if (begin == nullptr || end == nullptr || begin->left_ns == 0 ||
+                    end->reached_ns == 0)
+                    return !refused(Refusal{.why = actors_[actor] + " did not come to its end"});
+                if (i == 0) {
+                    longest_ms_ =
+                        std::max(longest_ms_,
+                                 static_cast<double>(end->reached_ns - begin->left_ns) / 1000000.0);
+                    continue;
+                }
+                Result<std::vector<FunctionCall>> got = traces[actor].stop();
+                if (!got)
+                    return !refused(Refusal{.why = got.error().to_string()});
+                calls[actor].push_back(std::move(*got));
+                windows[actor].emplace_back(begin->left_ns, end->reached_ns);
+            }
+        }
+    }
+    const Result<KernelSymbols> symbols = KernelSymbols::read();
+    if (!symbols)
+        return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
+    const SourceRanges ranges(*symbols);
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+        std::vector<std::vector<Visit>> visits;
+        for (std::size_t run = 0; run < calls[actor].size(); ++run)
+            visits.push_back(visits_of(calls[actor][run], *symbols, ranges,
+                                       windows[actor][run].first, windows[actor][run].second));
+        report_.profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
+    }
+    rank(report_.profiles, options_.profile);
+    for (const Profile& profile : report_.profiles)
+        report_.stops.push_back(stops_of(profile, options_.most_stops));
+    return true;
+}
+
+// What serial runs leave behind, for each seed, twice.
+bool Explorer::take_references() {
+    for (const auto& [variant, actor] : subject_.without)
+        if (!take_references_of(*variant, {actor}))
+            return false;
+    if (!take_references_of(*subject_.all, {}))
+        return false;
+    report_.references = references_[seed_of(0)];
+    for (const MayDiffer& one : rules_.unstable)
+        report_.unstable.push_back(one.words);
+    return true;
+}
+
+bool Explorer::take_references_of(const Variant& variant, const std::vector<std::string>& absent) {
+    std::vector<std::string> functions;
+    for (const std::vector<Stop>& list : report_.stops)
+        for (const Stop& stop : list)
+            if (std::find(functions.begin(), functions.end(), stop.site.name) == functions.end())
+                functions.push_back(stop.site.name);
+    auto rig = std::make_unique<Rig>(subject_.scenario, variant, nullptr, options_.rig);
+    if (refused(rig->prepare({}, absent.empty() ? functions : std::vector<std::string>())))
+        return false;
+    (void)rig->experiment().observe();
+    for (const std::vector<std::string>& order : permutations(actors_)) {
+        std::vector<std::string> present;
+        for (const std::string& actor : order)
+            if (std::find(absent.begin(), absent.end(), actor) == absent.end())
+                present.push_back(actor);
+        const Result<void> scheduled = rig->schedule(serial_edges(order));
+        if (!scheduled)
+            return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
+        for (unsigned number = 0; number < options_.seeds; ++number) {
+            const std::uint64_t seed = seed_of(number);
+            std::optional<Observation> first;
+            for (unsigned i = 0; i < equal_runs; ++i) {
+                std::optional<Ran> ran = run_once(*rig, seed);
+                if (!ran)
+                    return false;
+                if (!first) {
+                    first = std::move(ran->seen);
+                    continue;
+                }
+                for (const Difference& one : all_differences(*first, ran->seen))
+                    if (!allows(rules_.unstable, one.name))
+                        rules_.unstable.push_back({one.name, "differs between equal serial runs"});
+            }
+            references_[seed].push_back({.name = fmt::format("{}{}", fmt::join(present, ", "),
+                                                             absent.empty() ? "" : " alone"),
+                                         .absent = absent,
+                                         .seen = std::move(*first)});
+        }
+        if (!absent.empty() && actors_.size() == 2)
+            break; // the other one alone has one order
+    }
+    if (!absent.empty())
+        return rig->tear_down();
+    for (const std::string& function : functions)
+        if (std::find(rig->patched().begin(), rig->patched().end(), function) ==
+            rig->patched().end())
+            report_.unpatched.push_back(function);
+    for (std::vector<Stop>& list : report_.stops)
+        std::erase_if(list, [this](const Stop& stop) {
+            return std::find(report_.unpatched.begin(), report_.unpatched.end(), stop.site.name) !=
+                   report_.unpatched.end();
+        });
+    Bounds bounds = options_.rig.bounds;
+    bounds.wait_ms =
+        std::clamp(static_cast<unsigned>(longest_ms_ * wait_factor), least_wait_ms, most_wait_ms);
+    rig->set_bounds(bounds);
+    if (subject_.control != nullptr) {
+        if (!rig->tear_down())
+            return !refused(Refusal{.why = "an actor's thread did not end"});
+        RigOptions options = options_.rig;
+        options.bounds = bounds;
+        rig = std::make_unique<Rig>(subject_.scenario, variant, subject_.control, options);
+        if (refused(rig->prepare({}, functions)))
+            return false;
+        (void)rig->experiment().observe();
+    }
+    rig_ = std::move(rig);
+    return true;
+}
+
+bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
+    const Result<void> scheduled = rig_->schedule(edges);
+    if (!scheduled)
+        return !refused(Refusal{.why = fmt::format("schedule {}: {}", to_string(edges),
+                                                   scheduled.error().to_string())});
+    const std::uint64_t seed = seed_of(static_cast<unsigned>(report_.orders));
+    on_run(text_of(edges, seed), seed);
+    ++report_.orders;
+    const std::optional<Ran> ran = run_once(*rig_, seed);
+    if (ran) {
+        count(*ran, edges, order, seed);
+        return !report_.refusal;
+    }
+    if (report_.refusal->hung || report_.refusal->stuck)
+        report_.deviations.push_back({.signature = "a run that does not end",
+                                      .text = report_.refusal->why,
+                                      .words = "",
+                                      .schedule = text_of(edges, seed),
+                                      .edges = edges,
+                                      .seed = seed,
+                                      .count = 1,
+                                      .order = report_.orders,
+                                      .seconds = seconds(),
+                                      .fatal = true});
+    return false;
+}
+
+void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
+                     std::uint64_t seed) {
+    const Ending ending = ending_of(ran.result, ran.sites.size());
+    ++report_.endings[ending];
+    std::string lock;
+    if (ending == Ending::excluded) {
+        lock = lock_of(ran.result);
+        ++report_.locks[lock];
+    }
+    if (order != nullptr && order->preemptions == 1 && ending == Ending::not_reached)
+        orders_->drop(order->actor, order->stop);
+    const Judgement judged = judge(ran.seen, references_[seed], rules_);
+    if (judged.relaxed)
+        ++report_.relaxed[judged.by];
+    OrderRecord record{.report = report_,
+                       .order = order,
+                       .schedule = to_string(edges),
+                       .ending = ending,
+                       .lock = std::move(lock),
+                       .deviation = judged.signature};
+    if (!judged.fits)
+        deviates(judged, ran.seen, edges, seed);
+    on_order(record);
+}
+
+void Explorer::deviates(const Judgement& judged, const Observation& seen,
+                        const std::vector<Edge>& edges, std::uint64_t seed) {
+    Outcome outcome;
+    outcome.words = seen.results;
+    for (Deviation& known : report_.deviations)
+        if (known.signature == judged.signature) {
+            ++known.count;
+            return;
+        }
+    Deviation fresh{.signature = judged.signature,
+                    .text = judged.text,
+                    .words = to_string(outcome),
+                    .schedule = text_of(edges, seed),
+                    .edges = edges,
+                    .seed = seed,
+                    .count = 1,
+                    .order = report_.orders,
+                    .seconds = seconds()};
+    if (confirm(fresh) && fresh.again != 0)
+        shrink(fresh);
+    report_.deviations.push_back(std::move(fresh));
+}
+
+// Does a run under these edges differ from all serial runs in the same way? Nothing: no run can
+// follow.
+std::optional<bool> Explorer::shows(const std::vector<Edge>& edges, std::uint64_t seed,
+                                    const std::string& signature) {
+    const Result<void> scheduled = rig_->schedule(edges);
+    if (!scheduled)
+        return false;
+    on_run(text_of(edges, seed), seed);
+    const std::optional<Ran> ran = run_once(*rig_, seed);
+    if (!ran)
+        return std::nullopt;
+    return judge(ran->seen, references_[seed], rules_).signature == signature;
+}
+
+bool Explorer::confirm(Deviation& deviation) {
+    for (; deviation.tries < tries; ++deviation.tries) {
+        const std::optional<bool> shown =
+            shows(deviation.edges, deviation.seed, deviation.signature);
+        if (!shown)
+            return false;
+        deviation.again += *shown ? 1 : 0;
+    }
+    return true;
+}
+
+// Takes one edge away after the other: what stays is needed, as without it no run of `tries` shows
+// the difference.
+bool Explorer::shrink(Deviation& deviation) {
+    deviation.shrunk = deviation.edges;
+    for (std::size_t i = 0; i < deviation.shrunk.size();) {
+        std::vector<Edge> fewer = deviation.shrunk;
+        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+        bool shown = false;
+        for (unsigned run = 0; run < tries && !shown; ++run) {
+            const std::optional<bool> one = shows(fewer, deviation.seed, deviation.signature);
+            if (!one)
+                return false;
+            shown = *one;
+        }
+        if (shown)
+            deviation.shrunk = std::move(fewer);
+        else
+            ++i;
+    }
+    return true;
+}
+
+} // namespace faultline

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+// Tries the orders of two actors, one run each, and asks of each whether some serial order would
+// have ended so. Needs no author: the places come from a trace, the right results from serial runs.
+#ifndef FAULTLINE_EXPLORE_EXPLORER_HPP
+#define FAULTLINE_EXPLORE_EXPLORER_HPP
+
+#include "engine/rig.hpp"
+#include "explore/oracle.hpp"
+#include "explore/orders.hpp"
+#include "explore/profile.hpp"
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+// How an order ended.
+enum class Ending {
+    realised,    // the actors were in that order
+    excluded,    // one slept on a lock that the other held
+    not_reached, // an actor never came to its stop
+    timed_out,   // a hold came to its bound: a lock that is waited for without sleeping, mostly
+};
+std::string_view to_string(Ending ending);
+
+struct ExploreOptions {
+    std::chrono::seconds budget{300};
+    std::uint64_t seed = 1;
+    unsigned seeds = 4;          // how many setups there are, in turn
+    std::size_t most_stops = 80; // of each actor
+    unsigned depth = 4;          // of PCT, when all orders with two preemptions are done
+    bool stop_at_first = false;  // difference
+    ProfileOptions profile;
+    RigOptions rig;
+    std::set<std::string> done; // schedules of an earlier session: not run again
+};
+
+// A result or a State that no serial order gives.
+struct Deviation {
+    std::string signature;
+    std::string text;     // of the first
+    std::string words;    // all results of the first
+    std::string schedule; // of the first, with its seed
+    std::vector<Edge> edges;
+    std::uint64_t seed = 0;
+    std::uint64_t count = 0; // of orders that had it
+    std::uint64_t order = 0; // number of the first
+    double seconds = 0;      // until it was seen
+    unsigned again = 0;      // of `tries`, the same schedule gave it again
+    unsigned tries = 0;
+    std::vector<Edge> shrunk = {}; // each of these edges is needed
+    bool fatal = false;       // the run did not end
+};
+
+struct ExploreReport {
+    std::string name;
+    std::vector<Profile> profiles;
+    std::vector<std::vector<Stop>> stops;
+    std::vector<std::string> unpatched; // places that this kernel's ftrace refused
+    std::vector<Reference> references;  // of the first seed
+    std::vector<std::string> unstable;  // values that differ between equal serial runs
+    std::size_t all_orders = 0;         // with one and two preemptions
+    std::uint64_t orders = 0;
+    std::uint64_t random_orders = 0; // of those, drawn by PCT
+    std::map<Ending, std::uint64_t> endings;
+    std::map<std::string, std::uint64_t> locks;   // where the excluded slept
+    std::map<std::string, std::uint64_t> relaxed; // runs that fit by this relaxation alone
+    std::vector<Deviation> deviations;
+    double seconds = 0;
+    double bound = 1;               // of what was not seen, in a realised order
+    double pct_bound = 0;           // of one random order, for a bug of that depth
+    std::optional<Refusal> refusal; // why it ended early, or never began
+};
+
+// What became of one order, for the journal and the progress line.
+struct OrderRecord {
+    const ExploreReport& report;
+    const Order* order; // null: by PCT
+    std::string schedule;
+    Ending ending;
+    std::string lock;      // of an exclusion
+    std::string deviation; // its signature; "" = none
+};
+
+// What is explored: a variant of a scenario, whose schedule and rows are not looked at.
+struct Subject {
+    Scenario scenario;
+    const Variant* all = nullptr;
+    // Variants in which an actor does nothing.
+    std::vector<std::pair<const Variant*, std::string>> without = {};
+    std::vector<Relaxation> relaxations = {};
+    const Control* control = nullptr; // of the runs that are judged, and of no serial run
+};
+// Of a topic's scenario: its variants "all" and "without-NAME".
+Subject subject_of(const Scenario& scenario, std::vector<Relaxation> relaxations);
+// Of any scenario: its actors get the sites user:begin and user:end around their steps.
+Subject subject_of(const Scenario& scenario, const Variant& variant, const Control* control);
+
+class Explorer {
+  public:
+    Explorer(Subject subject, ExploreOptions options);
+
+    std::function<void(const OrderRecord&)> on_order = [](const OrderRecord&) {};
+    std::function<void(const std::string& schedule, std::uint64_t seed)> on_run =
+        [](const std::string&, std::uint64_t) {};
+
+    ExploreReport run();
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    struct Ran {
+        fl_result result{};
+        std::vector<std::string> sites;
+        Observation seen;
+    };
+
+    bool refused(const std::optional<Refusal>& refusal);
+    bool trace();
+    bool take_references();
+    bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
+    std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
+    bool run_order(const std::vector<Edge>& edges, const Order* order);
+    void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
+               std::uint64_t seed);
+    void deviates(const Judgement& judged, const Observation& seen,
+                  const std::vector<Edge>& edges, std::uint64_t seed);
+    bool confirm(Deviation& deviation);
+    bool shrink(Deviation& deviation);
+    std::optional<bool> shows(const std::vector<Edge>& edges, std::uint64_t seed,
+                              const std::string& signature);
+    [[nodiscard]] bool over() const;
+    [[nodiscard]] double seconds() const;
+    [[nodiscard]] std::string text_of(const std::vector<Edge>& edges, std::uint64_t seed) const;
+    [[nodiscard]] std::uint64_t seed_of(unsigned number) const;
+
+    Subject subject_;
+    ExploreOptions options_;
+    ExploreReport report_;
+    Clock::time_point start_;
+    std::vector<std::string> actors_;
+    std::unique_ptr<Rig> rig_;
+    unsigned runs_ = 0;
+    double longest_ms_ = 0;                                      // of the serial runs
+    std::map<std::uint64_t, std::vector<Reference>> references_; // by seed
+    Rules rules_;
+    std::unique_ptr<OrderList> orders_;
+};
+
+} // namespace faultline
+
+#endif // FAULTLINE_EXPLORE_EXPLORER_HPP

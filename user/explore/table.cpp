@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "explore/table.hpp"
+
+#include "explore/orders.hpp"
+#include "language/table_reader.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <set>
+
+namespace faultline {
+
+namespace {
+
+constexpr std::string_view me = "{me}";
+
+std::vector<std::string> plain(const std::vector<Text>& texts) {
+    std::vector<std::string> all;
+    for (const Text& text : texts)
+        all.push_back(text.text);
+    return all;
+}
+
+SetupRow read_setup(const Text& name, TableReader& table) {
+    SetupRow row{.name = name.text,
+                 .about = table.text("about", true).text,
+                 .prepare = table.text("prepare").text,
+                 .steps = table.text("steps", true).text,
+                 .needs = plain(table.texts("needs"))};
+    table.finish();
+    return row;
+}
+
+Relaxation read_relaxation(TableReader& table) {
+    Relaxation one{.when = table.text("when").text,
+                   .absent = table.flag("absent", false),
+                   .each_page = table.flag("each_page", false),
+                   .may_differ = table.text("may_differ").text,
+                   .why = table.text("why", true).text};
+    if (!one.absent && !one.each_page && one.may_differ.empty())
+        table.complain(table.at(), "it relaxes nothing: absent, each_page or may_differ");
+    if (one.absent && one.when.empty())
+        table.complain(table.at(),
+                       "an operation may have done nothing only with some result: when");
+    table.finish();
+    return one;
+}
+
+OperationRow read_operation(const Text& name, TableReader& table) {
+    OperationRow row{.name = name.text,
+                     .about = table.text("about", true).text,
+                     .setup = table.text("setup").text,
+                     .steps = table.text("steps", true).text,
+                     .setups = plain(table.texts("setups")),
+                     .needs = plain(table.texts("needs"))};
+    if (table.has("relax"))
+        for (TableReader& one : table.tables("relax"))
+            row.relaxations.push_back(read_relaxation(one));
+    else
+        table.allow("relax");
+    table.finish();
+    return row;
+}
+
+template <typename Rows> auto* row_named(Rows& rows, std::string_view name) {
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [name](const auto& row) { return row.name == name; });
+    return found == rows.end() ? nullptr : &*found;
+}
+
+std::string filled(std::string text, std::string_view name) {
+    for (std::size_t at = text.find(me); at != std::string::npos; at = text.find(me, at))
+        text.replace(at, me.size(), name);
+    return text;
+}
+
+template <typename Rows> std::vector<std::string> names_of(const Rows& rows) {
+    std::vector<std::string> all;
+    for (const auto& row : rows)
+        all.push_back(row.name);
+    return all;
+}
+
+Error unknown(std::string_view what, const std::string& name, const std::vector<std::string>& all) {
+    const std::string near = nearest(name, all);
+    return Error::make(ENOENT, near.empty() ? fmt::format("there is no {} \"{}\" (there are: {})",
+                                                          what, name, fmt::join(all, ", "))
+                                            : fmt::format("there is no {} \"{}\": is it \"{}\"?",
+                                                          what, name, near));
+}
+
+bool goes_with(const OperationRow& operation, const std::string& setup) {
+    return std::find(operation.setups.begin(), operation.setups.end(), setup) !=
+           operation.setups.end();
+}
+
+std::string list_of(const std::set<std::string>& texts) {
+    std::string all;
+    for (const std::string& text : texts)
+        all += fmt::format("{}\"{}\"", all.empty() ? "" : ", ", text);
+    return "[" + all + "]";
+}
+
+} // namespace
+
+const SetupRow* ExploreTable::setup(std::string_view name) const { return row_named(setups, name); }
+const OperationRow* ExploreTable::operation(std::string_view name) const {
+    return row_named(operations, name);
+}
+
+ReadTable read_table(const std::string& text) {
+    ReadTable read;
+    ExploreTable& table = read.table;
+    read_tables(text, read.complaints, [&table](TableReader& top) {
+        each_table(top, "setups", [&table](const Text& name, TableReader& one) {
+            table.setups.push_back(read_setup(name, one));
+        });
+        each_table(top, "operations", [&table](const Text& name, TableReader& one) {
+            table.operations.push_back(read_operation(name, one));
+        });
+        for (const OperationRow& operation : table.operations)
+            for (const std::string& setup : operation.setups)
+                if (table.setup(setup) == nullptr)
+                    top.complain(
+                        {1, 1},
+                        fmt::format("operation {}: {}", operation.name,
+                                    unknown("setup", setup, names_of(table.setups)).message));
+    });
+    return read;
+}
+
+std::string Topic::name() const { return fmt::format("{}: {}", setup, fmt::join(operations, " ")); }
+
+std::vector<Topic> all_topics(const ExploreTable& table) {
+    std::vector<Topic> topics;
+    std::vector<Topic> with_itself;
+    for (const SetupRow& setup : table.setups)
+        for (std::size_t i = 0; i < table.operations.size(); ++i)
+            for (std::size_t k = i; k < table.operations.size(); ++k) {
+                const OperationRow& a = table.operations[i];
+                const OperationRow& b = table.operations[k];
+                if (goes_with(a, setup.name) && goes_with(b, setup.name))
+                    (i == k ? with_itself : topics).push_back({setup.name, {a.name, b.name}});
+            }
+    topics.insert(topics.end(), with_itself.begin(), with_itself.end());
+    return topics;
+}
+
+std::vector<std::string> actors_of(const Topic& topic) {
+    std::vector<std::string> actors;
+    for (const std::string& operation : topic.operations) {
+        std::string name = operation;
+        for (unsigned number = 2; std::find(actors.begin(), actors.end(), name) != actors.end();
+             ++number)
+            name = fmt::format("{}-{}", operation, number);
+        actors.push_back(std::move(name));
+    }
+    return actors;
+}
+
+Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic) {
+    const SetupRow* setup = table.setup(topic.setup);
+    if (setup == nullptr)
+        return unknown("setup", topic.setup, names_of(table.setups));
+    const std::vector<std::string> actors = actors_of(topic);
+    std::set<std::string> needs(setup->needs.begin(), setup->needs.end());
+    std::string setup_steps = setup->steps;
+    std::string let;
+    std::string parts;
+    std::string outcome;
+    std::string variants = "[variants.all]\nabout = \"all of them\"\n";
+    for (std::size_t i = 0; i < actors.size(); ++i) {
+        const OperationRow* operation = table.operation(topic.operations[i]);
+        if (operation == nullptr)
+            return unknown("operation", topic.operations[i], names_of(table.operations));
+        if (!goes_with(*operation, setup->name))
+            return Error::make(
+                EINVAL,
+                fmt::format("the setup \"{}\" has nothing for \"{}\", which is for: {}",
+                            setup->name, operation->name, fmt::join(operation->setups, ", ")));
+        needs.insert(operation->needs.begin(), operation->needs.end());
+        if (!operation->setup.empty())
+            setup_steps += "\n" + filled(operation->setup, actors[i]);
+        let += fmt::format("do-{} = '''\n{}'''\n", actors[i], filled(operation->steps, actors[i]));
+        parts += fmt::format("[actors.{}]\ncpu = {}\nsteps = '''\nat {}\n{{do-{}}}\nat {}'''\n",
+                             actors[i], i, first_site, actors[i], last_site);
+        outcome += (outcome.empty() ? "" : " ") + actors[i];
+        variants +=
+            fmt::format("[variants.without-{}]\nabout = \"the others alone\"\ndo-{} = \"\"\n",
+                        actors[i], actors[i]);
+    }
+    return fmt::format("faultline = 1\n"
+                       "name = \"{}-{}\"\n"
+                       "claim = \"each run ends as one after the other would\"\n"
+                       "source = \"faultline explore --setup {} {}\"\n"
+                       "races = \"{}\"\n"
+                       "bad = \"a result or a State that no serial order gives\"\n"
+                       "needs = {}\n"
+                       "prepare = '''\n{}'''\n"
+                       "setup = '''\n{}'''\n"
+                       "outcome = \"{}\"\n"
+                       "forced = false\n"
+                       "[let]\n{}{}{}",
+                       topic.setup, fmt::join(actors, "-"), topic.setup,
+                       fmt::join(topic.operations, " "), fmt::join(actors, " against "),
+                       list_of(needs), setup->prepare, setup_steps, outcome, let, parts, variants);
+}
+
+std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& topic) {
+    std::vector<Relaxation> all;
+    const std::vector<std::string> actors = actors_of(topic);
+    for (std::size_t i = 0; i < actors.size(); ++i)
+        if (const OperationRow* operation = table.operation(topic.operations[i]))
+            for (Relaxation one : operation->relaxations) {
+                one.actor = actors[i];
+                one.when = filled(one.when, actors[i]);
+                all.push_back(std::move(one));
+            }
+    return all;
+}
+
+} // namespace faultline

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+// The setups and operations that explore tries against each other: scenarios/explore.toml. A pair
+// of operations on a setup becomes the text of a scenario file, so that what explore runs can be
+// mailed.
+#ifndef FAULTLINE_EXPLORE_TABLE_HPP
+#define FAULTLINE_EXPLORE_TABLE_HPP
+
+#include "explore/oracle.hpp"
+#include "language/file.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace faultline {
+
+struct SetupRow {
+    std::string name;
+    std::string about;
+    std::string prepare; // steps, once
+    std::string steps;   // before each run
+    std::vector<std::string> needs;
+};
+
+// In its texts {me} stands for the name of the actor that does it: "collapse", "collapse-2".
+struct OperationRow {
+    std::string name;
+    std::string about;
+    std::string setup; // steps behind those of the setup
+    std::string steps; // of the actor
+    std::vector<std::string> setups;
+    std::vector<std::string> needs;
+    std::vector<Relaxation> relaxations = {}; // their actor is empty
+};
+
+struct ExploreTable {
+    std::vector<SetupRow> setups;
+    std::vector<OperationRow> operations;
+    [[nodiscard]] const SetupRow* setup(std::string_view name) const;
+    [[nodiscard]] const OperationRow* operation(std::string_view name) const;
+};
+
+struct ReadTable {
+    ExploreTable table;
+    Complaints complaints;
+};
+ReadTable read_table(const std::string& text);
+
+// One thing to explore.
+struct Topic {
+    std::string setup;
+    std::vector<std::string> operations;    // two or three; one may stand twice
+    [[nodiscard]] std::string name() const; // "shmem: collapse ftruncate"
+};
+// All pairs that a setup has, most promising first: in the order of the table, the pairs of
+// different operations before those of one with itself.
+std::vector<Topic> all_topics(const ExploreTable& table);
+
+// The names of the actors of a topic.
+std::vector<std::string> actors_of(const Topic& topic);
+// The scenario file of a topic. Its variants: "all", and one for each actor without that,
+// "without-NAME". ENOENT: the table has no such setup or operation; EINVAL: the operation does not
+// go with the setup.
+Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic);
+// With the actors' names in them.
+std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& topic);
+
+} // namespace faultline
+
+#endif // FAULTLINE_EXPLORE_TABLE_HPP
