@@ -60,8 +60,7 @@ namespace {
 
 // A thread gets no arena of its own: its first malloc() would put that where a mapping was taken
 // away. And what is freed stays with us: under a control that flushes no TLB, another CPU would go
-// on writing to memory that has gone back to the kernel (seen as a corrupted heap on 7.2, under
-// hugetlb-walker's no-call).
+// on writing to memory that has gone back to the kernel.
 void keep_heap() {
     ::mallopt(M_ARENA_MAX, 1);
     ::mallopt(M_TRIM_THRESHOLD, -1); // never

@@ -51,6 +51,7 @@ class Crew {
 
     [[nodiscard]] const std::array<std::int64_t, slots_per_actor>& slots(std::size_t actor) const;
     [[nodiscard]] pid_t task(std::size_t actor) const; // of a thread actor, else 0
+    [[nodiscard]] bool forked() const { return !children_.empty(); } // for this run
     [[nodiscard]] bool stuck() const { return stuck_; }
 
   private:

@@ -2,6 +2,8 @@
 #include "engine/rig.hpp"
 
 #include "engine/stop.hpp"
+#include "kernel/extent.hpp"
+#include "kernel/own_memory.hpp"
 
 #include <cstring>
 
@@ -41,6 +43,15 @@ Result<fl_control> make_control(const ControlAction& action, const std::vector<A
 
 // This kernel has no such function, or it cannot be traced: nothing of ours is wrong.
 bool is_missing(const Error& error) { return error.number == ENOENT || error.number == ENODEV; }
+
+// After a fork() each thread would copy a page of the heap when it first writes there. Under a
+// control that flushes no TLB the other CPUs would go on with the old page (seen as a corrupted
+// heap: hugetlb-walker+no-call as a file, 6.1 and 7.2). So this thread, which no control is about,
+// copies them all. What cannot be copied stays as it is.
+void own_all_memory() {
+    if (const Result<Geometry> found = geometry())
+        (void)populate_own_memory(found->huge_bytes);
+}
 
 } // namespace
 
@@ -142,6 +153,8 @@ std::optional<Refusal> Rig::run(unsigned number, std::uint64_t seed,
     const Result<void> staged = crew_->stage(number, seed);
     if (!staged)
         return fault(staged.error(), which + ", start actors");
+    if (control_ != nullptr && crew_->forked())
+        own_all_memory();
     const Result<void> aimed = session_->aim(run.aim());
     if (!aimed)
         return fault(aimed.error(), which);
