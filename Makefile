@@ -40,6 +40,13 @@ list: ## the scenarios by family, with what each claims; needs no VM
 run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' RUNS=N BOOT=poison QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
 
+.PHONY: explore
+explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
+	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \
+		$(if $(BUDGET),--budget $(BUDGET)) $(if $(PATCH),--patch $(PATCH)) $(if $(FRESH),--fresh) \
+		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) \
+		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
+
 .PHONY: matrix
 matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
 	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' \

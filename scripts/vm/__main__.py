@@ -11,7 +11,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from . import build, cache, controls, emulator, kernels, lint, matrix, packages, qemu, runs
+from . import build, cache, controls, emulator, explore, kernels, lint, matrix, packages, qemu, runs
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, parse_driver
@@ -95,6 +95,35 @@ def command_run(arguments: argparse.Namespace) -> Ending:
     if not arguments.command and (report.ending != Ending.GOOD or report.findings):
         print(_lines_of(report.ending, report.counts, [report]))
     return report.ending
+
+
+def _seconds(text: str) -> float:
+    """90, 90s, 5m, 2h"""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if not found:
+        raise Trouble(Ending.USAGE, f"BUDGET={text}: 90s, 5m or 2h")
+    return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
+
+
+def command_explore(arguments: argparse.Namespace) -> Ending:
+    budget = _seconds(arguments.budget)
+    kernel = _kernel(arguments)
+    words = [word for word in arguments.ops.split()]
+    files = tuple(Path(word.partition(".flt")[0] + ".flt") for word in words if ".flt" in word)
+    options = [f"--file /files/{file.name}" for file in files]
+    names = [name_in_file(Path(word.partition(".flt")[0] + ".flt")) + word.partition(".flt")[2] if ".flt" in word else word
+             for word in words]
+    if arguments.patch:
+        patch = Path(arguments.patch)
+        if not patch.exists():
+            raise Trouble(Ending.USAGE, f"there is no {patch}")
+        files += (patch,)
+        options.append(f"--patch /files/{patch.name}")
+    if arguments.setup:
+        options.append(f"--setup {arguments.setup}")
+    command = " ".join(["faultline explore", *options, *arguments.options.split(), *names])
+    return explore.run(ARCHES[arguments.arch], kernel, command, files, budget,
+                       qemu.Bounds(budget, arguments.quiet), arguments.kernel, arguments.fresh, arguments.boot)
 
 
 def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
@@ -233,6 +262,7 @@ def command_cache_remove(arguments: argparse.Namespace) -> Ending:
 
 COMMANDS = {
     "run": (command_run, "run scenarios in a virtual machine"),
+    "explore": (command_explore, "every order of two operations, in virtual machines"),
     "check": (command_check, "host unit tests alone"),
     "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
     "lint": (command_lint, "sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
@@ -265,11 +295,21 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--boots", default="", help=f"ways to boot, of {', '.join(BOOTS)}; {DEFAULT_BOOT} if empty")
         if name == "matrix":
             command.add_argument("--selftests", default="", help="programs; all if empty")
-        if name in ("run", "test"):
+        if name == "explore":
+            command.add_argument("--ops", default="", help="two or three operations of scenarios/explore.toml, or a scenario/variant[+control]; all pairs if empty")
+            command.add_argument("--setup", default="", help="of the operations")
+            command.add_argument("--budget", default="5m", help="90s, 5m, 2h")
+            command.add_argument("--patch", default="", help="a diff, or a list of functions: they come first")
+            command.add_argument("--options", default="", help="other options of `faultline explore`")
+            command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
+            command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
+            command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
+        if name in ("run", "test", "explore"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
-            command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
+            if name != "explore":
+                command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")

@@ -40,6 +40,7 @@ struct Arguments {
     unsigned depth = 4;
     unsigned call_depth = 0;
     std::string patch;
+    std::string journal;
     std::string resume;
     std::string table;
     std::vector<std::string> parts;

@@ -280,11 +280,11 @@ int explore_command(const Arguments& arguments) {
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
-    Result<Sink> json = Sink::open(arguments.json);
+    Result<Sink> journal = Sink::open(arguments.journal);
     Result<Sink> mark = Sink::open(arguments.mark);
     Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
-    if (!json || !mark || !progress)
-        return cannot((!json ? json.error() : !mark ? mark.error() : progress.error()).to_string());
+    if (!journal || !mark || !progress)
+        return cannot((!journal ? journal.error() : !mark ? mark.error() : progress.error()).to_string());
     const auto start = std::chrono::steady_clock::now();
     bool good = true;
     for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {
@@ -299,7 +299,7 @@ int explore_command(const Arguments& arguments) {
         options->done = known == done->end() ? std::set<std::string>() : known->second;
         Explorer explorer(task.subject, *options);
         explorer.on_order = [&](const OrderRecord& record) {
-            json->put(json_order(task.name, record));
+            journal->put(json_order(task.name, record));
             progress->show({task.name,
                             "",
                             static_cast<unsigned>(record.report.orders),
@@ -316,7 +316,7 @@ int explore_command(const Arguments& arguments) {
         };
         const ExploreReport report = explorer.run();
         progress->clear();
-        json->put(json_report(task.name, report));
+        journal->put(json_report(task.name, report));
         print_report(task, report);
         const bool skipped = report.refusal && report.refusal->verdict == Verdict::skip;
         good = good && report.deviations.empty() && (!report.refusal || skipped);

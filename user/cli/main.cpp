@@ -169,9 +169,10 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         ->type_name("N")
         ->capture_default_str();
     explore->add_flag("--first", arguments.first, "no further than to the first difference");
-    explore->add_option("--json", arguments.json, "write each order as a JSON line")
+    explore->add_option("--journal", arguments.journal, "write each order as a JSON line")
         ->type_name("FILE");
-    explore->add_option("--resume", arguments.resume, "such a file: its orders are not run again")
+    explore
+        ->add_option("--resume", arguments.resume, "a journal: its orders are not run again")
         ->type_name("FILE");
     explore->add_option("--progress", arguments.progress, "write how far it is")->type_name("FILE");
     explore->add_option("--mark", arguments.mark, "write each run before it begins")

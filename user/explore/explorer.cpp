@@ -228,26 +228,26 @@ bool Explorer::trace() {
     (void)rig.experiment().observe();
     std::vector<std::vector<std::vector<FunctionCall>>> calls(actors_.size());
     std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> windows(actors_.size());
+    // To open a trace patches all of the kernel's functions, so each is opened once.
+    std::vector<FunctionTrace> traces;
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+        if (rig.task(actor) == 0)
+            return !refused(Refusal{.verdict = Verdict::skip,
+                                    .why = actors_[actor] + " is no thread: it cannot be traced"});
+        Result<FunctionTrace> one = FunctionTrace::open(rig.task(actor));
+        if (!one)
+            return !refused(Refusal{.verdict = Verdict::skip, .why = one.error().to_string()});
+        traces.push_back(std::move(*one));
+    }
     for (const std::vector<std::string>& order : permutations(actors_)) {
         const Result<void> scheduled = rig.schedule(serial_edges(order));
         if (!scheduled)
             return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
         for (unsigned i = 0; i <= traced_runs; ++i) {
-            // The first fills caches and is not traced.
-            std::vector<FunctionTrace> traces;
-            for (std::size_t actor = 0; i != 0 && actor < actors_.size(); ++actor) {
-                if (rig.task(actor) == 0)
-                    return !refused(
-                        Refusal{.verdict = Verdict::skip,
-                                .why = actors_[actor] + " is no thread: it cannot be traced"});
-                Result<FunctionTrace> one = FunctionTrace::open(rig.task(actor));
-                if (!one)
-                    return !refused(
-                        Refusal{.verdict = Verdict::skip, .why = one.error().to_string()});
-                traces.push_back(std::move(*one));
-                if (const Result<void> started = traces.back().start(); !started)
+            const bool traced = i != 0; // the first fills caches
+            for (FunctionTrace& one : traces)
+                if (const Result<void> started = traced ? one.start() : Result<void>(); !started)
                     return !refused(Refusal{.why = started.error().to_string()});
-            }
             const std::optional<Ran> ran = run_once(rig, seed_of(0));
             if (!ran)
                 return false;
@@ -259,12 +259,8 @@ bool Explorer::trace() {
                 if (begin == nullptr || end == nullptr || begin->left_ns == 0 ||
                     end->reached_ns == 0)
                     return !refused(Refusal{.why = actors_[actor] + " did not come to its end"});
-                if (i == 0) {
-                    longest_ms_ =
-                        std::max(longest_ms_,
-                                 static_cast<double>(end->reached_ns - begin->left_ns) / 1000000.0);
+                if (!traced)
                     continue;
-                }
                 Result<std::vector<FunctionCall>> got = traces[actor].stop();
                 if (!got)
                     return !refused(Refusal{.why = got.error().to_string()});
@@ -273,6 +269,7 @@ bool Explorer::trace() {
             }
         }
     }
+    traces.clear();
     const Result<KernelSymbols> symbols = KernelSymbols::read();
     if (!symbols)
         return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
@@ -288,6 +285,17 @@ bool Explorer::trace() {
     for (const Profile& profile : report_.profiles)
         report_.stops.push_back(stops_of(profile, options_.most_stops));
     return true;
+}
+
+// How long an operation takes without another in its way.
+void Explorer::note_longest(const Ran& ran) {
+    for (const std::string& actor : actors_) {
+        const fl_site_result* begin = site_of(ran.result, ran.sites, user_text(actor, first_site));
+        const fl_site_result* end = site_of(ran.result, ran.sites, user_text(actor, last_site));
+        if (begin != nullptr && end != nullptr && begin->left_ns < end->reached_ns)
+            longest_ms_ = std::max(
+                longest_ms_, static_cast<double>(end->reached_ns - begin->left_ns) / 1000000.0);
+    }
 }
 
 // What serial runs leave behind, for each seed, twice.
@@ -328,6 +336,7 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
                 std::optional<Ran> ran = run_once(*rig, seed);
                 if (!ran)
                     return false;
+                note_longest(*ran);
                 if (!first) {
                     first = std::move(ran->seen);
                     continue;

@@ -123,6 +123,7 @@ class Explorer {
     bool refused(const std::optional<Refusal>& refusal);
     bool trace();
     bool take_references();
+    void note_longest(const Ran& ran);
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
     std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
     bool run_order(const std::vector<Edge>& edges, const Order* order);

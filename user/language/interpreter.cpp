@@ -340,6 +340,8 @@ class Interpreter final : public Experiment {
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
         objects_.clear();
         seen_.clear();
+        if (observing_)
+            Content::restart(run.seed());
         Doing doing = doing_of(run);
         Runner runner(plan_, doing, objects_);
         runner.bound = [this](const std::string& name, const Value& value) {

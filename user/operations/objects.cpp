@@ -14,10 +14,22 @@
 
 namespace faultline {
 
-Content::Content(std::size_t pages) : filled(pages, false) {
-    static std::atomic<std::uint64_t> generations{0};
-    generation_ = ++generations;
+namespace {
+
+std::atomic<std::uint64_t>& generations() {
+    static std::atomic<std::uint64_t> last{0};
+    return last;
 }
+
+} // namespace
+
+void Content::restart(std::uint64_t seed) {
+    constexpr std::uint64_t beginnings = 1 << 20;
+    constexpr std::uint64_t contents = 1 << 10; // of one run
+    generations() = mix(seed) % beginnings * contents;
+}
+
+Content::Content(std::size_t pages) : filled(pages, false) { generation_ = ++generations(); }
 
 std::string_view first_word(const Content& content, std::size_t page, std::uint64_t word) {
     return word == 0                      ? "zero"

@@ -27,6 +27,9 @@ namespace faultline {
 class Content {
   public:
     explicit Content(std::size_t pages);
+    // The contents made from now on are the same each time for the same seed. Otherwise no two are
+    // alike, so that what an earlier run left is seen as such.
+    static void restart(std::uint64_t seed);
     [[nodiscard]] std::uint64_t word(std::size_t page) const {
         return generation_ << 32 | (page % filled.size() + 1);
     }
