@@ -69,6 +69,10 @@ bench: ## runs until each hazard is seen, scheduled against free-running, and wh
 check: ## host unit tests alone, no VM, no root
 	@$(VM) check
 
+.PHONY: check-file
+check-file: ## a scenario file: is it right, and which kernel of the cache has its sites? FILE=path/to/FILE.flt, no VM
+	@$(VM) check-file $(FILE)
+
 .PHONY: test
 test: ## host unit tests, then a short run of everything and all selftests in a VM
 	@$(VM) test $(VM_OPTIONS)

@@ -38,21 +38,10 @@
 #endif
 
 /*
- * collapse_file() charges for the holes after the old folios are unmapped, with
- * no lock held, since a2e17cc2efc7 ("mm/khugepaged: maintain page cache uptodate
- * flag", v6.4). Before, it did so under the xarray's lock, and the huge page was
- * in the page cache by the time the flush came.
- */
-#if KERNEL_VERSION(6, 4, 0) <= LINUX_VERSION_CODE
-#define FL_COLLAPSE_CHARGES_UNLOCKED 1
-#else
-#define FL_COLLAPSE_CHARGES_UNLOCKED 0
-#endif
-
-/*
- * Since the same commit collapse_file() looks again at the holes before it stores the
- * huge page. The controls of that use generic_error_remove_folio(), which is there
- * since "fs: convert error_remove_page to error_remove_folio" (v6.8).
+ * Since a2e17cc2efc7 ("mm/khugepaged: maintain page cache uptodate flag", v6.4)
+ * collapse_file() looks again at the holes before it stores the huge page. The
+ * controls of that use generic_error_remove_folio(), which is there since "fs:
+ * convert error_remove_page to error_remove_folio" (v6.8).
  */
 #define FL_COLLAPSE_RE_CHECKS (KERNEL_VERSION(6, 8, 0) <= LINUX_VERSION_CODE)
 

@@ -118,22 +118,6 @@ static int fl_pattern_find(const struct fl_pattern *pattern,
 	return nr;
 }
 
-/* Of a function, or of what a logical name leads to: the first that exists. */
-static int fl_at_function(const char *name, unsigned long *start,
-			  unsigned long *end)
-{
-	const struct fl_logical_site *site = fl_logical_site(name);
-	const struct fl_candidate direct[] = { { .function = name }, {} };
-	const struct fl_candidate *candidate = site ? site->candidates : direct;
-
-	for (; candidate->function; candidate++) {
-		*start = fl_symbol_address(candidate->function);
-		if (*start && !fl_symbol_range(*start, start, end))
-			return 0;
-	}
-	return -ENOENT;
-}
-
 static int fl_at_find(const struct fl_pattern *pattern, const char *function,
 		      struct fl_at *found, char *why, size_t why_len)
 {
@@ -141,7 +125,7 @@ static int fl_at_find(const struct fl_pattern *pattern, const char *function,
 	unsigned long start, end;
 	int nr;
 
-	if (fl_at_function(function, &start, &end)) {
+	if (fl_site_function(function, &start, &end)) {
 		snprintf(why, why_len, "this kernel has no function %s()",
 			 function);
 		return -ENOENT;

@@ -8,20 +8,6 @@
 
 #include "faultline_abi.h"
 
-#define FL_MAX_CANDIDATES 4
-
-struct fl_candidate {
-	const char *function;
-	const char *caller; /* only when called from here; NULL = anyone */
-};
-
-struct fl_logical_site {
-	const char *name;
-	const char *about;
-	enum fl_context context;
-	struct fl_candidate candidates[FL_MAX_CANDIDATES + 1]; /* ends with {} */
-};
-
 /* Where a name leads in this kernel. */
 struct fl_place {
 	unsigned long address; /* start of the function */
@@ -37,8 +23,12 @@ struct fl_place {
 int fl_site_resolve(const char *name, struct fl_place *place, char *why,
 		    size_t why_len);
 
-/* A row of the table, NULL if there is none of that name. */
-const struct fl_logical_site *fl_logical_site(const char *name);
+/*
+ * The text of a function, or of the first candidate of a logical name that exists
+ * here, traceable or not. 0, -ENOENT.
+ */
+int fl_site_function(const char *name, unsigned long *start,
+		     unsigned long *end);
 
 /* <debugfs>/sites: "NAME SYMBOL|- sleeps|spins|auto yes|no why". */
 int fl_sites_show(struct seq_file *m, void *unused);

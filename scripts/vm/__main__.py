@@ -11,7 +11,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from . import build, cache, controls, emulator, explore, kernels, lint, matrix, packages, qemu, runs
+from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, parse_driver
@@ -162,6 +162,19 @@ def command_check(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD if good else Ending.FAILED
 
 
+def command_check_file(arguments: argparse.Namespace) -> Ending:
+    """`faultline check` with the symbols of all kernels of the cache."""
+    build.user()
+    symbols = []
+    with cache.locked():
+        for name, kernel in kernels.unpacked():
+            symbols += ["--symbols", f"{name}={kallsyms.symbols_file(kernel.image)}"]
+    if not symbols:
+        print("faultline: the cache has no kernel yet, so none is looked at: make run fetches one")
+    done = subprocess.run([str(build.user_folder() / "faultline"), "check", *arguments.files, *symbols], check=False)
+    return Ending.GOOD if done.returncode == 0 else Ending.FAILED
+
+
 def _judge_is_awake(arch: Arch, kernel: kernels.UnpackedKernel, label: str) -> Counts:
     """The judge's control, in a VM of its own: a real WARN, which must turn a passing run into FAILED."""
     report = runs.run(arch, kernel, None, qemu.Bounds(300, 120), [build.warn_planter(arch)], f"{label}-planted")
@@ -264,6 +277,7 @@ COMMANDS = {
     "run": (command_run, "run scenarios in a virtual machine"),
     "explore": (command_explore, "every order of two operations, in virtual machines"),
     "check": (command_check, "host unit tests alone"),
+    "check-file": (command_check_file, "is a scenario file right, and which kernel of the cache has its sites?"),
     "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
     "lint": (command_lint, "sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
     "kselftest": (command_kselftest, "fetch the kselftest framework; prints its folder"),
@@ -293,6 +307,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--archs", default="", help="architectures; all if empty")
             command.add_argument("--kernels", default="", help="series; all if empty")
             command.add_argument("--boots", default="", help=f"ways to boot, of {', '.join(BOOTS)}; {DEFAULT_BOOT} if empty")
+        if name == "check-file":
+            command.add_argument("files", nargs="+", metavar="FILE", help="scenario files")
         if name == "matrix":
             command.add_argument("--selftests", default="", help="programs; all if empty")
         if name == "explore":

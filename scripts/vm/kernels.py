@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import cache
 from .packages import Apt, say, unpack
-from .tables import KERNELS, Arch, Ending, Kernel, Trouble
+from .tables import ARCHES, KERNELS, Arch, Ending, Kernel, Trouble
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,18 @@ def _find(series: str, arch: Arch) -> UnpackedKernel | None:
             series=KERNELS[series],
         )
     return None
+
+
+def version_of(kernel: UnpackedKernel) -> str:
+    """As the distribution numbers it, "6.1.192" or "7.3-rc7", not as uname -r says it."""
+    found = re.match(r"[0-9.]*[0-9](~rc[0-9]+)?", next(iter(kernel.packages.values())))
+    return found.group().replace("~", "-") if found else kernel.release
+
+
+def unpacked() -> list[tuple[str, UnpackedKernel]]:
+    """The newest of each series and architecture that the cache has, by name: "6.12.95/arm64"."""
+    found = [(arch, _find(series, arch)) for series in KERNELS for arch in ARCHES.values()]
+    return [(f"{version_of(kernel)}/{arch.name}", kernel) for arch, kernel in found if kernel]
 
 
 def _fetch(kernel: Kernel, arch: Arch) -> None:

@@ -209,6 +209,8 @@ HOST_PACKAGES = {
     "busybox-static": "user space of the virtual machine",
     "xz-utils": "unpacking packages",
     "debian-archive-keyring": "verifying packages",
+    "zstd": "reading the symbols of kernel images",
+    "lz4": "reading the symbols of kernel images",
     "python3-jsonschema": "checking the KCIDB report",
 }
 

@@ -15,9 +15,10 @@ inline constexpr int status_bad = 1;    // something failed unexpectedly, missed
 inline constexpr int status_cannot = 2; // not root, no module, wrong usage: nothing was tried
 
 struct Arguments {
-    std::vector<std::string> names; // scenario or scenario/variant; none = all
-    std::vector<std::string> files; // of scenarios that come before others of their names
-    std::string schedule;           // of replay
+    std::vector<std::string> names;   // scenario or scenario/variant; none = all
+    std::vector<std::string> files;   // of scenarios that come before others of their names
+    std::vector<std::string> symbols; // of check: VERSION[/MACHINE]=PATH of a System.map
+    std::string schedule;             // of replay
     std::string variant;
     std::string control;
     bool no_controls = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // faultline check, faultline new, faultline ops.
 #include "cli/common.hpp"
+#include "language/kernels.hpp"
 #include "language/load.hpp"
 #include "operations/operation.hpp"
 
@@ -37,6 +38,13 @@ void print_operation(const Operation& operation) {
 
 int check_command(const Arguments& arguments) {
     bool good = true;
+    std::vector<KernelSymbols> kernels;
+    for (const std::string& named : arguments.symbols) {
+        Result<KernelSymbols> kernel = read_symbols(named);
+        if (!kernel)
+            return cannot(kernel.error().to_string());
+        kernels.push_back(std::move(*kernel));
+    }
     for (const std::string& path : arguments.names) {
         const LoadedFile loaded = load_scenario_file(path);
         fmt::print("{}", to_string(path, loaded.complaints));
@@ -45,7 +53,9 @@ int check_command(const Arguments& arguments) {
             continue;
         fmt::print("{}: {}: {} variants, {} controls here\n", path, loaded.scenario->name,
                    loaded.scenario->variants.size(), loaded.scenario->controls.size());
-        if (!loaded.kernel_sites.empty())
+        if (!kernels.empty())
+            fmt::print("{}", kernel_table(loaded, kernels));
+        else if (!loaded.kernel_sites.empty())
             fmt::print("  sites in the kernel: {}\n", fmt::join(loaded.kernel_sites, ", "));
         if (loaded.scenario->no_hazard_control.empty() && !has_hazard_control(*loaded.scenario))
             fmt::print("  no control brings the hazard back: its verdict will be no PASS\n");

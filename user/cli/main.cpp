@@ -136,6 +136,12 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
 
     CLI::App* check = app.add_subcommand("check", "is a file of a scenario right? Needs no root");
     check->add_option("FILE", arguments.names, "scenario files")->required();
+    check
+        ->add_option("--symbols", arguments.symbols,
+                     "which sites has this kernel? Its System.map or /proc/kallsyms; may be given "
+                     "several times")
+        ->allow_extra_args(false)
+        ->type_name("VERSION[/MACHINE]=PATH");
     CLI::App* fresh = app.add_subcommand("new", "prints a scenario file to begin with");
     fresh->add_option("NAME", arguments.names, "its name")->expected(0, 1);
     CLI::App* ops = app.add_subcommand("ops", "what the steps of a scenario file can do");

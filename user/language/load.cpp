@@ -298,6 +298,7 @@ LoadedFile load_scenario(const std::string& text, const std::string& path) {
         if (std::unique_ptr<Loaded> loaded =
                 Builder(std::move(read.file), made.complaints).build()) {
             made.scenario = &loaded->scenario;
+            made.file = &loaded->file;
             made.kernel_sites = sites_of(loaded->scenario);
             kept.push_back(std::move(loaded));
         }

@@ -13,6 +13,7 @@ namespace faultline {
 
 struct LoadedFile {
     const Scenario* scenario = nullptr; // null: see complaints
+    const ScenarioFile* file = nullptr; // what it was read from
     Complaints complaints;
     // Sites of the kernel that the schedules name, "collapse_file/unmapped".
     std::vector<std::string> kernel_sites;
