@@ -23,7 +23,9 @@ void print_operation(const Operation& operation) {
     add("", operation.man);
     add("may give ", operation.errnos);
     add("needs ", operation.needs);
-    if (operation.where != anywhere)
+    if (operation.of_process)
+        add("only in ", "the steps of an actor that is a process");
+    else if (operation.where != anywhere)
         add("only in ", (operation.where & in_actor) == 0 && (operation.where & in_judge) == 0
                             ? "prepare and setup"
                         : operation.where == in_actor ? "an actor's steps"

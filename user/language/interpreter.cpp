@@ -294,6 +294,7 @@ class Runner {
 struct Ended {
     std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
     std::array<std::atomic<bool>, FL_MAX_ACTORS> begun;
+    std::array<std::atomic<pid_t>, FL_MAX_ACTORS> processes; // 0: it has not begun
     // By result: words that the plan does not know, such as the state of locks.
     std::array<std::array<char, 96>, std::size_t{FL_MAX_ACTORS} * slots_per_actor> texts{};
 };
@@ -336,6 +337,8 @@ class Interpreter final : public Experiment {
             one = false;
         for (std::atomic<bool>& one : ended_->begun)
             one = false;
+        for (std::atomic<pid_t>& one : ended_->processes)
+            one = 0;
         for (std::size_t i = 0; i < plan_.actors.size(); ++i) // a kernel's thread never ends
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
         objects_.clear();
@@ -488,10 +491,19 @@ class Interpreter final : public Experiment {
         me.report(task_slot, ::gettid());
         Scope scope(&objects_);
         Doing doing{.rng = me.rng(), .places = places_};
+        ended_->processes.at(number) = ::getpid();
         ended_->begun.at(number) = true;
         doing.begun = [this](std::string_view actor) { return is_set(ended_->begun, actor); };
         doing.stopping = [&me] { return me.stopping(); };
         doing.ended = [this](std::string_view actor) { return ended(actor); };
+        doing.process_of = [this](std::string_view actor) -> pid_t {
+            for (std::size_t i = 0; i < plan_.actors.size(); ++i)
+                if (plan_.actors[i].name.text == actor)
+                    return ended_->processes.at(i);
+            return 0;
+        };
+        if (plan_.actors.at(number).kind == Actor::Kind::process)
+            doing.leave = [this, number] { ended_->actors.at(number) = true; };
         doing.at_reading = [&me](std::string_view site, int tables, unsigned table) {
             return me.at_reading(site, tables, table);
         };

@@ -284,6 +284,11 @@ class Planner {
         if ((operation->where & where) == 0)
             complain(call.at, fmt::format("{}() cannot stand here: it belongs to {}",
                                           operation->name, where_text(operation->where)));
+        if (operation->of_process && where == in_actor &&
+            plan_.actors[actor_].kind != Actor::Kind::process)
+            complain(call.at, fmt::format("{}() is of an actor that is a process: kind = "
+                                          "\"process\"",
+                                          operation->name));
         if (!operation->needs.empty())
             plan_.needs.insert(std::string(operation->needs));
         check_arguments(*operation, call, names);

@@ -281,11 +281,10 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
          {.name = "vacate",
           .arguments = {memory},
           .result = Type::error,
-          .about =
-              "unmaps memory[N] and reserves nothing there: what comes next may get the place. "
-              "Of an actor that is a process",
+          .about = "unmaps memory[N] and reserves nothing there: what comes next may get the place",
           .man = "munmap(2)",
           .where = in_actor,
+          .of_process = true,
           .act = do_vacate},
          {.name = "mremap_in_child",
           .arguments = {{"file", Type::file}, {"from", Type::memory}, {"to", Type::memory}},

@@ -188,13 +188,16 @@ Result<Value> do_madvise(Doing& /*doing*/, const Given& given) {
     return error_of(::madvise(range.start, range.bytes, static_cast<int>(given.number(1))));
 }
 
-Result<Value> do_process_madvise(Doing& /*doing*/, const Given& given) {
+Result<Value> do_process_madvise(Doing& doing, const Given& given) {
     const Range range = range_of(given.at(0));
     const iovec one{range.start, range.bytes};
-    const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    if (!self)
-        return Error::last("pidfd_open");
-    const long done = ::syscall(SYS_process_madvise, self.get(), &one, 1, given.number(1), 0);
+    const pid_t pid = given.has(2) ? doing.process_of(given.text(2)) : ::getpid();
+    if (pid == 0) // it has not begun
+        return Value::of_error(ESRCH);
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!process)
+        return Value::of_error(errno);
+    const long done = ::syscall(SYS_process_madvise, process.get(), &one, 1, given.number(1), 0);
     return Value::of_error(done < 0 ? errno : 0);
 }
 
@@ -495,6 +498,14 @@ Result<Value> do_fork(Doing& /*doing*/, const Given& /*given*/) {
     return Value::of_error(0);
 }
 
+// With no destructor: all that it has mapped is there for exit_mmap().
+Result<Value> do_exit(Doing& doing, const Given& /*given*/) {
+    if (!doing.leave)
+        return Error::make(EPERM, "only an actor that is a process can end it");
+    doing.leave();
+    ::_exit(0);
+}
+
 const std::vector<Constant> advices = {
     {"COLLAPSE", MADV_COLLAPSE},
     {"DONTNEED", MADV_DONTNEED},
@@ -517,6 +528,8 @@ const std::vector<Constant> advices = {
     {"DOFORK", MADV_DOFORK},
     {"WIPEONFORK", MADV_WIPEONFORK},
     {"KEEPONFORK", MADV_KEEPONFORK},
+    {"DONTDUMP", MADV_DONTDUMP},
+    {"DODUMP", MADV_DODUMP},
     {"SOFT_OFFLINE", MADV_SOFT_OFFLINE},
     {"HWPOISON", MADV_HWPOISON},
     {"GUARD_INSTALL", MADV_GUARD_INSTALL},
@@ -601,10 +614,13 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .man = "madvise(2)",
           .act = do_madvise},
          {.name = "process_madvise",
-          .arguments = {memory, {.name = "advice", .type = Type::word, .constants = advices}},
+          .arguments = {memory,
+                        {.name = "advice", .type = Type::word, .constants = advices},
+                        {.name = "actor", .type = Type::actor, .otherwise = ""}},
           .result = Type::error,
-          .about = "of this process, by its pidfd",
-          .errnos = "EINVAL EPERM",
+          .about = "by the pidfd of this process, or of the actor's: at the same addresses there. "
+                   "ESRCH: the actor has not begun, or is gone",
+          .errnos = "EINVAL EPERM ESRCH EAGAIN EBUSY ENOMEM",
           .man = "process_madvise(2)",
           .act = do_process_madvise},
          {.name = "msync",
@@ -738,7 +754,9 @@ void add_memory_operations(std::vector<Operation>& rows) {
          {.name = "move_pages",
           .arguments = {memory, {.name = "node", .type = Type::number, .otherwise = "0"}},
           .result = Type::error,
-          .about = "migrates the page memory[N]",
+          .about = "moves the page memory[N] to the node. If it is there already, the kernel looks "
+                   "it up and takes a reference, no more: soft_offline() and compact() migrate on "
+                   "any machine",
           .errnos = "EBUSY ENOENT EACCES ENODEV",
           .man = "move_pages(2)",
           .act = do_move_pages},
@@ -756,7 +774,14 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .about = "a child that ends at once; returns when it has ended",
           .errnos = "EAGAIN ENOMEM",
           .man = "fork(2)",
-          .act = do_fork}});
+          .act = do_fork},
+         {.name = "exit",
+          .about = "the process ends here, with all that it has mapped: exit_mmap() frees that. "
+                   "wait_for() and until of others go on as it begins",
+          .man = "_exit(2)",
+          .where = in_actor,
+          .of_process = true,
+          .act = do_exit}});
 }
 
 } // namespace faultline

@@ -139,6 +139,10 @@ struct Doing {
     std::function<bool(std::string_view actor)> begun = [](std::string_view) { return true; };
     std::function<bool(std::string_view actor)> ended = [](std::string_view) { return true; };
     std::function<pid_t(std::string_view actor)> task_of = [](std::string_view) { return 0; };
+    // In an actor: the process that this one is, or whose thread it is. 0: it has not begun.
+    std::function<pid_t(std::string_view actor)> process_of = [](std::string_view) { return 0; };
+    // In an actor that is a process: it is about to end, and the others need not wait for it.
+    std::function<void()> leave = {};
     Run* run = nullptr; // in setup and judge
     // In judge: what there is to say of the result beside its word, where it is forbidden.
     std::function<void(const std::string& text)> tell = [](const std::string&) {};
@@ -185,6 +189,7 @@ struct Operation {
     std::string_view man = {};    // "madvise(2)"
     std::string_view needs = {};  // the name of a need, see find_need()
     unsigned where = anywhere;
+    bool of_process = false; // of an actor that is a process alone
     Result<Value> (*act)(Doing& doing, const Given& given) = nullptr;
 };
 

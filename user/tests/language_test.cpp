@@ -11,11 +11,14 @@
 #include "operations/objects.hpp"
 #include "reader_property.hpp"
 
+#include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <sstream>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -156,6 +159,7 @@ TEST(Language, EachErrorHasItsPlaceAndSaysWhatWouldBeRight) {
         {"page = \"hole\"", "page = \"hole +\"",
          "x.flt:18:15: expected a number, a name or a text"},
         {"kind = \"process\"", "kind = \"proces\"", "x.flt:25:9: no kind is called \"proces\""},
+        {"at done", "exit()", "x.flt:22:1: exit() is of an actor that is a process: kind = \"proc"},
         {"cpu = 1", "cpu = \"one\"", "x.flt:26:7: \"cpu\" is a number from 0 to 1023"},
         {"at look", "until writter\nend\nat look",
          "x.flt:28:1: no actor is called \"writter\": is it"},
@@ -510,6 +514,90 @@ TEST_F(InterpreterTest, AnotherProcessHasTheFileOpen) {
                  "put = pwrite(file[{page}])", "put = pidfd_pread(file[{page}])");
     EXPECT_EQ(only_outcome(run(replaced(text, ", stored=hole", ""))),
               "seen=zero put=zero data=intact");
+}
+
+constexpr std::string_view two_processes = R"flt(faultline = 1
+name = "two"
+claim = "c"
+source = "s"
+races = "r"
+bad = "b"
+setup = "file = memfd(4); near = mmap(file); fill(near)"
+outcome = "moment left seen after"
+expected = "seen=page after=-"
+[let]
+ending = ""
+[actors.watcher]
+steps = '''
+moment = process_madvise(near, COLD, quitter) as ESRCH=early
+until quitter
+  left = running(quitter)
+  if left = yes and moment = early
+    moment = process_madvise(near, COLD, quitter)
+  end
+end'''
+[actors.quitter]
+kind = "process"
+cpu = 1
+steps = '''
+sleep(20000); seen = mincore(near[1])
+if seen = page
+  {ending}
+end
+after = random(1)'''
+[variants.one]
+about = "a"
+)flt";
+
+// The step behind it is not reached, and the other does not wait in vain.
+TEST_F(InterpreterTest, AProcessMayEndInTheMidstOfItsSteps) {
+    const std::string ends =
+        replaced(std::string(two_processes), "ending = \"\"", "ending = \"exit()\"");
+    const VariantReport report = run(ends);
+    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+    for (const auto& [outcome, tally] : report.histogram)
+        EXPECT_THAT(outcome, testing::AllOf(HasSubstr("left=no"), HasSubstr("seen=page after=-")));
+    for (const auto& [outcome, tally] : run(std::string(two_processes)).histogram)
+        EXPECT_THAT(outcome, HasSubstr("seen=page after=0"));
+}
+
+TEST_F(InterpreterTest, AnotherActorsMemoryIsAdvised) {
+    unsigned advised = 0; // in the moment between its begin and its end
+    for (const auto& [outcome, tally] : run(std::string(two_processes)).histogram)
+        advised += outcome.starts_with("moment=ok") ? 1U : 0U;
+    EXPECT_GE(advised, 1U);
+}
+
+TEST(Operations, OfAnotherProcessNeedOne) {
+    Rng rng(1);
+    Places places;
+    Doing doing{.rng = rng, .places = places, .binds = "range"};
+    const Result<Value> range = find_operation("anon")->act(
+        doing, Given({Value::of(2), {.type = Type::word, .number = 2 /* MAP_PRIVATE */}}));
+    ASSERT_TRUE(range);
+    const auto advise = [&](std::int64_t advice, Value actor) {
+        const Result<Value> done =
+            find_operation("process_madvise")
+                ->act(doing,
+                      Given({*range, {.type = Type::word, .number = advice}, std::move(actor)}));
+        return done ? to_string(*done) : done.error().to_string();
+    };
+    const Value actor{.type = Type::actor, .text = "a"};
+    EXPECT_EQ(advise(MADV_COLD, {}), "ok");
+    EXPECT_EQ(advise(MADV_COLD, actor), "ESRCH") << "it has not begun";
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    ASSERT_GT(child, 0);
+    doing.process_of = [child](std::string_view) { return child; };
+    EXPECT_EQ(advise(MADV_COLD, actor), "ok");
+    EXPECT_EQ(advise(MADV_DONTNEED, actor), "EINVAL") << "only of the caller's own memory";
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    EXPECT_EQ(advise(MADV_COLD, actor), "ESRCH") << "it is gone";
+    EXPECT_FALSE(find_operation("exit")->act(doing, Given({}))) << "of no process that may end";
 }
 
 TEST_F(InterpreterTest, PagesAreLookedAtTogether) {
