@@ -216,6 +216,9 @@ void read_top(TableReader& top, ScenarioFile& file) {
     if (std::optional<TableReader> forbid = top.table("forbid"))
         for (const Text& when : forbid->keys())
             file.forbid.push_back({when, forbid->text(when.text)});
+    if (std::optional<TableReader> measures = top.table("measures"))
+        for (const Text& name : measures->keys())
+            file.measures.push_back(measures->measure(name));
 }
 
 } // namespace

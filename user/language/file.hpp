@@ -100,6 +100,14 @@ struct FileForbid {
     friend bool operator==(const FileForbid&, const FileForbid&) = default;
 };
 
+// A number found out beside the verdict: the sum of a result over all runs.
+struct FileMeasure {
+    Text name; // of the result
+    Text text; // what it counts: "acts awake"
+    Text of;   // another result, of which it is a part
+    friend bool operator==(const FileMeasure&, const FileMeasure&) = default;
+};
+
 struct ScenarioFile {
     std::string path;
     Text name;
@@ -120,6 +128,7 @@ struct ScenarioFile {
     std::vector<FileVariant> variants;
     std::vector<FileControl> controls;
     std::vector<FileForbid> forbid;
+    std::vector<FileMeasure> measures;
     // By what they say, not by where.
     friend bool operator==(const ScenarioFile&, const ScenarioFile&) = default;
 };

@@ -301,7 +301,8 @@ struct Ended {
 
 class Interpreter final : public Experiment {
   public:
-    Interpreter(const Plan& plan, bool forced) : plan_(plan), forced_(forced) {}
+    Interpreter(const Plan& plan, bool forced)
+        : plan_(plan), forced_(forced), sums_(plan.measures.size()) {}
 
     Result<void> prepare() override {
         Result<SharedMemory<Ended>> ended = SharedMemory<Ended>::make();
@@ -393,6 +394,10 @@ class Interpreter final : public Experiment {
         if (!judged)
             outcome.forbid(judged.error().to_string());
         require_results(outcome);
+        for (std::size_t i = 0; i < plan_.measures.size(); ++i) {
+            sums_[i].first += as_number(word_of(plan_.measures[i].name.text)).value_or(0);
+            sums_[i].second += as_number(word_of(plan_.measures[i].of.text)).value_or(0);
+        }
         if (observing_)
             end_observation(outcome);
         return outcome;
@@ -410,6 +415,16 @@ class Interpreter final : public Experiment {
             return false;
         // Of a schedule that is left to chance the module can also say that a lock excluded it.
         return plan_.schedule.empty() ? std::optional<bool>(true) : std::nullopt;
+    }
+
+    [[nodiscard]] std::vector<Measure> measured(double /*seconds*/) const override {
+        std::vector<Measure> all;
+        for (std::size_t i = 0; i < plan_.measures.size(); ++i) {
+            const FileMeasure& measure = plan_.measures[i];
+            all.push_back({static_cast<double>(sums_[i].first), measure.text.text,
+                           measure.of.text.empty() ? "" : fmt::format("of {}", sums_[i].second)});
+        }
+        return all;
     }
 
     [[nodiscard]] std::uint64_t corrupt_base() const override { return corrupt_base_; }
@@ -598,6 +613,8 @@ class Interpreter final : public Experiment {
     Scope objects_{&prepared_};
     std::map<std::string, std::string> told_; // by operations of the last run's judge
     std::map<std::string, std::string> seen_; // in this run, by the names of results
+    // Over all runs, by measure: of its result, and of that of which it is a part.
+    std::vector<std::pair<std::int64_t, std::int64_t>> sums_;
     std::uint64_t corrupt_base_ = 0;
     bool observing_ = false;
     std::optional<KernelLog> log_;

@@ -43,6 +43,7 @@ class Builder {
         for (const FileVariant& variant : file.variants)
             loaded_->plans.push_back(make_plan(file, variant, complaints_));
         check_outcome();
+        check_measures();
         check_controls();
         if (!complaints_.empty())
             return nullptr;
@@ -144,16 +145,27 @@ class Builder {
                                       fmt::join(all, ", ")));
     }
 
+    // Of all variants.
+    std::vector<std::string> result_names() const {
+        std::vector<std::string> results;
+        for (const Plan& plan : loaded_->plans)
+            for (const ActorResult& result : plan.results)
+                results.push_back(result.name);
+        return results;
+    }
+
+    void complain_of_result(Position at, const std::string& name) {
+        const std::string near = nearest(name, result_names());
+        complain(at, fmt::format("no step has a result \"{}\"{}", name,
+                                 near.empty() ? "" : ": is it \"" + near + "\"?"));
+    }
+
     // A name that no variant has.
     void check_outcome() {
         const Text& outcome = loaded_->file.outcome;
         std::set<std::string> known;
-        std::vector<std::string> results;
-        for (const Plan& plan : loaded_->plans) {
+        for (const Plan& plan : loaded_->plans)
             known.insert(plan.outcome.begin(), plan.outcome.end());
-            for (const ActorResult& result : plan.results)
-                results.push_back(result.name);
-        }
         for (std::size_t from = 0; from < outcome.text.size();) {
             const std::size_t begin = outcome.text.find_first_not_of(" \n", from);
             if (begin == std::string::npos)
@@ -162,12 +174,21 @@ class Builder {
                 std::min(outcome.text.find_first_of(" \n", begin), outcome.text.size());
             const std::string name = outcome.text.substr(begin, end - begin);
             from = end;
-            if (known.count(name) != 0)
-                continue;
-            const std::string near = nearest(name, results);
-            complain({outcome.at.line, outcome.at.column + static_cast<unsigned>(begin)},
-                     fmt::format("no step has a result \"{}\"{}", name,
-                                 near.empty() ? "" : ": is it \"" + near + "\"?"));
+            if (known.count(name) == 0)
+                complain_of_result(
+                    {outcome.at.line, outcome.at.column + static_cast<unsigned>(begin)}, name);
+        }
+    }
+
+    void check_measures() {
+        for (const FileMeasure& measure : loaded_->file.measures) {
+            const auto has = [&measure](const Plan& plan) {
+                return std::any_of(
+                    plan.measures.begin(), plan.measures.end(),
+                    [&measure](const FileMeasure& one) { return one.name == measure.name; });
+            };
+            if (std::none_of(loaded_->plans.begin(), loaded_->plans.end(), has))
+                complain_of_result(measure.name.at, measure.name.text);
         }
     }
 

@@ -16,14 +16,6 @@ std::string or_else(const std::string& near) {
     return near.empty() ? "" : fmt::format(": is it \"{}\"?", near);
 }
 
-std::optional<std::int64_t> as_number(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size())
-        return std::nullopt;
-    return number;
-}
-
 // What a name stands for where a step can use it.
 struct Bound {
     Type type = Type::nothing;
@@ -85,6 +77,7 @@ class Planner {
         }
         check_outcome();
         check_patterns();
+        check_measures();
         check_schedule();
         return std::move(plan_);
     }
@@ -633,6 +626,28 @@ class Planner {
                     pattern(bug.words, true);
     }
 
+    // Another variant may have the result.
+    void check_measures() {
+        for (const FileMeasure& measure : file_.measures) {
+            if (results_.count(measure.name.text) == 0)
+                continue;
+            check_measured(measure.name);
+            if (!measure.of.text.empty())
+                check_measured(measure.of);
+            plan_.measures.push_back(measure);
+        }
+    }
+
+    void check_measured(const Text& name) {
+        const auto found = results_.find(name.text);
+        if (found == results_.end())
+            complain(name.at, fmt::format("no result is called \"{}\"{}", name.text,
+                                          or_else(nearest(name.text, names_of(results_)))));
+        else if (found->second.type != Type::number || found->second.words)
+            complain(name.at, fmt::format("\"{}\" is {}: a measure is the sum of numbers",
+                                          name.text, to_string(found->second.type)));
+    }
+
     void check_schedule() {
         const Result<std::vector<Edge>> edges = parse_edges(plan_.schedule);
         if (!edges) {
@@ -701,6 +716,14 @@ class Planner {
 };
 
 } // namespace
+
+std::optional<std::int64_t> as_number(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size())
+        return std::nullopt;
+    return number;
+}
 
 ParsedTerms parse_terms(const Text& text) {
     ParsedTerms parsed;

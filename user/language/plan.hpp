@@ -38,6 +38,7 @@ struct Plan {
     std::vector<std::vector<Term>> forbid;
     std::vector<std::string> forbid_why;
     std::vector<Term> situation;
+    std::vector<FileMeasure> measures; // of those whose result this variant has
     std::optional<Expression> corrupts;
     std::set<std::string> needs; // of the operations
     std::string about;
@@ -45,6 +46,8 @@ struct Plan {
     std::vector<FileExpected> expected; // with the parameters in their places
     std::vector<std::string> excluded_by;
 };
+
+std::optional<std::int64_t> as_number(std::string_view text);
 
 // "seen=hole count>3": of an outcome's words.
 struct ParsedTerms {

@@ -188,6 +188,15 @@ void print_control(Printer& to, const FileControl& control) {
     to.line("actions", "[" + actions + "]");
 }
 
+void print_measure(Printer& to, const FileMeasure& measure) {
+    if (measure.of.text.empty())
+        to.entry(measure.name.text, measure.text);
+    else
+        to.line(quoted(measure.name.text),
+                fmt::format("{{ text = {}, of = {} }}", quoted(measure.text.text),
+                            quoted(measure.of.text)));
+}
+
 } // namespace
 
 std::string print(const ScenarioFile& file) {
@@ -223,6 +232,10 @@ std::string print(const ScenarioFile& file) {
         to.heading("forbid");
     for (const FileForbid& one : file.forbid)
         to.entry(one.when.text, one.why);
+    if (!file.measures.empty())
+        to.heading("measures");
+    for (const FileMeasure& one : file.measures)
+        print_measure(to, one);
     return to.take();
 }
 

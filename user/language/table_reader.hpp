@@ -160,6 +160,20 @@ class TableReader {
                      fmt::format("{} needs \"{}\", a list of tables: [{{ ... }}]", where_, key));
         return all;
     }
+    // "text", or { text = "text", of = "NAME" }
+    FileMeasure measure(const Text& name) {
+        const toml::node* node = table_.get(name.text);
+        if (node != nullptr && !node->is_table())
+            return {name, text(name.text), {}};
+        std::optional<TableReader> given = table(name.text);
+        FileMeasure read{name, {}, {}};
+        if (!given)
+            return read;
+        read.text = given->text("text", true);
+        read.of = given->text("of");
+        given->finish();
+        return read;
+    }
     // It may be there.
     void allow(std::string_view key) { known_.emplace_back(key); }
     // To be called last.

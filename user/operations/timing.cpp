@@ -94,6 +94,11 @@ Result<const fl_site_result*> site_of(const Doing& doing, const std::string& tex
     return site;
 }
 
+Result<Value> do_laps(Doing& /*doing*/, const Given& given) {
+    const std::size_t count = given.object<ClockObject>(0).shared->count;
+    return Value::of(static_cast<std::int64_t>(count));
+}
+
 Result<Value> do_laps_between(Doing& doing, const Given& given) {
     const Result<const fl_site_result*> from = site_of(doing, given.text(1));
     const Result<const fl_site_result*> to = site_of(doing, given.text(2));
@@ -186,6 +191,12 @@ void add_timing_operations(std::vector<Operation>& rows) {
           .about = "it ends; the first 4096 laps of a run are noted",
           .where = in_actor,
           .act = do_clock_stop},
+         {.name = "laps",
+          .arguments = {clock},
+          .result = Type::number,
+          .about = "how many laps there were, noted or not",
+          .where = in_judge,
+          .act = do_laps},
          {.name = "laps_between",
           .arguments = {clock, {"from", Type::text}, {"to", Type::text}},
           .result = Type::number,

@@ -160,6 +160,17 @@ TEST(Language, EachErrorHasItsPlaceAndSaysWhatWouldBeRight) {
          "x.flt:18:15: expected a number, a name or a text"},
         {"kind = \"process\"", "kind = \"proces\"", "x.flt:25:9: no kind is called \"proces\""},
         {"at done", "exit()", "x.flt:22:1: exit() is of an actor that is a process: kind = \"proc"},
+        {"[forbid]", "[measures]\nsen = \"pages\"\n[forbid]",
+         "x.flt:32:1: no step has a result \"sen\": is it \"seen\"?"},
+        {"[forbid]", "[measures]\nhole = 3\n[forbid]", "x.flt:32:8: \"hole\" is a text"},
+        {"[forbid]", "[measures]\nseen = \"pages\"\n[forbid]",
+         "x.flt:32:1: \"seen\" is a word: a measure is the sum of numbers"},
+        {"[forbid]", "[measures]\nhole = { text = \"n\", of = \"hle\" }\n[forbid]",
+         "x.flt:32:28: no result is called \"hle\": is it \"hole\"?"},
+        {"[forbid]", "[measures]\nhole = { text = \"n\", off = \"hole\" }\n[forbid]",
+         "x.flt:32:22: \"hole\" has no key \"off\": is it \"of\"?"},
+        {"[forbid]", "[measures]\nhole = { of = \"hole\" }\n[forbid]",
+         "x.flt:32:8: \"hole\" lacks \"text\""},
         {"cpu = 1", "cpu = \"one\"", "x.flt:26:7: \"cpu\" is a number from 0 to 1023"},
         {"at look", "until writter\nend\nat look",
          "x.flt:28:1: no actor is called \"writter\": is it"},
@@ -334,6 +345,9 @@ by_name_only = true
 actions = [{ skip = "f", value = -6, every = 2, optional = true, actor = "a", caller = "g" }, { replace = "f", with = "g" }, { corrupt = "f" }]
 [forbid]
 "seen=page" = "because"
+[measures]
+n = "pages"
+m = { text = "others", of = "n" }
 )flt";
     const ReadFile read = read_scenario(text, "x.flt");
     EXPECT_EQ(to_string("x.flt", read.complaints), "");
@@ -483,6 +497,27 @@ TEST_F(InterpreterTest, AnActorMayReportAWordThatNoRowLists) {
                           "outcome = \"seen put data\"", "outcome = \"locks\""),
                  "expected = \"seen=page put=ok data=intact\"", "");
     EXPECT_EQ(only_outcome(run(text)), "locks=unknown"); // there is no module here
+}
+
+// One page of four is a hole, in each of five runs. A variant without the result measures nothing.
+TEST_F(InterpreterTest, AMeasureIsASumOverRuns) {
+    const std::string text =
+        replaced(replaced(replaced(std::string(small), "put = pwrite(file[{page}])",
+                                   "gone = absent(near)\nput = pwrite(file[{page}])\n{more}"),
+                          "page = \"hole\"", "page = \"hole\"\nmore = \"all = absent(empty)\""),
+                 "hole = random_hole(near)",
+                 "hole = random_hole(near)\nother = memfd(4)\n"
+                 "empty = mmap(other)");
+    const std::string measuring =
+        replaced(text, "[forbid]",
+                 "[measures]\ngone = { text = \"holes\", of = \"gone\" }\n"
+                 "all = \"pages\"\n[forbid]");
+    EXPECT_EQ(to_string(run(measuring).measures), "5 holes (of 5), 20 pages");
+    const std::string without = replaced(measuring, "about = \"the only one\"",
+                                         "about = \"o\"\nmore = \"\"\n"
+                                         "[variants.two]\nabout = \"t\"");
+    EXPECT_EQ(to_string(run(without).measures), "5 holes (of 5)");
+    EXPECT_TRUE(run(std::string(small)).measures.empty());
 }
 
 TEST_F(InterpreterTest, AThreadOfTheKernelThatNothingIsAboutIsNoActor) {
