@@ -191,6 +191,17 @@ Result<std::vector<Invalidation>> parse_invalidations(std::string_view text) {
     return all;
 }
 
+Told told_around(const std::vector<Invalidation>& notes, std::uint64_t moment_ns) {
+    Told told;
+    for (const Invalidation& note : notes) {
+        if (!note.end && !told.start)
+            told = {.start = true, .before = note.at_ns < moment_ns};
+        else if (note.end && told.start && note.at_ns > moment_ns)
+            told.end = true;
+    }
+    return told;
+}
+
 Result<MmuListener> MmuListener::open() {
     Result<ModuleFile> file = ModuleFile::open("pgtable/notifier");
     if (!file)

@@ -92,6 +92,14 @@ struct Invalidation {
 };
 Result<std::vector<Invalidation>> parse_invalidations(std::string_view text);
 
+// The first invalidation, and a moment.
+struct Told {
+    bool start = false;
+    bool before = false; // the start
+    bool end = false;    // one after the moment
+};
+Told told_around(const std::vector<Invalidation>& notes, std::uint64_t moment_ns);
+
 class MmuListener {
   public:
     static Result<MmuListener> open();

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-// Huge pages of hugetlb: where they are mapped, the tables of PMDs that processes share for them,
-// and what secondary MMUs are told.
+// Huge pages of hugetlb: where they are mapped, and the tables of PMDs that processes share for
+// them.
 #include "operations/objects.hpp"
 
 #include "kernel/page_pattern.hpp"
-#include "kernel/page_tables.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -209,39 +208,6 @@ Result<Value> do_usage(Doing& /*doing*/, const Given& given) {
     return Value::of_word(*used == pages ? "exact" : *used > pages ? "over" : "under");
 }
 
-struct NotifierObject final : Object {
-    explicit NotifierObject(MmuListener opened) : listener(std::move(opened)) {}
-    MmuListener listener;
-};
-
-Result<Value> make_notifier(Doing& /*doing*/, const Given& /*given*/) {
-    Result<MmuListener> listener = MmuListener::open();
-    if (!listener)
-        return listener.error();
-    return Value::of_object(Type::notifier, std::make_shared<NotifierObject>(std::move(*listener)));
-}
-
-Result<Value> do_listen(Doing& /*doing*/, const Given& given) {
-    const Range range = range_of(given.at(1));
-    const Result<void> done =
-        given.object<NotifierObject>(0).listener.listen(range.start, range.bytes);
-    return Value::of_error(done ? 0 : done.error().number);
-}
-
-enum Call : std::int64_t { call_start, call_end };
-
-Result<Value> do_told(Doing& /*doing*/, const Given& given) {
-    const Result<std::vector<Invalidation>> notes =
-        given.object<NotifierObject>(0).listener.invalidations();
-    if (!notes)
-        return notes.error();
-    const bool end = given.number(1) == call_end;
-    return Value::of_word(std::any_of(notes->begin(), notes->end(),
-                                      [end](const Invalidation& note) { return note.end == end; })
-                              ? "yes"
-                              : "no");
-}
-
 } // namespace
 
 // NOLINTNEXTLINE(readability-function-size): a table
@@ -349,30 +315,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
           .about = "are so many huge pages counted for this process?",
           .man = "proc_pid_status(5)",
           .needs = "hugetlb",
-          .act = do_usage},
-         {.name = "notifier",
-          .result = Type::notifier,
-          .about = "an MMU notifier, which listens nowhere yet",
-          .needs = "mmu-notifier",
-          .where = before,
-          .act = make_notifier},
-         {.name = "notifier_listen",
-          .arguments = {{"notifier", Type::notifier}, memory},
-          .result = Type::error,
-          .about = "to the calls for this process from now on that are about all of the memory; "
-                   "forgets earlier ones",
-          .errnos = "EOPNOTSUPP",
-          .act = do_listen},
-         {.name = "notifier_told",
-          .arguments = {{"notifier", Type::notifier},
-                        {.name = "call",
-                         .type = Type::word,
-                         .constants = {{"START", call_start}, {"END", call_end}},
-                         .otherwise = "START"}},
-          .result = Type::word,
-          .words = {"yes", "no"},
-          .about = "has an invalidation of all of the memory started, or ended?",
-          .act = do_told}});
+          .act = do_usage}});
 }
 
 } // namespace faultline

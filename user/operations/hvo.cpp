@@ -14,7 +14,6 @@ namespace faultline {
 namespace {
 
 constexpr const char* idle_bitmap = "/sys/kernel/mm/page_idle/bitmap";
-constexpr const char* soft_offline = "/sys/devices/system/memory/soft_offline_page";
 constexpr std::uint64_t idle_group = 64; // pages to a word of the bitmap
 
 struct VmemmapObject final : Object {
@@ -108,7 +107,6 @@ Result<Value> send(const Given& given, const char* command) {
     return sent ? Result<Value>(Value{}) : sent.error();
 }
 Result<Value> do_drain(Doing& /*doing*/, const Given& given) { return send(given, "drain"); }
-Result<Value> do_unpoison(Doing& /*doing*/, const Given& given) { return send(given, "unpoison"); }
 
 Result<Value> do_split(Doing& /*doing*/, const Given& given) {
     const Range range = range_of(given.at(0));
@@ -120,12 +118,7 @@ std::uint64_t pfn_of(const Given& given) {
     return given.object<VmemmapObject>(0).pfn + static_cast<std::uint64_t>(given.number(1));
 }
 
-Result<Value> do_soft_offline(Doing& /*doing*/, const Given& given) {
-    const Result<void> written = write_text(
-        soft_offline,
-        fmt::format("{:#x}", pfn_of(given) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))));
-    return Value::of_error(written ? 0 : written.error().number);
-}
+Result<Value> make_frame(Doing& /*doing*/, const Given& given) { return frame_at(pfn_of(given)); }
 
 Result<Value> do_page_idle(Doing& /*doing*/, const Given& given) {
     const Result<Fd> bitmap = Fd::open(idle_bitmap, O_RDONLY);
@@ -237,10 +230,6 @@ void add_hvo_operations(std::vector<Operation>& rows) {
           .about = "gives back the pages that CPUs keep for themselves, so that blocks become "
                    "whole",
           .act = do_drain},
-         {.name = "vmemmap_unpoison",
-          .arguments = {vmemmap},
-          .about = "takes the block's pages back into use that were soft-offlined",
-          .act = do_unpoison},
          {.name = "split_huge_page",
           .arguments = {{"memory", Type::memory}},
           .result = Type::error,
@@ -248,13 +237,12 @@ void add_hvo_operations(std::vector<Operation>& rows) {
           .errnos = "EAGAIN",
           .needs = "huge-pages",
           .act = do_split},
-         {.name = "vmemmap_soft_offline",
+         {.name = "vmemmap_frame",
           .arguments = {vmemmap, page},
-          .result = Type::error,
-          .about = "of the block's page N, by its physical address in soft_offline_page of sysfs",
-          .errnos = "EBUSY EIO",
+          .result = Type::frame,
+          .about = "of the block's page N, for soft_offline()",
           .needs = "soft-offline",
-          .act = do_soft_offline},
+          .act = make_frame},
          {.name = "page_idle",
           .arguments = {vmemmap, page},
           .result = Type::error,

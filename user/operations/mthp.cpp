@@ -4,7 +4,6 @@
 #include "operations/objects.hpp"
 
 #include "kernel/folios.hpp"
-#include "kernel/hvo.hpp"
 #include "kernel/own_memory.hpp"
 #include "kernel/page_pattern.hpp"
 #include "kernel/page_tables.hpp"
@@ -26,7 +25,6 @@ namespace faultline {
 
 namespace {
 
-constexpr const char* soft_offline_file = "/sys/devices/system/memory/soft_offline_page";
 constexpr std::chrono::seconds stuck_bound{2};
 
 Value error_of(const Result<void>& result) {
@@ -320,50 +318,6 @@ Result<Value> do_own_memory(Doing& /*doing*/, const Given& /*given*/) {
     return error_of(found ? populate_own_memory(found->huge_bytes) : Result<void>(found.error()));
 }
 
-// --- a page out of use
-
-struct FrameObject final : Object {
-    FrameObject(HvoBlock opened, Fd opened_file, std::string address)
-        : block(std::move(opened)), file(std::move(opened_file)), where(std::move(address)) {}
-    HvoBlock block; // that has the page frame
-    Fd file;
-    std::string where;
-};
-
-Result<Value> make_frame(Doing& /*doing*/, const Given& given) {
-    const Result<FolioReader> reader = FolioReader::open();
-    if (!reader)
-        return reader.error();
-    const Result<std::uint64_t> frame = reader->frame_of(range_of(given.at(0)).start);
-    if (!frame)
-        return frame.error();
-    Result<Fd> file = Fd::open(soft_offline_file, O_WRONLY);
-    if (!file)
-        return file.error();
-    Result<HvoBlock> block = HvoBlock::open();
-    if (!block)
-        return block.error();
-    if (Result<void> chosen = block->send(fmt::format("pfn {:x}", *frame)); !chosen)
-        return chosen.error();
-    const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    return Value::of_object(
-        Type::frame, std::make_shared<FrameObject>(std::move(*block), std::move(*file),
-                                                   fmt::format("{:#x}", *frame * page_bytes)));
-}
-
-// It allocates nothing: a page fault of its own would wait for mmap_lock in its place.
-Result<Value> do_soft_offline(Doing& /*doing*/, const Given& given) {
-    const FrameObject& frame = given.object<FrameObject>(0);
-    return Value::of_error(::write(frame.file.get(), frame.where.data(), frame.where.size()) ==
-                                   static_cast<ssize_t>(frame.where.size())
-                               ? 0
-                               : errno);
-}
-
-Result<Value> do_unpoison(Doing& /*doing*/, const Given& given) {
-    return error_of(given.object<FrameObject>(0).block.send("unpoison"));
-}
-
 // --- stores and loads that meet a collapse
 
 std::atomic_ref<std::uint64_t> first_word_of(const MemoryObject& memory, std::size_t page) {
@@ -450,19 +404,6 @@ Result<Value> do_watch(Doing& doing, const Given& given) {
 }
 
 } // namespace
-
-// And the way back, which the module knows where it has hvo/block.
-std::optional<std::string> missing_soft_offline() {
-    if (::access(soft_offline_file, W_OK) != 0)
-        return Error::last("write", soft_offline_file).to_string();
-    const Result<HvoBlock> block = HvoBlock::open();
-    if (!block)
-        return block.error().to_string();
-    const Result<void> none = block->send("unpoison"); // EINVAL: of which block?
-    if (!none && none.error().number == EOPNOTSUPP)
-        return none.error().to_string();
-    return std::nullopt;
-}
 
 // NOLINTNEXTLINE(readability-function-size): a table
 void add_mthp_operations(std::vector<Operation>& rows) {
@@ -585,25 +526,6 @@ void add_mthp_operations(std::vector<Operation>& rows) {
           .man = "madvise(2)",
           .where = in_actor,
           .act = do_own_memory},
-         {.name = "page_frame",
-          .arguments = {memory},
-          .result = Type::frame,
-          .about = "of memory[N], for soft_offline()",
-          .needs = "soft-offline",
-          .act = make_frame},
-         {.name = "soft_offline",
-          .arguments = {{"frame", Type::frame}},
-          .result = Type::error,
-          .about = "takes the page frame out of use, which moves the page",
-          .errnos = "EBUSY EIO EOPNOTSUPP",
-          .needs = "soft-offline",
-          .act = do_soft_offline},
-         {.name = "unpoison",
-          .arguments = {{"frame", Type::frame}},
-          .result = Type::error,
-          .about = "the page frame comes into use again",
-          .needs = "soft-offline",
-          .act = do_unpoison},
          {.name = "add",
           .arguments = {memory, until, {.name = "apart", .type = Type::number, .otherwise = "1"}},
           .result = Type::number,

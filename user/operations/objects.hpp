@@ -146,6 +146,9 @@ struct Range {
 };
 Range range_of(const Value& value);
 
+// For soft_offline(): opens all that this needs.
+Result<Value> frame_at(std::uint64_t pfn);
+
 // For a scenario's needs: taking a page out of use, and the way back.
 std::optional<std::string> missing_soft_offline();
 
@@ -161,6 +164,8 @@ void add_mthp_operations(std::vector<Operation>& rows);
 void add_hugetlb_operations(std::vector<Operation>& rows);
 void add_timing_operations(std::vector<Operation>& rows);
 void add_pgtable_operations(std::vector<Operation>& rows);
+void add_notifier_operations(std::vector<Operation>& rows);
+void add_offline_operations(std::vector<Operation>& rows);
 void add_hvo_operations(std::vector<Operation>& rows);
 
 } // namespace faultline

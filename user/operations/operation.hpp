@@ -44,9 +44,8 @@ enum class Type {
     frame,
     notifier,
     child,
-    tables,   // PTE tables that no mm uses
-    lives,    // what became of such tables
-    listener, // to MMU notifiers
+    tables, // PTE tables that no mm uses
+    lives,  // what became of such tables
     clock,
     meeting,
     vmemmap,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Page tables: what the module shows of them, and MMU notifiers.
+// Page tables: what the module shows of them.
 #include "kernel/page_tables.hpp"
 #include "operations/objects.hpp"
 
@@ -20,11 +20,6 @@ struct TablesObject final : Object {
 
 struct LivesObject final : Object {
     std::vector<PageTable> tables;
-};
-
-struct ListenerObject final : Object {
-    explicit ListenerObject(MmuListener opened) : listener(std::move(opened)) {}
-    MmuListener listener;
 };
 
 Result<Value> make_tables(Doing& /*doing*/, const Given& /*given*/) {
@@ -152,63 +147,6 @@ Result<Value> do_page(Doing& /*doing*/, const Given& given) {
     return Value::of_word(shared ? "shared" : "own");
 }
 
-Result<Value> make_listener(Doing& /*doing*/, const Given& /*given*/) {
-    Result<MmuListener> listener = MmuListener::open();
-    if (!listener)
-        return listener.error();
-    return Value::of_object(Type::listener, std::make_shared<ListenerObject>(std::move(*listener)));
-}
-
-Result<Value> do_listen(Doing& /*doing*/, const Given& given) {
-    const Range range = range_of(given.at(1));
-    const Result<void> listens =
-        given.object<ListenerObject>(0).listener.listen(range.start, range.bytes);
-    return listens ? Result<Value>(Value{}) : listens.error();
-}
-
-struct Told {
-    bool start = false;
-    bool before = false; // the start
-    bool end = false;    // after it
-};
-
-// What it was told of all of the memory, before and after the site was reached.
-Result<Told> told(const Doing& doing, const Given& given) {
-    const fl_site_result* site = doing.run->site(given.text(2));
-    if (site == nullptr || site->reached_ns == 0)
-        return Error::make(EINVAL, given.text(2) + " was not reached");
-    const Result<std::vector<Invalidation>> notes =
-        given.object<ListenerObject>(0).listener.invalidations();
-    if (!notes)
-        return notes.error();
-    const Range range = range_of(given.at(1));
-    const auto from = reinterpret_cast<std::uintptr_t>(range.start);
-    Told told;
-    for (const Invalidation& note : *notes) {
-        if (note.from > from || note.to < from + range.bytes)
-            continue;
-        if (!note.end && !told.start)
-            told = {.start = true, .before = note.at_ns < site->reached_ns};
-        else if (note.end && told.start && note.at_ns > site->reached_ns)
-            told.end = true;
-    }
-    return told;
-}
-
-Result<Value> do_told(Doing& doing, const Given& given) {
-    const Result<Told> found = told(doing, given);
-    if (!found)
-        return found.error();
-    return Value::of_word(!found->start ? "never" : found->before ? "before" : "late");
-}
-
-Result<Value> do_told_end(Doing& doing, const Given& given) {
-    const Result<Told> found = told(doing, given);
-    if (!found)
-        return found.error();
-    return Value::of_word(found->end ? "yes" : "no");
-}
-
 enum Counted : std::size_t { whole_tables, whole_bytes, tables_there, counted_size };
 
 Result<Value> make_page_tables(Doing& /*doing*/, const Given& given) {
@@ -260,8 +198,6 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
     const Argument table{"table", Type::number};
     const Argument memory{"memory", Type::memory};
     const Argument lives{"lives", Type::lives};
-    const Argument listener{"listener", Type::listener};
-    const Argument site{"site", Type::text};
     rows.insert(
         rows.end(),
         {{.name = "pte_tables",
@@ -361,30 +297,7 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .arguments = {{"before", Type::counts}, {"after", Type::counts}},
           .result = Type::number,
           .about = "how many of the memory's tables went",
-          .act = do_gone},
-         {.name = "mmu_listener",
-          .result = Type::listener,
-          .about = "an MMU notifier, as a secondary MMU has it; told of nothing yet",
-          .needs = "mmu-notifier",
-          .act = make_listener},
-         {.name = "mmu_listen",
-          .arguments = {listener, memory},
-          .about = "notes from now on what this process' invalidations of all of the memory are",
-          .act = do_listen},
-         {.name = "mmu_told",
-          .arguments = {listener, memory, site},
-          .result = Type::word,
-          .words = {"before", "late", "never"},
-          .about = "had an invalidation of all of the memory begun when the site was reached?",
-          .where = in_judge,
-          .act = do_told},
-         {.name = "mmu_told_end",
-          .arguments = {listener, memory, site},
-          .result = Type::word,
-          .words = {"yes", "no"},
-          .about = "did one that had begun end after the site was reached?",
-          .where = in_judge,
-          .act = do_told_end}});
+          .act = do_gone}});
 }
 
 } // namespace faultline

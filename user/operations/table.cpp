@@ -68,8 +68,6 @@ std::string_view to_string(Type type) {
         return "page tables of our own";
     case Type::lives:
         return "lives of page tables";
-    case Type::listener:
-        return "a listener to MMU notifiers";
     case Type::clock:
         return "a clock";
     case Type::meeting:
@@ -118,6 +116,8 @@ const std::vector<Operation>& all_operations() {
         add_hugetlb_operations(rows);
         add_timing_operations(rows);
         add_pgtable_operations(rows);
+        add_notifier_operations(rows);
+        add_offline_operations(rows);
         add_hvo_operations(rows);
         return rows;
     }();
@@ -226,7 +226,6 @@ constexpr std::array needs = {
     NeedRow{"tables-apart", "page tables with a page each", missing_tables_apart},
     NeedRow{"cleared-tables", "a cleared page table", missing_cleared_tables},
     NeedRow{"moved-tables", "moves of whole page tables", missing_moves},
-    NeedRow{"mmu-notifier", "pgtable/notifier", missing_mmu_notifier},
     NeedRow{"hvo", "vm.hugetlb_optimize_vmemmap", missing_hvo},
     NeedRow{"soft-offline", "soft offlining", missing_soft_offline},
     NeedRow{"page-idle", "page_idle", missing_page_idle},

@@ -380,6 +380,12 @@ TEST(Operations, AreDescribed) {
     }
 }
 
+TEST(Needs, HaveOneRowEach) {
+    std::set<std::string_view> names;
+    for (const std::string_view name : need_names())
+        EXPECT_TRUE(names.insert(name).second) << name;
+}
+
 TEST(Pages, AreKnownByEveryByte) {
     const Content content(2);
     std::vector<std::uint64_t> words(512, 0);

@@ -117,6 +117,19 @@ TEST(InvalidationsTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_invalidations("start 0x1 at 12 event 1\n").ok());
 }
 
+TEST(InvalidationsTest, AreBeforeAMomentOrLate) {
+    const Invalidation start{.end = false, .from = 0, .to = 1, .at_ns = 10};
+    const Invalidation end{.end = true, .from = 0, .to = 1, .at_ns = 30};
+    const Told inside = told_around({start, end}, 20);
+    EXPECT_TRUE(inside.start && inside.before && inside.end);
+    const Told late = told_around({start, end}, 5);
+    EXPECT_TRUE(late.start && !late.before && late.end);
+    const Told over = told_around({start, end}, 40);
+    EXPECT_TRUE(over.start && over.before && !over.end) << "it ended too early";
+    EXPECT_FALSE(told_around({end}, 5).end) << "of one that began before anybody listened";
+    EXPECT_FALSE(told_around({}, 5).start);
+}
+
 TEST(PageLocksTest, ReadsALine) {
     const Result<PageLocks> locks =
         parse_page_locks("locks mmap write vma free anon_vma read:2 pmd none pte none\n");
