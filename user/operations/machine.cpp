@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -286,6 +287,23 @@ Result<Value> do_wait_for(Doing& doing, const Given& given) {
     return Value{};
 }
 
+// A pidfd can be read from when the process has no memory any more.
+Result<Value> do_wait_gone(Doing& doing, const Given& given) {
+    pid_t pid = doing.process_of(given.text(0));
+    for (; pid == 0 && !doing.stopping(); pid = doing.process_of(given.text(0)))
+        ::usleep(1000); // it has not begun
+    if (pid == ::getpid())
+        return Error::make(EDEADLK, "this is the actor's process, too", given.text(0));
+    const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!process)
+        return errno == ESRCH || pid == 0 ? Result<Value>(Value{}) : Error::last("pidfd_open");
+    pollfd gone{process.get(), POLLIN, 0};
+    constexpr int slice_ms = 10;
+    while (!doing.stopping() && ::poll(&gone, 1, slice_ms) == 0) {
+    }
+    return Value{};
+}
+
 } // namespace
 
 // NOLINTNEXTLINE(readability-function-size): a table
@@ -442,7 +460,13 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .arguments = {{"actor", Type::actor}},
           .about = "until the actor has ended; no hold is over while somebody waits so",
           .where = in_actor,
-          .act = do_wait_for}});
+          .act = do_wait_for},
+         {.name = "wait_gone",
+          .arguments = {{"actor", Type::actor}},
+          .about = "until the process that the actor is has ended and all its memory is gone",
+          .man = "pidfd_open(2)",
+          .where = in_actor,
+          .act = do_wait_gone}});
 }
 
 } // namespace faultline

@@ -776,8 +776,10 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .man = "fork(2)",
           .act = do_fork},
          {.name = "exit",
-          .about = "the process ends here, with all that it has mapped: exit_mmap() frees that. "
-                   "wait_for() and until of others go on as it begins",
+          .about =
+              "the process ends here, with all that it has mapped: exit_mmap() frees that. "
+              "wait_for() and until of others go on as it begins, wait_gone() when it is done. "
+              "A schedule has no sites in it",
           .man = "_exit(2)",
           .where = in_actor,
           .of_process = true,

@@ -576,7 +576,8 @@ until quitter
   if left = yes and moment = early
     moment = process_madvise(near, COLD, quitter)
   end
-end'''
+end
+wait_gone(quitter); left = running(quitter)'''
 [actors.quitter]
 kind = "process"
 cpu = 1
@@ -635,9 +636,21 @@ TEST(Operations, OfAnotherProcessNeedOne) {
     doing.process_of = [child](std::string_view) { return child; };
     EXPECT_EQ(advise(MADV_COLD, actor), "ok");
     EXPECT_EQ(advise(MADV_DONTNEED, actor), "EINVAL") << "only of the caller's own memory";
+    const auto gone = [&doing, &actor] {
+        return find_operation("wait_gone")->act(doing, Given({actor}));
+    };
+    unsigned asked = 0;
+    doing.stopping = [&asked] { return ++asked > 2; };
+    EXPECT_TRUE(gone()) << "the run is over";
+    EXPECT_EQ(asked, 3U) << "it lives";
     ::kill(child, SIGKILL);
+    doing.stopping = [] { return false; };
+    EXPECT_TRUE(gone());
     ::waitpid(child, nullptr, 0);
+    EXPECT_TRUE(gone()) << "and nothing is left of it";
     EXPECT_EQ(advise(MADV_COLD, actor), "ESRCH") << "it is gone";
+    doing.process_of = [](std::string_view) { return ::getpid(); };
+    EXPECT_FALSE(gone()) << "it would wait for itself";
     EXPECT_FALSE(find_operation("exit")->act(doing, Given({}))) << "of no process that may end";
 }
 
