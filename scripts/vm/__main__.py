@@ -138,7 +138,7 @@ def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
 
 def _host_tests() -> tuple[Counts, bool]:
     """The driver's unit tests under CTest, then the scripts' own."""
-    build.user()
+    build.user(tests=True)
     done = subprocess.run(["ctest", "--output-on-failure", "--timeout", "300"],
                           cwd=build.user_folder(), capture_output=True, text=True, check=False)
     print(done.stdout if done.returncode else "".join(done.stdout.splitlines(True)[-4:]), end="")

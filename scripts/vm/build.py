@@ -73,8 +73,8 @@ def _cross_options(arch: Arch) -> list[str]:
     ]
 
 
-def user(arch: Arch = ARCHES[DEFAULT_ARCH]) -> Path:
-    """The driver, and for the host's architecture its unit tests."""
+def user(arch: Arch = ARCHES[DEFAULT_ARCH], tests: bool = False) -> Path:
+    """The driver. `tests`: also its unit tests, which take longer to build than the driver."""
     say("building the driver" + ("" if arch.native else f" for {arch.debian}"))
     folder = user_folder(arch)
     environment = dict(os.environ)
