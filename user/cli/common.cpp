@@ -208,21 +208,14 @@ std::string Chosen::name() const {
     return text;
 }
 
-// Where there is a first scenario of its family, a file follows the last.
 const std::vector<const Scenario*>& known_scenarios() {
     static const std::vector<const Scenario*> all = [] {
         std::vector<const Scenario*> list = all_scenarios();
-        for (const Scenario* shipped : shipped_scenarios()) {
-            // While a scenario moves into a file, its C++ is what runs by name.
-            if (std::any_of(list.begin(), list.end(),
-                            [shipped](const Scenario* one) { return one->name == shipped->name; }))
-                continue;
-            const auto last =
-                std::find_if(list.rbegin(), list.rend(), [shipped](const Scenario* one) {
-                    return one->family == shipped->family;
-                });
-            list.insert(last.base() == list.begin() ? list.end() : last.base(), shipped);
-        }
+        const std::vector<const Scenario*>& shipped = shipped_scenarios();
+        list.insert(list.end(), shipped.begin(), shipped.end());
+        std::stable_sort(list.begin(), list.end(), [](const Scenario* a, const Scenario* b) {
+            return a->family < b->family;
+        });
         return list;
     }();
     return all;

@@ -63,8 +63,7 @@ struct Chosen {
 // The scenarios that the names, --variant and --control mean; says which does not exist.
 Result<std::vector<Chosen>> choose(const Arguments& arguments);
 
-// Those of scenarios/list.cpp, each family followed by its shipped files: those whose names no
-// scenario there has.
+// Those of scenarios/list.cpp and the shipped files, family by family.
 const std::vector<const Scenario*>& known_scenarios();
 // Of "path/FILE.flt/variant+control", loads the file and gives "scenario/variant+control". Other
 // names stay.

@@ -4,7 +4,6 @@
 // huge pages.
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
-#include "scenarios/collapse_experiment.hpp"
 #include "scenarios/hugetlb_experiment.hpp"
 
 #include "fake_session.hpp"
@@ -81,37 +80,12 @@ struct Plan {
     SmallFile file;
     std::function<void(const SmallFile&)> act = [](const SmallFile&) {};
     Allowed may_differ = {};
-    bool compares = true;
 };
 
 std::vector<Actor> actors_of(const Plan& plan) {
     return {{.name = "left", .body = [&plan](ActorContext&) { plan.act(plan.file); }},
             {.name = "right", .body = [](ActorContext&) {}}};
 }
-
-class OfCollapse final : public CollapseExperiment {
-  public:
-    explicit OfCollapse(const Plan& plan) : plan_(plan) {}
-    Result<void> prepare() override { return {}; }
-    std::vector<Actor> actors() override { return actors_of(plan_); }
-    Result<void> begin(Run& /*run*/) override { return {}; }
-    Outcome judge(Run& /*run*/) override { return Outcome{}.add("ok", "yes"); }
-
-  protected:
-    [[nodiscard]] std::optional<Allowed> may_differ(const Run& /*run*/) const override {
-        if (!plan_.compares)
-            return std::nullopt;
-        Allowed all = collapse_may_differ(std::nullopt);
-        all.insert(all.end(), plan_.may_differ.begin(), plan_.may_differ.end());
-        return all;
-    }
-    [[nodiscard]] StateScope state_scope(bool whole) const override {
-        return plan_.file.scope("other", "extent", whole);
-    }
-
-  private:
-    const Plan& plan_;
-};
 
 class OfHugetlb final : public HugetlbExperiment {
   public:
@@ -170,7 +144,7 @@ template <typename Family> class StateCheckTest : public testing::Test {
     Options options_;
 };
 
-using Families = testing::Types<OfCollapse, OfHugetlb>;
+using Families = testing::Types<OfHugetlb>;
 TYPED_TEST_SUITE(StateCheckTest, Families);
 
 void flip_last_byte_of_page_3(const SmallFile& file) {
@@ -222,35 +196,6 @@ TYPED_TEST(StateCheckTest, AllowsAnEntryToGo) {
         (void)::madvise(file.at_page(2), file.page_bytes(), MADV_DONTNEED);
     };
     const VariantReport report = this->run();
-    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
-}
-
-using StateCheckOfCollapse = StateCheckTest<OfCollapse>;
-
-// It comes in the first run, and stays.
-void fill_hole(const SmallFile& file) { *file.at_page(hole) = 0; }
-
-TEST_F(StateCheckOfCollapse, ForbidsAPageThatComesInEachRun) {
-    plan_.act = fill_hole;
-    const VariantReport report = run();
-    EXPECT_EQ(report.verdict, Verdict::fail);
-    EXPECT_THAT(words(report), HasSubstr("state=mincore"));
-    EXPECT_EQ(report.counts.forbidden, 1U);
-}
-
-// A memfd's file system counts no blocks: a page that came, and statfs that does not tell of it.
-TEST_F(StateCheckOfCollapse, ComparesBlocksWithPages) {
-    plan_.act = fill_hole;
-    plan_.may_differ = {{fmt::format("mapping * page {} mincore", hole), "an actor fills it"}};
-    const VariantReport report = run();
-    EXPECT_EQ(report.verdict, Verdict::fail);
-    EXPECT_THAT(report.why, HasSubstr("file extent statfs bfree grew by 0, and should by -1"));
-}
-
-TEST_F(StateCheckOfCollapse, LeavesAScenarioAloneThatComparesByItself) {
-    plan_.act = flip_last_byte_of_page_3;
-    plan_.compares = false;
-    const VariantReport report = run();
     EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
 }
 

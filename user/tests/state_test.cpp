@@ -344,9 +344,21 @@ TEST_F(StateOfMemoryTest, SaysWhatFailed) {
     EXPECT_EQ(State::take(bad).error().path, "file f");
     bad = scope();
     bad.mappings[0].smaps = false;
-    bad.mappings[0].start = nullptr;
-    EXPECT_EQ(State::take(bad).error().number, ENOMEM);
+    bad.mappings[0].start += 1; // mincore() wants whole pages
+    EXPECT_EQ(State::take(bad).error().number, EINVAL);
     EXPECT_EQ(State::take(bad).error().path, "mapping a");
+}
+
+// An actor may have unmapped a page: that it is not mapped is its state.
+TEST_F(StateOfMemoryTest, KnowsAPageThatIsNotMapped) {
+    const State before = take();
+    // Nothing of the test's own may come to lie there.
+    ASSERT_EQ(::munmap(memory_.at(1), memory_.page_bytes()), 0);
+    const State after = take();
+    EXPECT_NE(after.page_value("mapping a", "mincore", 0), std::nullopt);
+    EXPECT_EQ(after.page_value("mapping a", "mincore", 1), std::nullopt);
+    EXPECT_THAT(names(before),
+                testing::IsSupersetOf({"mapping a page 1 mincore", "mapping a page 1 bytes"}));
 }
 
 // Of the whole machine nothing is sure but that it is there; or it is said that it is not.
