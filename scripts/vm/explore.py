@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import build, kernels, qemu, runs
+from . import build, explore_page, kernels, qemu, runs
 from .outcome import Driver, Report, read_channel
 from .packages import say
 from .results import Record, parse_marks
@@ -106,5 +106,7 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[P
         print(f"    replay: faultline replay '{crash['replay']}'")
     for problem in journal.problems:
         print(f"! {problem}")
-    print(f"  {len(journal.orders())} orders so far: {path.relative_to(build.TOP)}")
+    drawn = path.with_suffix(".html")
+    drawn.write_text(explore_page.page(journal.records, f"explore, {kernel.release} {arch.name}"))
+    print(f"  {len(journal.orders())} orders so far: {path.relative_to(build.TOP)}, {drawn.name}")
     return worst

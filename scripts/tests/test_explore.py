@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The journal of explore, and its page."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+from vm import explore_page
+from vm.explore import Journal
+from vm.tables import Ending
+
+ONE = "collapse@enter:f#2 -> truncate@user:begin; truncate@user:end -> collapse@enter:f#2; collapse@user:end -> truncate@user:end"
+TWO = "collapse@enter:f -> truncate@user:begin; truncate@enter:g -> collapse@enter:f; collapse@user:end -> truncate@enter:g"
+
+
+def order(schedule: str, ending: str, preemptions: int | None = 1, **more: str) -> dict[str, object]:
+    return {"kind": "order", "topic": "shmem: collapse truncate", "schedule": schedule, "preemptions": preemptions,
+            "ending": ending, **more}
+
+
+class JournalTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "runs" / "journal.json"
+
+    def tearDown(self) -> None:
+        self.folder.cleanup()
+
+    def test_stays(self) -> None:
+        journal = Journal.open(self.path)
+        journal.take(json.dumps(order(ONE, "realised")) + "\n")
+        journal.write()
+        self.assertEqual(Journal.open(self.path).records, journal.records)
+        self.assertFalse(self.path.with_suffix(".new").exists())
+
+    def test_leaves_out_a_line_that_was_cut_and_names_one_that_is_broken(self) -> None:
+        journal = Journal(self.path)
+        journal.take(json.dumps(order(ONE, "realised")) + "\n[1, 2]\nnonsense\n" + json.dumps(order(TWO, "realised"))[:20])
+        self.assertEqual(len(journal.records), 1)
+        self.assertEqual(len(journal.problems), 2)
+        self.assertIn("nonsense", journal.problems[1])
+
+    def test_an_order_that_killed_its_machine_is_done(self) -> None:
+        start = {"kind": "start", "scenario": "shmem: collapse truncate", "variant": "all", "control": None,
+                 "schedule": f"shmem-collapse-truncate/all seed=7: {ONE}", "runs": 1}
+        marks = json.dumps(start) + "\n" + json.dumps({"kind": "run", "run": 1, "seed": 7}) + "\n"
+        journal = Journal(self.path)
+        crash = journal.add_crash(Ending.PANIC, marks)
+        assert crash
+        self.assertEqual((crash["topic"], crash["schedule"], crash["ending"]), ("shmem: collapse truncate", ONE, "panic"))
+        self.assertEqual(crash["replay"], f"shmem-collapse-truncate/all seed=7: {ONE}")
+        self.assertIsNone(Journal(self.path).add_crash(Ending.HANG, ""))
+
+
+class PageTest(unittest.TestCase):
+    def test_finds_the_field_of_an_order(self) -> None:
+        self.assertEqual(explore_page.place_of(order(ONE, "realised")), explore_page.Place("collapse@enter:f#2", explore_page.ALONE))
+        self.assertEqual(explore_page.place_of(order(TWO, "realised", 2)), explore_page.Place("collapse@enter:f", "truncate@enter:g"))
+        self.assertIsNone(explore_page.place_of(order(TWO, "realised", None)))  # by PCT
+        self.assertIsNone(explore_page.place_of(order("no edge", "realised")))
+
+    def test_says_what_each_field_was(self) -> None:
+        records = [order(ONE, "excluded", lock="down_write < f"), order(TWO, "realised", 2, difference="cut=<EIO>"),
+                   order(TWO.replace(":g", ":h"), "panic", 2, difference="the guest kernel panicked"),
+                   {"kind": "explored", "topic": "shmem: collapse truncate",
+                    "differences": [{"signature": "cut=<EIO>", "text": "t", "schedule": "s", "again": 5, "tries": 5, "shrunk": ""}]}]
+        page = explore_page.page(records, "title")
+        self.assertIn('class="f excluded"', page)
+        self.assertIn('class="f differing"', page)
+        self.assertIn('class="f panic"', page)
+        self.assertIn("down_write &lt; f", page)
+        self.assertIn("cut=&lt;EIO&gt;", page)
+        self.assertNotIn("<EIO>", page)
+        self.assertIn("3 orders: 1 excluded, 1 differing, 1 panic", page)
+        self.assertIn("5 of 5 again; needed: no edge", page)
+
+    def test_a_field_with_several_orders_shows_the_most_telling(self) -> None:
+        page = explore_page.page([order(ONE, "realised"), order(ONE, "realised", difference="x"), order(ONE, "timed out")], "t")
+        self.assertIn('class="f differing"', page)
+        self.assertNotIn('class="f realised"', page)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The journal of `faultline explore` as a page: sites of one actor times sites of the other, a field each."""
+
+import html
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .results import Record
+
+# From the most telling to the least: a field that had several shows the first.
+WORDS = ("differing", "panic", "hang", "lost", "timeout", "realised", "excluded", "timed out", "not reached")
+LETTER = {"differing": "!", "panic": "!", "hang": "!", "lost": "!", "timeout": "!", "realised": "+", "excluded": "x",
+          "timed out": "t", "not reached": "."}
+ALONE = "(to its end)"  # the other one runs to its end
+SITE = re.compile(r"^(?P<actor>[\w-]+)@(?P<kind>\w+):(?P<name>\S+)$")
+
+STYLE = """\
+:root{color-scheme:light dark}
+body{font:14px/1.4 system-ui,sans-serif;margin:1em;max-width:100em}
+.wide{overflow:auto}table{border-collapse:collapse;font-size:12px}
+th,td{border:1px solid #8885;padding:.1em .3em;text-align:left}
+th.up{writing-mode:vertical-rl;vertical-align:bottom;font-weight:normal}th.left{font-weight:normal;white-space:nowrap}
+td.f{text-align:center;min-width:1em}.realised{background:#7c74}.excluded{background:#77e4}.not{background:#8882}
+.timed{background:#c9c4}.differing,.panic,.hang,.lost,.timeout{background:#e44a;font-weight:bold}
+pre{overflow:auto;padding:.5em;background:#8882}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an order holds the first actor, and where the second: of orders with one or two preemptions."""
+
+    held: str  # "collapse@enter:f#2"
+    other: str  # the same of the other actor; ALONE
+
+
+def place_of(record: Record) -> Place | None:
+    """None for an order by PCT, of which there is no field."""
+    if record.get("preemptions") not in (1, 2):
+        return None
+    edges = [edge.strip().split(" -> ") for edge in str(record.get("schedule", "")).split(";")]
+    if any(len(edge) != 2 for edge in edges) or len(edges) < 2:
+        return None
+    held, other = edges[0][0], edges[1][0]
+    return Place(held, ALONE if "@user:" in other else other)
+
+
+def word_of(record: Record) -> str:
+    ending = str(record.get("ending"))
+    died = LETTER.get(ending) == "!"
+    return "differing" if record.get("difference") and not died else ending
+
+
+@dataclass
+class Topic:
+    name: str
+    orders: list[Record] = field(default_factory=list)
+
+    def fields(self) -> dict[Place, list[Record]]:
+        found: dict[Place, list[Record]] = {}
+        for record in self.orders:
+            if place := place_of(record):
+                found.setdefault(place, []).append(record)
+        return found
+
+
+def topics_of(records: list[Record]) -> list[Topic]:
+    topics: dict[str, Topic] = {}
+    for record in records:
+        if record.get("kind") == "order":
+            name = str(record.get("topic"))
+            topics.setdefault(name, Topic(name)).orders.append(record)
+    return list(topics.values())
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _short(site: str) -> str:
+    found = SITE.match(site)
+    return f"{found['name']}" if found else site
+
+
+def _field(records: list[Record]) -> str:
+    if not records:
+        return '<td class="f"></td>'
+    best = min(records, key=lambda record: WORDS.index(word_of(record)) if word_of(record) in WORDS else len(WORDS))
+    word = word_of(best)
+    title = "; ".join(filter(None, [word, best.get("lock"), best.get("difference"), best.get("schedule")]))
+    return f'<td class="f {_text(word.split()[0])}" title="{_text(title)}">{_text(LETTER.get(word, "?"))}</td>'
+
+
+def _table(topic: Topic, actor: str) -> str:
+    fields = {place: records for place, records in topic.fields().items() if place.held.startswith(f"{actor}@")}
+    rows = list(dict.fromkeys(place.held for place in fields))
+    columns = sorted({place.other for place in fields}, key=lambda one: (one != ALONE, one))
+    head = "".join(f'<th class="up">{_text(_short(one))}</th>' for one in columns)
+    body = "".join(
+        f'<tr><th class="left">{_text(_short(row))}</th>'
+        + "".join(_field(fields.get(Place(row, column), [])) for column in columns) + "</tr>\n"
+        for row in rows)
+    return (f"<h3>{_text(actor)} is held at a row; the other one runs to a column</h3>\n"
+            f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>\n{body}</tbody></table></div>')
+
+
+def _section(topic: Topic, reports: list[Record]) -> str:
+    actors = list(dict.fromkeys(place.held.partition("@")[0] for place in topic.fields()))
+    counts = Counter(word_of(record) for record in topic.orders)
+    locks = Counter(str(record["lock"]) for record in topic.orders if record.get("lock"))
+    total = ", ".join(f"{count} {word}" for word, count in counts.most_common())
+    excluded = "".join(f"<tr><td>{count}</td><td>{_text(lock)}</td></tr>" for lock, count in locks.most_common())
+    differences = "".join(
+        f"<h4>{_text(one.get('signature'))}</h4><p>{_text(one.get('text'))}</p>"
+        f"<pre>faultline replay '{_text(one.get('schedule'))}'</pre>"
+        f"<p>{_text(one.get('again'))} of {_text(one.get('tries'))} again; needed: {_text(one.get('shrunk') or 'no edge')}</p>"
+        for report in reports if report.get("topic") == topic.name for one in report.get("differences", []))
+    return (f"<h2>{_text(topic.name)}</h2><p>{len(topic.orders)} orders: {_text(total)}</p>\n{differences}"
+            + (f"<h3>Excluded by</h3><table>{excluded}</table>" if excluded else "")
+            + "".join(_table(topic, actor) for actor in actors))
+
+
+def page(records: list[Record], title: str) -> str:
+    legend = ", ".join(f"{letter} {word}" for word, letter in LETTER.items() if word in ("differing", "realised", "excluded", "timed out", "not reached"))
+    reports = [record for record in records if record.get("kind") == "explored"]
+    sections = "\n".join(_section(topic, reports) for topic in topics_of(records))
+    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{_text(title)}</title><style>\n{STYLE}</style></head>\n<body><h1>{_text(title)}</h1>\n"
+            f"<p>{_text(legend)}. Each field has its order as a title.</p>\n{sections}</body></html>\n")
