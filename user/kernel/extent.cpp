@@ -193,50 +193,6 @@ Result<void> Extent::write_word(std::size_t page, std::uint64_t value) const {
     return {};
 }
 
-Result<bool> Extent::absent(std::size_t page) const {
-    unsigned char resident = 0;
-    if (::mincore(address(page), page_bytes(), &resident) != 0)
-        return Error::last("mincore");
-    return (resident & 1) == 0;
-}
-
-Result<std::vector<bool>> Extent::absent_pages() const {
-    std::vector<unsigned char> resident(pages());
-    if (::mincore(base_, bytes(), resident.data()) != 0)
-        return Error::last("mincore");
-    std::vector<bool> absent(pages());
-    for (std::size_t page = 0; page < pages(); ++page)
-        absent[page] = (resident[page] & 1) == 0;
-    return absent;
-}
-
-Result<bool> Extent::seek_hole(std::size_t page) const {
-    const off_t at = static_cast<off_t>(page * page_bytes());
-    const off_t data = ::lseek(file_.get(), at, SEEK_DATA);
-    if (data < 0 && errno == ENXIO)
-        return true; // nothing but holes up to the end
-    if (data < 0)
-        return Error::last("lseek (SEEK_DATA)");
-    return data != at;
-}
-
-Result<Accounting> Extent::accounting() const {
-    struct stat file {};
-    struct statvfs system {};
-    // In this order: fstat() mends the accounting of a file whose pages it finds miscounted
-    // (shmem_getattr()), and would hide a lost uncharge from statfs.
-    if (::fstatvfs(file_.get(), &system) != 0 || ::fstat(file_.get(), &file) != 0)
-        return Error::last("fstat");
-    return Accounting{static_cast<std::uint64_t>(file.st_blocks), system.f_bfree};
-}
-
-Result<std::uint64_t> Extent::free_blocks() const {
-    struct statvfs system {};
-    if (::fstatvfs(mount_.get(), &system) != 0)
-        return Error::last("fstatvfs", "tmpfs");
-    return static_cast<std::uint64_t>(system.f_bfree);
-}
-
 void Extent::populate(const char* page) const {
     // Not a load: where another actor truncates as it likes, that would be a SIGBUS.
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): madvise() takes no const
@@ -248,6 +204,6 @@ int madvise_collapse(const char* start, std::size_t bytes) {
     return ::madvise(const_cast<char*>(start), bytes, MADV_COLLAPSE) == 0 ? 0 : errno;
 }
 
-int Extent::collapse(const char* mapping) const { return madvise_collapse(mapping, bytes()); }
+int Extent::collapse() const { return madvise_collapse(base_, bytes()); }
 
 } // namespace faultline

@@ -32,13 +32,6 @@ std::optional<std::string> missing_huge_pages();
 // madvise(MADV_COLLAPSE) of any memory: 0, or the errno.
 int madvise_collapse(const char* start, std::size_t bytes);
 
-// What a collapse may change and a failed one must not.
-struct Accounting {
-    std::uint64_t file_blocks; // st_blocks, 512 bytes each
-    std::uint64_t free_blocks; // of the file system; exact: shmem_statfs() sums its counter
-    friend bool operator==(const Accounting&, const Accounting&) = default;
-};
-
 class Extent {
   public:
     // How many extents the file has; collapse works on the first.
@@ -78,22 +71,10 @@ class Extent {
     // The first word of a page and no other byte.
     Result<void> write_word(std::size_t page, std::uint64_t value) const;
 
-    // Is there no page in the page cache? By mincore(2) of the first mapping.
-    [[nodiscard]] Result<bool> absent(std::size_t page) const;
-    // All pages at once, true = absent.
-    [[nodiscard]] Result<std::vector<bool>> absent_pages() const;
-    // By lseek(SEEK_DATA): is there no data at this page? Needs a page that is up to date.
-    [[nodiscard]] Result<bool> seek_hole(std::size_t page) const;
-
-    [[nodiscard]] Result<Accounting> accounting() const;
-    // Of the file system; right even when there is no file.
-    [[nodiscard]] Result<std::uint64_t> free_blocks() const;
-
     // Map one page of a mapping, as a load would; nothing if the file has been truncated.
     void populate(const char* page) const;
     // Of the extent, through a mapping.
-    [[nodiscard]] int collapse(const char* mapping) const;
-    [[nodiscard]] int collapse() const { return collapse(base_); }
+    [[nodiscard]] int collapse() const;
 
   private:
     Extent(Geometry geometry, std::size_t extents) : geometry_(geometry), extents_(extents) {}

@@ -98,32 +98,12 @@ Result<void> Userfaultfd::move(void* to, void* from, std::size_t bytes) {
     return {};
 }
 
-Result<void> Userfaultfd::register_missing(const void* start, std::size_t bytes) {
-    uffdio_register request{};
-    request.range = range_of(start, bytes);
-    request.mode = UFFDIO_REGISTER_MODE_MISSING;
-    if (::ioctl(file_.get(), UFFDIO_REGISTER, &request) != 0)
-        return Error::last("UFFDIO_REGISTER");
-    return {};
-}
-
 Result<void> Userfaultfd::register_for_write_protect(const void* start, std::size_t bytes) {
     uffdio_register request{};
     request.range = range_of(start, bytes);
     request.mode = UFFDIO_REGISTER_MODE_WP;
     if (::ioctl(file_.get(), UFFDIO_REGISTER, &request) != 0)
         return Error::last("UFFDIO_REGISTER (write protect)");
-    return {};
-}
-
-Result<void> Userfaultfd::register_write_protect(const void* start, std::size_t bytes) {
-    if (Result<void> registered = register_for_write_protect(start, bytes); !registered)
-        return registered;
-    uffdio_writeprotect protect{};
-    protect.range = range_of(start, bytes);
-    protect.mode = UFFDIO_WRITEPROTECT_MODE_WP;
-    if (::ioctl(file_.get(), UFFDIO_WRITEPROTECT, &protect) != 0)
-        return Error::last("UFFDIO_WRITEPROTECT");
     return {};
 }
 

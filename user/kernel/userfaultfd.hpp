@@ -23,13 +23,9 @@ class Userfaultfd {
     // UFFDIO_REGISTER with UFFDIO_REGISTER_MODE_*; UFFDIO_UNREGISTER.
     Result<void> register_modes(const void* start, std::size_t bytes, std::uint64_t modes);
     Result<void> unregister(const void* start, std::size_t bytes);
-    // UFFDIO_REGISTER with MODE_MISSING. Closing the descriptor unregisters.
-    Result<void> register_missing(const void* start, std::size_t bytes);
     // UFFDIO_REGISTER with MODE_WP. EINVAL where the architecture or the kernel has no such mode
     // for this memory.
     Result<void> register_for_write_protect(const void* start, std::size_t bytes);
-    // The same, and all of it made write protected.
-    Result<void> register_write_protect(const void* start, std::size_t bytes);
 
     // The address of the next fault, or nothing within the bound. One event is taken.
     Result<std::optional<std::uint64_t>> event(int timeout_ms);
