@@ -293,29 +293,48 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
                                                                     : std::nullopt;
 }
 
-bool fits(std::string_view wanted, std::string_view word) {
-    if (wanted == "*" || wanted == word)
-        return true;
-    const auto [first, last] = split(wanted, '-');
+bool is_among(std::string_view numbers, std::string_view word) {
+    const auto [first, last] = split(numbers, '-');
     const std::optional<std::uint64_t> from = whole_number(first);
     const std::optional<std::uint64_t> to = whole_number(last);
     const std::optional<std::uint64_t> here = from && to ? whole_number(word) : std::nullopt;
     return here && *here >= *from && *here <= *to;
 }
 
+// Takes what is before `separator` off the text, and that.
+std::string_view next_piece(std::string_view& text, char separator) {
+    const std::string_view piece = text.substr(0, text.find(separator));
+    text.remove_prefix(std::min(piece.size() + 1, text.size()));
+    return piece;
+}
+
+bool fits(std::string_view wanted, std::string_view word) {
+    while (!wanted.empty()) {
+        const std::string_view one = next_piece(wanted, '|');
+        if (one == "*" || one == word || is_among(one, word))
+            return true;
+    }
+    return false;
+}
+
+bool begins_with(std::string_view name, std::string_view words) {
+    std::string_view wanted = next_word(words);
+    if (wanted.empty())
+        return false; // no words allow nothing
+    for (; !wanted.empty(); wanted = next_word(words))
+        if (const std::string_view word = next_word(name); word.empty() || !fits(wanted, word))
+            return false;
+    return true;
+}
+
 } // namespace
 
 bool allows(const Allowed& allowed, std::string_view name) {
     return std::any_of(allowed.begin(), allowed.end(), [name](const MayDiffer& one) {
-        std::string_view words = one.words;
-        std::string_view rest = name;
-        std::string_view wanted = next_word(words);
-        if (wanted.empty())
-            return false; // no words allow nothing
-        for (; !wanted.empty(); wanted = next_word(words))
-            if (const std::string_view word = next_word(rest); word.empty() || !fits(wanted, word))
-                return false;
-        return true;
+        for (std::string_view rest = one.words; !rest.empty();)
+            if (begins_with(name, next_piece(rest, ',')))
+                return true;
+        return false;
     });
 }
 

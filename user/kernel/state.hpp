@@ -91,8 +91,8 @@ struct Difference {
 // "file f st_blocks: 8 before, 16 after; mapping a page 7 mincore: 1 before, 0 after; and 3 more"
 std::string to_string(const std::vector<Difference>& differences, std::size_t most = 3);
 
-// Names that may differ: those that begin with these words, where "*" stands for any one word, and
-// "4-7" for these numbers: {"mapping a page * pagemap-present", "the collapse unmaps its pages"}.
+// Names that may differ: those that begin with these words. "*" is any one word, "a|b" either of
+// two, "4-7" these numbers; "," begins others: {"file * st_size, mapping a smaps Rss|Pss", "cut"}.
 struct MayDiffer {
     std::string words;
     std::string why;

@@ -135,29 +135,6 @@ Result<Value> make_state(Doing& doing, const Given& given) {
     return Value::of_object(Type::state, std::move(made));
 }
 
-std::vector<std::string> split(std::string_view text, char at) {
-    std::vector<std::string> parts;
-    for (std::size_t from = 0; from <= text.size();) {
-        const std::size_t end = std::min(text.find(at, from), text.size());
-        parts.emplace_back(text.substr(from, end - from));
-        from = end + 1;
-    }
-    return parts;
-}
-
-// Each "a|b" stands for two names.
-std::vector<std::string> spelled_out(std::string_view words) {
-    std::vector<std::string> made{""};
-    for (const std::string& word : split(words, ' ')) {
-        std::vector<std::string> longer;
-        for (const std::string& start : made)
-            for (const std::string& one : split(word, '|'))
-                longer.push_back(start.empty() ? one : fmt::format("{} {}", start, one));
-        made = std::move(longer);
-    }
-    return made;
-}
-
 std::size_t page_bytes(const Value& pages) {
     return pages.type == Type::memory ? static_cast<MemoryObject&>(*pages.object).page_bytes
                                       : static_cast<FileObject&>(*pages.object).page_bytes;
@@ -167,22 +144,19 @@ std::size_t page_bytes(const Value& pages) {
 Result<Value> do_may_differ(Doing& /*doing*/, const Given& given) {
     constexpr std::string_view place = " page N";
     bool placed = false;
-    for (std::string words : split(given.text(1), ',')) {
-        words.erase(0, words.find_first_not_of(' '));
-        const std::size_t at = words.find(place);
-        if (at != std::string::npos && given.has(3)) {
-            const Value& pages = given.at(3);
-            const std::size_t each = page_bytes(pages) / small_page(); // names count those
-            words.replace(
-                at + place.size() - 1, 1,
-                fmt::format("{}-{}", pages.first * each, (pages.first + pages.count) * each - 1));
-            placed = true;
-        }
-        for (std::string& one : spelled_out(words))
-            given.object<StateObject>(0).allowed.push_back({std::move(one), given.text(2)});
+    std::string words = given.text(1);
+    for (std::size_t at = words.find(place); at != std::string::npos && given.has(3);
+         at = words.find(place, at + 1)) {
+        const Value& pages = given.at(3);
+        const std::size_t each = page_bytes(pages) / small_page(); // names count those
+        words.replace(
+            at + place.size() - 1, 1,
+            fmt::format("{}-{}", pages.first * each, (pages.first + pages.count) * each - 1));
+        placed = true;
     }
     if (given.has(3) && !placed)
         return Error::make(EINVAL, "memory[...] is the pages of \"page N\", which no name has");
+    given.object<StateObject>(0).allowed.push_back({std::move(words), given.text(2)});
     return Value{};
 }
 

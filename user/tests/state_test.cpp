@@ -152,6 +152,16 @@ TEST(StateTest, NamesMayDifferByWords) {
     EXPECT_FALSE(allows(some, "mapping a page 12 mincore"));
     EXPECT_FALSE(allows(some, "mapping a page 5 bytes"));
     EXPECT_FALSE(allows(some, "mapping a page * mincore")) << "all pages are more than these";
+    const Allowed either = {{"mapping a smaps Rss|Pss, file f page 1|4-6 bytes,", "cut off"}};
+    EXPECT_TRUE(allows(either, "mapping a smaps Rss"));
+    EXPECT_TRUE(allows(either, "mapping a smaps Pss"));
+    EXPECT_TRUE(allows(either, "file f page 1 bytes"));
+    EXPECT_TRUE(allows(either, "file f page 5 bytes"));
+    EXPECT_FALSE(allows(either, "mapping a smaps Rss|Pss"));
+    EXPECT_FALSE(allows(either, "mapping a smaps Size"));
+    EXPECT_FALSE(allows(either, "file f page 3 bytes"));
+    EXPECT_FALSE(allows(either, "mapping f smaps Rss"));
+    EXPECT_FALSE(allows({{"a||b,,|", "nothing more"}}, "c"));
 }
 
 // Memory with a page on each side that is not to be had: no neighbour makes one mapping of it.
