@@ -19,11 +19,13 @@ constexpr std::uint64_t irqs_off = 0x01;
 constexpr std::uint64_t in_hard_irq = 0x08;
 constexpr std::uint64_t in_soft_irq = 0x10;
 constexpr std::uint64_t in_nmi = 0x40;
+constexpr std::uint64_t bottom_halves_off = 0x80;
 constexpr std::uint64_t preempt_depth = 0x0f; // of common_preempt_count; above it: migration
 
 std::optional<std::uint64_t> value_of(const TraceField& field, std::span<const char> raw) {
     std::uint64_t value = 0;
-    if (field.bytes > sizeof(value) || field.offset + field.bytes > raw.size())
+    if (field.bytes > sizeof(value) || field.bytes > raw.size() ||
+        field.offset > raw.size() - field.bytes)
         return std::nullopt;
     const char* at = raw.data() + field.offset;
     if (field.bytes == 1) { // the widths that there are, on machines of either byte order
@@ -78,8 +80,8 @@ std::optional<FunctionCall> parse_function_call(const FunctionFormat& format,
     return FunctionCall{.function = *function,
                         .caller = *caller,
                         .interrupt = (*flags & (in_hard_irq | in_soft_irq | in_nmi)) != 0,
-                        .atomic =
-                            (*flags & irqs_off) != 0 || (*preempt_count & preempt_depth) != 0};
+                        .atomic = (*flags & (irqs_off | bottom_halves_off)) != 0 ||
+                                  (*preempt_count & preempt_depth) != 0};
 }
 
 Result<FunctionTrace> FunctionTrace::open(pid_t task) {
