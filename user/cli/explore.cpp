@@ -353,7 +353,8 @@ int trace_command(const Arguments& arguments) {
                              [&function](const Profile& profile) {
                                  return std::any_of(profile.places.begin(), profile.places.end(),
                                                     [&function](const Place& place) {
-                                                        return place.function == function;
+                                                        return is_function(place.function,
+                                                                           function);
                                                     });
                              }))
                 fmt::print("  {}: no actor passes it; it may be inlined here\n", function);

@@ -57,13 +57,36 @@ std::string symbol_name(const KernelSymbol* symbol) {
     return symbol == nullptr ? std::string() : symbol->name;
 }
 
+// A call that has not returned, as far as the calls after it tell.
+struct Frame {
+    const KernelSymbol* function;
+    const KernelSymbol* caller;
+    bool own; // of our module, or for it
+};
+
+// The place of a function in a list of names, or how many these are.
+std::size_t place_in(const std::vector<std::string>& names, std::string_view symbol) {
+    return static_cast<std::size_t>(
+        std::find_if(names.begin(), names.end(),
+                     [symbol](const std::string& name) { return is_function(symbol, name); }) -
+        names.begin());
+}
+
+bool is_own(const KernelSymbol* function) {
+    return function != nullptr && function->module == own_module;
+}
+
 } // namespace
+
+bool is_function(std::string_view symbol, std::string_view name) {
+    return symbol == name || symbol.substr(0, symbol.find('.')) == name;
+}
 
 std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
                              const SourceRanges& ranges, std::uint64_t from_ns,
                              std::uint64_t to_ns) {
     std::vector<Visit> visits;
-    std::vector<const KernelSymbol*> stack;
+    std::vector<Frame> stack;
     for (const FunctionCall& call : calls) {
         if (call.interrupt || call.time_ns < from_ns || call.time_ns > to_ns)
             continue;
@@ -71,11 +94,18 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Kerne
         const KernelSymbol* caller = symbols.at(call.caller);
         if (function == nullptr)
             continue;
-        const auto known = std::find(stack.rbegin(), stack.rend(), caller);
-        if (known != stack.rend())
+        bool own = is_own(function) || is_own(caller);
+        const auto known = std::find_if(stack.rbegin(), stack.rend(), [caller](const Frame& one) {
+            return caller != nullptr && (one.function == caller || one.caller == caller);
+        });
+        if (known != stack.rend() && known->function == caller) {
+            own = own || known->own;
             stack.erase(known.base(), stack.end());
-        stack.push_back(function);
-        if (function->module == own_module || (caller != nullptr && caller->module == own_module))
+        } else if (known != stack.rend()) {
+            stack.erase(std::prev(known.base()), stack.end());
+        }
+        stack.push_back({function, caller, own});
+        if (own)
             continue;
         visits.push_back({.function = function->name,
                           .module = function->module,
@@ -103,7 +133,7 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
                 positions[visit.function].push_back(static_cast<unsigned>(at));
             const bool wanted = is_in(options.parts, visit.part) ||
                                 is_in(options.parts, visit.caller_part) ||
-                                is_in(options.first, visit.function);
+                                place_in(options.first, visit.function) < options.first.size();
             if (!wanted || (options.depth != 0 && visit.depth > options.depth))
                 continue;
             const auto [known, fresh] = places.try_emplace(visit.function);
@@ -137,13 +167,12 @@ void rank(std::vector<Profile>& profiles, const ProfileOptions& options) {
     const auto kinds = static_cast<unsigned>(themes().size());
     for (Profile& profile : profiles) {
         for (Place& place : profile.places) {
-            const auto first =
-                std::find(options.first.begin(), options.first.end(), place.function);
+            const std::size_t first = place_in(options.first, place.function);
             const std::size_t theme = theme_of(place.function);
             const std::string what =
                 theme == themes().size() ? "" : std::string(themes()[theme].why);
-            if (first != options.first.end()) {
-                place.rank = static_cast<unsigned>(first - options.first.begin());
+            if (first < options.first.size()) {
+                place.rank = static_cast<unsigned>(first);
                 place.why = "listed";
             } else if (actors[place.function] > 1 && theme < themes().size()) {
                 place.rank = listed + static_cast<unsigned>(theme);

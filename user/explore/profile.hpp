@@ -15,14 +15,14 @@ namespace faultline {
 
 // A function that an actor passes between its first and its last step.
 struct Place {
-    std::string function;
-    std::string part;                // "mm", "fs", "" for all else
-    unsigned hits = 0;               // in the run with the fewest of those that were traced
-    std::vector<unsigned> positions; // of its hits among all calls, in the first run
-    unsigned depth = 0;              // of the call that is least deep
-    bool atomic = false;             // its first call came with preemption or interrupts off
-    unsigned rank = 0;               // 0 is best; see why
-    std::string why;                 // what gives it this rank
+    std::string function = {};
+    std::string part = {};                // "mm", "fs", "" for all else
+    unsigned hits = 0;                    // in the run with the fewest of those that were traced
+    std::vector<unsigned> positions = {}; // of its hits among all calls, in the first run
+    unsigned depth = 0;                   // of the call that is least deep
+    bool atomic = false;                  // its first call came with preemption or interrupts off
+    unsigned rank = 0;                    // 0 is best; see why
+    std::string why = {};                 // what gives it this rank
     friend bool operator==(const Place&, const Place&) = default;
 };
 
@@ -34,7 +34,7 @@ struct Profile {
 struct ProfileOptions {
     unsigned depth = 0;                            // of calls, no deeper; 0 = any
     std::vector<std::string> parts = {"mm", "fs"}; // a place is in one of these, or called from it
-    std::vector<std::string> first; // functions that come before all others, in this order
+    std::vector<std::string> first = {}; // functions that come before all others, in this order
 };
 
 // One call, with its depth in the tree of calls.
@@ -47,12 +47,16 @@ struct Visit {
     unsigned depth = 0;
     bool atomic = false;
 };
-// The calls of a window of time, without those of interrupts and of our own module. A call whose
-// caller is not on the stack, as that was inlined or cannot be traced, counts as one of the
-// innermost function.
+// The calls of a window of time, without those of interrupts, of our own module and for it. A
+// caller may be missing, as it cannot be traced: its first call counts as one of the innermost
+// function, its next ones as equals of that. So each system call begins anew.
 std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
                              const SourceRanges& ranges, std::uint64_t from_ns,
                              std::uint64_t to_ns);
+
+// The compiler adds to a name when it changes a copy of a function: "collapse_file.isra.0" is
+// collapse_file.
+bool is_function(std::string_view symbol, std::string_view name);
 
 // Of an actor's runs. A place must be in each of them: else it would often not be reached.
 Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
