@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -12,6 +13,15 @@ namespace {
 
 SiteRef user_site(const std::string& actor, const char* name) {
     return {.actor = actor, .kind = FL_SITE_USER, .name = name};
+}
+
+// 0 to count - 1, each order as likely as any other.
+std::vector<std::size_t> shuffled(std::size_t count, Rng& rng) {
+    std::vector<std::size_t> all(count);
+    std::iota(all.begin(), all.end(), 0);
+    for (std::size_t left = count; left > 1; --left)
+        std::swap(all[left - 1], all[rng.below(left)]);
+    return all;
 }
 
 } // namespace
@@ -113,8 +123,16 @@ PctDraw draw_pct(const std::vector<std::string>& actors,
                  const std::vector<std::vector<Stop>>& stops, unsigned depth, Rng& rng) {
     PctDraw draw;
     std::vector<std::optional<Stop>> held(actors.size());
-    std::size_t runs = rng.below(actors.size());
+    const std::vector<std::size_t> turns = shuffled(actors.size(), rng);
+    std::size_t turn = 0;
+    const auto after = [&turns](std::size_t one) { return (one + 1) % turns.size(); };
+    // Where the next one goes on from.
+    const auto next_site = [&] {
+        const std::size_t next = turns[after(turn)];
+        return held[next] ? held[next]->site : user_site(actors[next], first_site);
+    };
     for (unsigned change = 0; change + 1 < depth; ++change) {
+        const std::size_t runs = turns[turn];
         std::vector<const Stop*> ahead;
         for (const Stop& stop : stops.at(runs))
             if (!held[runs] || stop.position > held[runs]->position)
@@ -122,23 +140,19 @@ PctDraw draw_pct(const std::vector<std::string>& actors,
         if (ahead.empty())
             break;
         const Stop& at = *ahead[rng.below(ahead.size())];
-        const std::size_t next = (runs + 1) % actors.size();
-        // The one that runs stops there, and the next one goes on from where it is.
-        draw.edges.push_back(
-            {at.site, held[next] ? held[next]->site : user_site(actors[next], first_site)});
+        // The one that runs stops there, and is the last from now on.
+        draw.edges.push_back({at.site, next_site()});
         held[runs] = at;
-        runs = next;
+        turn = after(turn);
         ++draw.preemptions;
     }
     // Each comes to its end, in turn. The last edge names the end of the last one.
-    const std::string& first = actors[runs];
+    const std::string& first = actors[turns[turn]];
     for (std::size_t i = 0; i + 1 < actors.size(); ++i) {
-        const std::size_t next = (runs + 1) % actors.size();
-        draw.edges.push_back({user_site(actors[runs], last_site),
-                              held[next] ? held[next]->site : user_site(actors[next], first_site)});
-        runs = next;
+        draw.edges.push_back({user_site(actors[turns[turn]], last_site), next_site()});
+        turn = after(turn);
     }
-    draw.edges.push_back({user_site(first, last_site), user_site(actors[runs], last_site)});
+    draw.edges.push_back({user_site(first, last_site), user_site(actors[turns[turn]], last_site)});
     return draw;
 }
 

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+// Every order that explore makes, compiled: none has a cycle, and each names the sites of an actor
+// in the order in which the actor comes to them, as FL_PROGRAM_IN_ORDER wants.
+#include "explore/orders.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <map>
+#include <set>
+
+namespace faultline {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// Places with their hits, which alternate as long as there are any: "p q p q p p".
+Profile profile_with(const std::string& actor,
+                     const std::vector<std::pair<std::string, unsigned>>& places) {
+    Profile profile{actor, {}};
+    for (const auto& [function, hits] : places)
+        profile.places.push_back({.function = function,
+                                  .part = "mm",
+                                  .hits = hits,
+                                  .rank = static_cast<unsigned>(profile.places.size())});
+    unsigned position = 0;
+    for (bool any = true; any;) {
+        any = false;
+        for (Place& place : profile.places)
+            if (place.positions.size() < place.hits) {
+                place.positions.push_back(position++);
+                any = true;
+            }
+    }
+    return profile;
+}
+
+std::vector<std::string> names_of(const std::vector<Stop>& stops) {
+    std::vector<std::string> all;
+    for (const Stop& stop : stops)
+        all.push_back(to_string(stop.site));
+    return all;
+}
+
+TEST(StopsOf, AreTheFirstSecondAndLastHit) {
+    const Profile profile = profile_with("a", {{"once", 1}, {"twice", 2}, {"thrice", 3}, {"f", 9}});
+    const std::vector<Stop> stops = stops_of(profile, 0);
+    EXPECT_THAT(names_of(stops),
+                ElementsAre("a@enter:once", "a@enter:twice", "a@enter:twice#2", "a@enter:thrice",
+                            "a@enter:thrice#2", "a@enter:thrice#3", "a@enter:f", "a@enter:f#2",
+                            "a@enter:f#9"));
+    EXPECT_EQ(stops[0].position, 0U);
+    EXPECT_EQ(stops[1].position, 1U);
+    EXPECT_EQ(stops[2].position, 4U);
+    EXPECT_EQ(stops[8].position, 14U);
+    EXPECT_EQ(stops[8].rank, 3U);
+    EXPECT_THAT(names_of(stops_of(profile, 2)), ElementsAre("a@enter:once", "a@enter:twice"));
+    EXPECT_EQ(stops_of(profile, 9).size(), 9U);
+    EXPECT_EQ(stops_of(profile, 100).size(), 9U);
+    EXPECT_THAT(stops_of(Profile{"a", {}}, 0), IsEmpty());
+}
+
+// What a test tries orders of.
+struct Actors {
+    std::vector<std::string> names;
+    std::vector<Profile> profiles;
+    std::vector<std::vector<Stop>> stops;
+
+    explicit Actors(std::vector<Profile> all) : profiles(std::move(all)) {
+        for (const Profile& profile : profiles) {
+            names.push_back(profile.actor);
+            stops.push_back(stops_of(profile, 0));
+        }
+    }
+    // Where a site comes among those of its actor.
+    [[nodiscard]] long position(const std::string& site) const {
+        for (std::size_t actor = 0; actor < names.size(); ++actor) {
+            if (site == names[actor] + "@user:begin")
+                return -1;
+            if (site == names[actor] + "@user:end")
+                return std::numeric_limits<long>::max();
+            for (const Stop& stop : stops[actor])
+                if (to_string(stop.site) == site)
+                    return stop.position;
+        }
+        ADD_FAILURE() << "no stop of any actor: " << site;
+        return 0;
+    }
+    // "" or what is wrong with an order.
+    [[nodiscard]] std::string wrong_with(const std::vector<Edge>& edges) const {
+        const Result<Program> program = compile(edges, names, {}, {.in_order = true});
+        if (!program)
+            return program.error().to_string();
+        if ((program->abi.flags & FL_PROGRAM_IN_ORDER) == 0)
+            return "not in order";
+        std::vector<long> last(names.size(), std::numeric_limits<long>::min());
+        for (unsigned site = 0; site < program->abi.nr_sites; ++site) {
+            long& before = last.at(program->abi.sites[site].actor);
+            const long here = position(program->sites[site]);
+            if (here <= before)
+                return fmt::format("{} comes too late in {}", program->sites[site],
+                                   to_string(edges));
+            before = here;
+        }
+        // Without the end of an actor the module would not know that it went past a site.
+        for (std::size_t actor = 0; actor < names.size(); ++actor)
+            if (last[actor] != std::numeric_limits<long>::max())
+                return fmt::format("no end of {} in {}", names[actor], to_string(edges));
+        return "";
+    }
+};
+
+Actors two_actors() {
+    return Actors({profile_with("a", {{"f", 3}, {"g", 1}}), profile_with("b", {{"g", 2}})});
+}
+Actors three_actors() {
+    return Actors({profile_with("a", {{"f", 3}, {"g", 1}}), profile_with("b", {{"g", 2}, {"h", 5}}),
+                   profile_with("c", {{"f", 1}, {"h", 2}})});
+}
+
+std::vector<Order> all_of(OrderList& list) {
+    std::vector<Order> all;
+    while (std::optional<Order> order = list.next())
+        all.push_back(std::move(*order));
+    return all;
+}
+
+TEST(SerialEdges, PutOneActorBehindTheOther) {
+    EXPECT_EQ(to_string(serial_edges({"a", "b"})), "a@user:begin -> b@user:begin; "
+                                                   "a@user:end -> b@user:begin; "
+                                                   "a@user:end -> b@user:end");
+    EXPECT_EQ(to_string(serial_edges({"c", "a", "b"})), "c@user:begin -> a@user:begin; "
+                                                        "c@user:end -> a@user:begin; "
+                                                        "c@user:end -> a@user:end; "
+                                                        "a@user:begin -> b@user:begin; "
+                                                        "a@user:end -> b@user:begin; "
+                                                        "a@user:end -> b@user:end");
+    EXPECT_THAT(serial_edges({"a"}), IsEmpty());
+    for (const Actors& actors : {two_actors(), three_actors()}) {
+        std::vector<std::string> order = actors.names;
+        do
+            EXPECT_EQ(actors.wrong_with(serial_edges(order)), "");
+        while (std::next_permutation(order.begin(), order.end()));
+    }
+}
+
+TEST(Orders, HaveOneOrTwoPreemptions) {
+    const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {{"g", 1}})});
+    OrderList list(actors.profiles, actors.stops);
+    std::vector<std::string> texts;
+    for (const Order& order : all_of(list))
+        texts.push_back(fmt::format("{}: {}", order.preemptions, to_string(order.edges)));
+    EXPECT_THAT(texts, ElementsAre("1: a@enter:f -> b@user:begin; b@user:end -> a@enter:f; "
+                                   "a@user:end -> b@user:end",
+                                   "1: b@enter:g -> a@user:begin; a@user:end -> b@enter:g; "
+                                   "b@user:end -> a@user:end",
+                                   "2: a@enter:f -> b@user:begin; b@enter:g -> a@enter:f; "
+                                   "a@user:end -> b@enter:g; a@user:end -> b@user:end",
+                                   "2: b@enter:g -> a@user:begin; a@enter:f -> b@enter:g; "
+                                   "b@user:end -> a@enter:f; b@user:end -> a@user:end"));
+}
+
+TEST(Orders, CompileAndNameSitesInTheirOrder) {
+    const Actors actors = two_actors();
+    OrderList list(actors.profiles, actors.stops);
+    for (const Order& order : all_of(list))
+        EXPECT_EQ(actors.wrong_with(order.edges), "");
+}
+
+TEST(Orders, AreAllThatThereAreEachOnce) {
+    const Actors actors = two_actors();
+    OrderList list(actors.profiles, actors.stops);
+    const std::size_t a = actors.stops[0].size();
+    const std::size_t b = actors.stops[1].size();
+    ASSERT_EQ(a, 4U);
+    ASSERT_EQ(b, 2U);
+    EXPECT_EQ(list.all(), a + b + 2 * a * b);
+    EXPECT_EQ(list.given(), 0U);
+    const std::vector<Order> all = all_of(list);
+    EXPECT_EQ(all.size(), list.all());
+    EXPECT_EQ(list.given(), list.all());
+    EXPECT_FALSE(list.next()) << "and no more";
+    std::set<std::string> texts;
+    std::map<unsigned, std::size_t> preemptions;
+    for (const Order& order : all) {
+        texts.insert(to_string(order.edges));
+        ++preemptions[order.preemptions];
+        EXPECT_EQ(order.other.has_value(), order.preemptions == 2);
+        // The matrix goes by these.
+        EXPECT_EQ(order.edges.front().before, actors.stops.at(order.actor).at(order.stop).site);
+        if (order.other) {
+            EXPECT_EQ(order.edges.at(1).before,
+                      actors.stops.at(1 - order.actor).at(*order.other).site);
+        }
+    }
+    EXPECT_EQ(texts.size(), all.size());
+    EXPECT_EQ(preemptions, (std::map<unsigned, std::size_t>{{1, a + b}, {2, 2 * a * b}}));
+}
+
+TEST(Orders, CheapOnesComeFirst) {
+    const Actors actors = two_actors();
+    OrderList list(actors.profiles, actors.stops);
+    std::pair<unsigned, unsigned> last;
+    for (const Order& order : all_of(list)) {
+        EXPECT_LE(last, std::pair(order.preemptions, order.cost));
+        last = {order.preemptions, order.cost};
+        unsigned ranks = actors.stops[order.actor][order.stop].rank;
+        if (order.other)
+            ranks += actors.stops[1 - order.actor][*order.other].rank;
+        EXPECT_EQ(order.cost, ranks);
+    }
+    EXPECT_EQ(last, std::pair(2U, 1U)) << "g of a, and g of b";
+}
+
+TEST(Orders, OfADroppedStopHaveNoSecondPreemption) {
+    const Actors actors = two_actors();
+    OrderList list(actors.profiles, actors.stops);
+    list.drop(0, 1);
+    std::size_t one = 0;
+    std::size_t two = 0;
+    for (const Order& order : all_of(list)) {
+        ++(order.preemptions == 1 ? one : two);
+        if (order.preemptions == 2) {
+            EXPECT_NE(order.actor == 0 ? order.stop : *order.other, 1U);
+        }
+    }
+    EXPECT_EQ(one, 6U) << "with one preemption, all";
+    EXPECT_EQ(two, 2U * 3U * 2U);
+    EXPECT_EQ(list.given(), one + two);
+    EXPECT_EQ(list.all(), 6U + 2U * 4U * 2U);
+    EXPECT_THROW(list.drop(0, 4), std::out_of_range);
+    EXPECT_THROW(list.drop(2, 0), std::out_of_range);
+}
+
+TEST(Orders, CanBeDroppedWhileTheyAreGivenOut) {
+    const Actors actors = two_actors();
+    OrderList list(actors.profiles, actors.stops);
+    while (const std::optional<Order> order = list.next()) {
+        EXPECT_EQ(order->preemptions, 1U) << "no site was ever reached";
+        list.drop(order->actor, order->stop);
+    }
+    EXPECT_EQ(list.given(), 6U);
+}
+
+TEST(Orders, OfActorsWithoutStopsAreNone) {
+    const Actors none({profile_with("a", {}), profile_with("b", {})});
+    OrderList empty(none.profiles, none.stops);
+    EXPECT_EQ(empty.all(), 0U);
+    EXPECT_FALSE(empty.next());
+    const Actors half({profile_with("a", {{"f", 2}}), profile_with("b", {})});
+    OrderList list(half.profiles, half.stops);
+    EXPECT_EQ(list.all(), 2U);
+    for (const Order& order : all_of(list))
+        EXPECT_EQ(half.wrong_with(order.edges), "");
+}
+
+TEST(Pct, DrawsCompileAndNameSitesInTheirOrder) {
+    for (const Actors& actors : {two_actors(), three_actors(),
+                                 Actors({profile_with("a", {}), profile_with("b", {{"f", 1}})})})
+        for (unsigned depth = 1; depth < 8; ++depth)
+            for (std::uint64_t seed = 0; seed < 200; ++seed) {
+                Rng rng(seed);
+                const PctDraw draw = draw_pct(actors.names, actors.stops, depth, rng);
+                ASSERT_EQ(actors.wrong_with(draw.edges), "") << depth << " " << seed;
+                EXPECT_LT(draw.preemptions, depth);
+                Rng again(seed);
+                EXPECT_EQ(draw_pct(actors.names, actors.stops, depth, again).edges, draw.edges);
+            }
+}
+
+// So that each bug of depth 1 can be found at all.
+TEST(Pct, DepthOneIsEverySerialOrder) {
+    const Actors actors = three_actors();
+    std::map<std::string, unsigned> seen;
+    constexpr unsigned draws = 6000;
+    Rng rng(1);
+    for (unsigned i = 0; i < draws; ++i)
+        ++seen[to_string(draw_pct(actors.names, actors.stops, 1, rng).edges)];
+    EXPECT_EQ(seen.size(), 6U);
+    for (const auto& [order, count] : seen) {
+        EXPECT_GT(count, draws / 6 * 8 / 10) << order;
+        EXPECT_LT(count, draws / 6 * 12 / 10) << order;
+    }
+}
+
+// A bug of depth 3: a is held at its last stop while b runs to its last one, and a ends before b.
+TEST(Pct, FindsABugAsOftenAsItsBoundPromises) {
+    const Actors actors = two_actors();
+    constexpr unsigned depth = 3;
+    const double bound = pct_bound(2, actors.stops[0].size() + actors.stops[1].size(), depth);
+    const std::string wanted = "a@enter:f#3 -> b@user:begin; b@enter:g#2 -> a@enter:f#3; "
+                               "a@user:end -> b@enter:g#2; a@user:end -> b@user:end";
+    constexpr unsigned draws = 20000;
+    unsigned found = 0;
+    Rng rng(1);
+    for (unsigned i = 0; i < draws; ++i)
+        found += to_string(draw_pct(actors.names, actors.stops, depth, rng).edges) == wanted;
+    EXPECT_GE(found, bound * draws);
+}
+
+TEST(Pct, TheBoundIsThatOfItsPaper) {
+    EXPECT_DOUBLE_EQ(pct_bound(2, 10, 1), 1.0 / 2);
+    EXPECT_DOUBLE_EQ(pct_bound(2, 10, 2), 1.0 / 20);
+    EXPECT_DOUBLE_EQ(pct_bound(2, 10, 3), 1.0 / 200);
+    EXPECT_DOUBLE_EQ(pct_bound(3, 160, 4), 1.0 / (3.0 * 160 * 160 * 160));
+    EXPECT_DOUBLE_EQ(pct_bound(2, 0, 3), 1.0 / 2) << "without stops there is nothing to draw";
+}
+
+} // namespace
+} // namespace faultline
