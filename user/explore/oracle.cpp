@@ -2,7 +2,6 @@
 #include "explore/oracle.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <map>
@@ -19,24 +18,30 @@ bool is_growing(std::string_view name) {
     return name.starts_with("machine ") || name.starts_with("kernel-log ");
 }
 
-// "mapping near page 7 mincore" -> "mapping near page 7"; nothing for what is no page's.
-std::optional<std::string> page_of(const std::string& name) {
-    const std::size_t page = name.find(" page ");
-    const std::size_t last = name.rfind(' ');
-    if (page == std::string::npos || last == std::string::npos || last < page + 6)
+// Where the number of the page stands in "mapping near page 7 mincore", from and to; nothing for
+// what is no page's.
+std::optional<std::pair<std::size_t, std::size_t>> number_in(const std::string& name) {
+    constexpr std::string_view mark = " page ";
+    const std::size_t at = name.rfind(mark);
+    if (at == std::string::npos)
         return std::nullopt;
-    return name.substr(0, last);
+    const std::size_t from = at + mark.size();
+    const std::size_t to = name.find_first_not_of("0123456789", from);
+    if (to == from || to == std::string::npos || name[to] != ' ')
+        return std::nullopt;
+    return std::pair(from, to);
+}
+
+// "mapping near page 7 mincore" -> "mapping near page 7"
+std::optional<std::string> page_of(const std::string& name) {
+    const auto number = number_in(name);
+    return number ? std::optional(name.substr(0, number->second)) : std::nullopt;
 }
 
 // Without the number of a page: equal differences of many pages are one.
 std::string kind_of(const std::string& name) {
-    const std::size_t page = name.find(" page ");
-    if (page == std::string::npos)
-        return name;
-    std::size_t end = page + 6;
-    while (end < name.size() && std::isdigit(static_cast<unsigned char>(name[end])) != 0)
-        ++end;
-    return name.substr(0, page) + " page N" + name.substr(end);
+    const auto number = number_in(name);
+    return number ? name.substr(0, number->first) + "N" + name.substr(number->second) : name;
 }
 
 std::string result_of(const Observation& seen, const std::string& name) {
@@ -44,6 +49,19 @@ std::string result_of(const Observation& seen, const std::string& name) {
         if (known == name)
             return word;
     return std::string(no_result);
+}
+
+// As a value that may differ.
+std::string result_name(const std::string& result) { return "result " + result; }
+
+// Of all results that one of them has.
+std::vector<std::string> results_of(const Observation& a, const Observation& b) {
+    std::vector<std::string> names;
+    for (const Observation* one : {&a, &b})
+        for (const auto& [name, word] : one->results)
+            if (std::find(names.begin(), names.end(), name) == names.end())
+                names.push_back(name);
+    return names;
 }
 
 Outcome outcome_of(const Observation& seen) {
@@ -91,10 +109,11 @@ class Judge {
 
     [[nodiscard]] std::vector<std::string> words_against(const Reference& reference) const {
         std::vector<std::string> wrong;
-        for (const auto& [name, word] : seen_.results) {
+        for (const std::string& name : results_of(seen_, reference.seen)) {
             const std::string was = result_of(reference.seen, name);
             const bool absent = was == no_result && !reference.absent.empty();
-            if (!absent && was != word)
+            if (!absent && was != result_of(seen_, name) &&
+                !allows(rules_.unstable, result_name(name)))
                 wrong.push_back(name);
         }
         return wrong;
@@ -132,6 +151,8 @@ class Judge {
         for (const Reference& reference : references_)
             if (reference.absent.empty() || may_be_absent(reference) != nullptr)
                 usable.push_back(&reference);
+        if (usable.empty())
+            return false;
         std::set<std::string> wrong_everywhere;
         std::set<std::string> pages_everywhere;
         for (const Reference* reference : usable) {
@@ -267,9 +288,9 @@ std::vector<Difference> state_differences(const Observation& reference, const Ob
 
 std::vector<Difference> all_differences(const Observation& a, const Observation& b) {
     std::vector<Difference> all = state_differences(a, b, {});
-    for (const auto& [name, word] : a.results)
-        if (result_of(b, name) != word)
-            all.push_back({"result " + name, std::nullopt, std::nullopt});
+    for (const std::string& name : results_of(a, b))
+        if (result_of(a, name) != result_of(b, name))
+            all.push_back({result_name(name), std::nullopt, std::nullopt});
     return all;
 }
 
