@@ -22,6 +22,27 @@ std::vector<std::string> plain(const std::vector<Text>& texts) {
     return all;
 }
 
+template <typename Rows> auto* row_named(Rows& rows, std::string_view name) {
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [name](const auto& row) { return row.name == name; });
+    return found == rows.end() ? nullptr : &*found;
+}
+
+template <typename Rows> std::vector<std::string> names_of(const Rows& rows) {
+    std::vector<std::string> all;
+    for (const auto& row : rows)
+        all.push_back(row.name);
+    return all;
+}
+
+Error unknown(std::string_view what, const std::string& name, const std::vector<std::string>& all) {
+    const std::string near = nearest(name, all);
+    return Error::make(ENOENT, near.empty() ? fmt::format("there is no {} \"{}\" (there are: {})",
+                                                          what, name, fmt::join(all, ", "))
+                                            : fmt::format("there is no {} \"{}\": is it \"{}\"?",
+                                                          what, name, near));
+}
+
 SetupRow read_setup(const Text& name, TableReader& table) {
     SetupRow row{.name = name.text,
                  .about = table.text("about", true).text,
@@ -47,12 +68,19 @@ Relaxation read_relaxation(TableReader& table) {
     return one;
 }
 
-OperationRow read_operation(const Text& name, TableReader& table) {
+OperationRow read_operation(const Text& name, TableReader& table,
+                            const std::vector<SetupRow>& setups) {
+    const std::vector<Text> goes_with = table.texts("setups");
+    if (goes_with.empty())
+        table.complain(table.at(), "it is for no setup: setups = [\"...\"]");
+    for (const Text& setup : goes_with)
+        if (row_named(setups, setup.text) == nullptr)
+            table.complain(setup.at, unknown("setup", setup.text, names_of(setups)).message);
     OperationRow row{.name = name.text,
                      .about = table.text("about", true).text,
                      .setup = table.text("setup").text,
                      .steps = table.text("steps", true).text,
-                     .setups = plain(table.texts("setups")),
+                     .setups = plain(goes_with),
                      .needs = plain(table.texts("needs"))};
     if (table.has("relax"))
         for (TableReader& one : table.tables("relax"))
@@ -63,31 +91,11 @@ OperationRow read_operation(const Text& name, TableReader& table) {
     return row;
 }
 
-template <typename Rows> auto* row_named(Rows& rows, std::string_view name) {
-    const auto found = std::find_if(rows.begin(), rows.end(),
-                                    [name](const auto& row) { return row.name == name; });
-    return found == rows.end() ? nullptr : &*found;
-}
-
 std::string filled(std::string text, std::string_view name) {
-    for (std::size_t at = text.find(me); at != std::string::npos; at = text.find(me, at))
+    for (std::size_t at = text.find(me); at != std::string::npos;
+         at = text.find(me, at + name.size()))
         text.replace(at, me.size(), name);
     return text;
-}
-
-template <typename Rows> std::vector<std::string> names_of(const Rows& rows) {
-    std::vector<std::string> all;
-    for (const auto& row : rows)
-        all.push_back(row.name);
-    return all;
-}
-
-Error unknown(std::string_view what, const std::string& name, const std::vector<std::string>& all) {
-    const std::string near = nearest(name, all);
-    return Error::make(ENOENT, near.empty() ? fmt::format("there is no {} \"{}\" (there are: {})",
-                                                          what, name, fmt::join(all, ", "))
-                                            : fmt::format("there is no {} \"{}\": is it \"{}\"?",
-                                                          what, name, near));
 }
 
 bool goes_with(const OperationRow& operation, const std::string& setup) {
@@ -117,15 +125,12 @@ ReadTable read_table(const std::string& text) {
             table.setups.push_back(read_setup(name, one));
         });
         each_table(top, "operations", [&table](const Text& name, TableReader& one) {
-            table.operations.push_back(read_operation(name, one));
+            table.operations.push_back(read_operation(name, one, table.setups));
         });
-        for (const OperationRow& operation : table.operations)
-            for (const std::string& setup : operation.setups)
-                if (table.setup(setup) == nullptr)
-                    top.complain(
-                        {1, 1},
-                        fmt::format("operation {}: {}", operation.name,
-                                    unknown("setup", setup, names_of(table.setups)).message));
+        if (table.setups.empty())
+            top.complain(top.at(), "the file has no setup: [setups.NAME]");
+        if (table.operations.empty())
+            top.complain(top.at(), "the file has no operation: [operations.NAME]");
     });
     return read;
 }
@@ -215,6 +220,7 @@ std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& t
             for (Relaxation one : operation->relaxations) {
                 one.actor = actors[i];
                 one.when = filled(one.when, actors[i]);
+                one.may_differ = filled(one.may_differ, actors[i]);
                 all.push_back(std::move(one));
             }
     return all;
