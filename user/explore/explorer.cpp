@@ -18,6 +18,7 @@ constexpr std::string_view without_variant = "without-";
 constexpr unsigned equal_runs = 2;      // of each serial order and seed: what differs is unstable
 constexpr unsigned traced_runs = 2;     // of each serial order
 constexpr unsigned tries = 5;           // of a schedule that gave a difference
+constexpr unsigned most_known = 10000;  // random orders in a row that were done: there is no other
 constexpr unsigned least_wait_ms = 20;  // of a hold
 constexpr unsigned most_wait_ms = 1000; // ...
 constexpr unsigned wait_factor = 4;     // ...times the longest serial operation
@@ -150,17 +151,21 @@ ExploreReport Explorer::run() {
     if (trace() && take_references()) {
         orders_ = std::make_unique<OrderList>(report_.profiles, report_.stops);
         report_.all_orders = orders_->all();
-        while (!over()) {
+        std::uint64_t drawn = 0;
+        for (unsigned known = 0; known < most_known && !over();) {
             const std::optional<Order> order = orders_->next();
             std::vector<Edge> edges;
             if (order) {
                 edges = order->edges;
             } else {
-                Rng rng(mix(options_.seed + report_.random_orders++));
+                Rng rng(mix(options_.seed + drawn++));
                 edges = draw_pct(actors_, report_.stops, options_.depth, rng).edges;
             }
-            if (options_.done.count(to_string(edges)) != 0)
+            if (options_.done.count(to_string(edges)) != 0) {
+                known += order ? 0 : 1;
                 continue;
+            }
+            known = 0;
             if (!run_order(edges, order ? &*order : nullptr))
                 break;
         }
@@ -202,15 +207,23 @@ std::string Explorer::text_of(const std::vector<Edge>& edges, std::uint64_t seed
 
 std::optional<Explorer::Ran> Explorer::run_once(Rig& rig, std::uint64_t seed) {
     Ran ran;
+    bool observed = false;
     const std::optional<Refusal> refusal =
         rig.run(++runs_, seed, [&](const Run& run, const Outcome& /*outcome*/) {
             ran.result = run.result();
             ran.sites = rig.program().sites;
-            if (const Observation* seen = rig.experiment().observation())
+            const Observation* seen = rig.experiment().observation();
+            observed = seen != nullptr;
+            if (observed)
                 ran.seen = *seen;
         });
     if (refused(refusal))
         return std::nullopt;
+    // Else all runs would be alike.
+    if (!observed) {
+        refused(Refusal{.why = fmt::format("run {}: nothing was observed", runs_)});
+        return std::nullopt;
+    }
     return ran;
 }
 
@@ -225,6 +238,10 @@ bool Explorer::trace() {
         return !refused(
             Refusal{.verdict = Verdict::skip,
                     .why = fmt::format("{} actors: two or three can be explored", actors_.size())});
+    if (options_.profiles) {
+        take_stops(options_.profiles(actors_));
+        return true;
+    }
     (void)rig.experiment().observe();
     std::vector<std::vector<std::vector<FunctionCall>>> calls(actors_.size());
     std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> windows(actors_.size());
@@ -274,16 +291,15 @@ bool Explorer::trace() {
     if (!symbols)
         return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
     const SourceRanges ranges(*symbols);
+    std::vector<Profile> profiles;
     for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
         std::vector<std::vector<Visit>> visits;
         for (std::size_t run = 0; run < calls[actor].size(); ++run)
             visits.push_back(visits_of(calls[actor][run], *symbols, ranges,
                                        windows[actor][run].first, windows[actor][run].second));
-        report_.profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
+        profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
     }
-    rank(report_.profiles, options_.profile);
-    for (const Profile& profile : report_.profiles)
-        report_.stops.push_back(stops_of(profile, options_.most_stops));
+    take_stops(std::move(profiles));
     return true;
 }
 
@@ -296,6 +312,13 @@ void Explorer::note_longest(const Ran& ran) {
             longest_ms_ = std::max(
                 longest_ms_, static_cast<double>(end->reached_ns - begin->left_ns) / 1000000.0);
     }
+}
+
+void Explorer::take_stops(std::vector<Profile> profiles) {
+    rank(profiles, options_.profile);
+    for (const Profile& profile : profiles)
+        report_.stops.push_back(stops_of(profile, options_.most_stops));
+    report_.profiles = std::move(profiles);
 }
 
 // What serial runs leave behind, for each seed, twice.
@@ -390,6 +413,7 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
     const std::uint64_t seed = seed_of(static_cast<unsigned>(report_.orders));
     on_run(text_of(edges, seed), seed);
     ++report_.orders;
+    report_.random_orders += order == nullptr ? 1 : 0;
     const std::optional<Ran> ran = run_once(*rig_, seed);
     if (ran) {
         count(*ran, edges, order, seed);

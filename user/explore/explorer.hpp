@@ -37,6 +37,8 @@ struct ExploreOptions {
     unsigned depth = 4;          // of PCT, when all orders with two preemptions are done
     bool stop_at_first = false;  // difference
     ProfileOptions profile;
+    // Gives the places of each actor where there is no kernel to trace: in tests.
+    std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
     RigOptions rig;
     std::set<std::string> done; // schedules of an earlier session: not run again
 };
@@ -122,6 +124,7 @@ class Explorer {
 
     bool refused(const std::optional<Refusal>& refusal);
     bool trace();
+    void take_stops(std::vector<Profile> profiles);
     bool take_references();
     void note_longest(const Ran& ran);
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
