@@ -2,6 +2,7 @@
 #include "kernel/state.hpp"
 
 #include "kernel/fd.hpp"
+#include "kernel/memory_stat.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +11,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <fmt/format.h>
-#include <sstream>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -62,85 +62,13 @@ constexpr std::array<std::string_view, 13> meminfo_names = {
     "Shmem",          "AnonHugePages",     "ShmemHugePages",  "ShmemPmdMapped", "FileHugePages",
     "FilePmdMapped",  "HardwareCorrupted", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd",
     "HugePages_Surp", "Hugetlb",           "Mlocked"};
-constexpr std::array<std::string_view, 10> vmstat_names = {
+constexpr std::array<std::string_view, 12> vmstat_names = {
     "nr_memmap_pages",    "nr_memmap_boot_pages", "nr_memmap",
     "nr_memmap_boot",     "nr_hugetlb",           "nr_shmem",
     "nr_shmem_hugepages", "nr_shmem_pmdmapped",   "nr_file_hugepages",
-    "nr_file_pmdmapped"};
+    "nr_file_pmdmapped",  "nr_file_pages",        "nr_swapcached"};
 constexpr std::array<std::string_view, 4> status_names = {"VmPTE", "VmSwap", "VmLck",
                                                           "HugetlbPages"};
-constexpr std::array<std::string_view, 20> memory_stat_names = {
-    // version 2
-    "anon", "file", "kernel_stack", "pagetables", "shmem", "file_mapped", "swapcached", "anon_thp",
-    "file_thp", "shmem_thp", "unevictable", "hugetlb",
-    // version 1
-    "cache", "rss", "rss_huge", "mapped_file", "swap", "total_cache", "total_rss", "total_shmem"};
-
-bool among(std::span<const std::string_view> names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-// "NAME:   12 kB" or "NAME 12": the number, nothing if it is anything else.
-std::optional<std::uint64_t> number_of(std::string_view value) {
-    const std::size_t start = value.find_first_not_of(" \t");
-    if (start == std::string_view::npos)
-        return std::nullopt;
-    value.remove_prefix(start);
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    const std::string_view rest(end, static_cast<std::size_t>(value.data() + value.size() - end));
-    if (error != std::errc() || (!rest.empty() && rest != " kB"))
-        return std::nullopt;
-    return number;
-}
-
-struct Line {
-    std::string_view name;
-    std::string_view value;
-};
-
-std::vector<Counter>::iterator find(std::vector<Counter>& counters, std::string_view name) {
-    return std::find_if(counters.begin(), counters.end(),
-                        [name](const Counter& one) { return one.first == name; });
-}
-
-Line split(std::string_view line, char separator) {
-    const std::size_t at = line.find(separator);
-    return at == std::string_view::npos ? Line{line, {}}
-                                        : Line{line.substr(0, at), line.substr(at + 1)};
-}
-
-// Takes a line off the text; nothing at its end, or where it was cut.
-std::optional<std::string_view> next_line(std::string_view& text) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos)
-        return std::nullopt;
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(end + 1);
-    return line;
-}
-
-Result<std::vector<Counter>> parse_counters(std::string_view text, char separator,
-                                            std::span<const std::string_view> names,
-                                            std::string_view path) {
-    std::vector<Counter> counters;
-    while (const std::optional<std::string_view> line = next_line(text)) {
-        const Line parts = split(*line, separator);
-        if (!among(names, parts.name))
-            continue;
-        const std::optional<std::uint64_t> number = number_of(parts.value);
-        if (!number)
-            return Error::make(EPROTO, "not understood: " + std::string(*line), path);
-        if (find(counters, parts.name) != counters.end())
-            return Error::make(EPROTO, "twice: " + std::string(parts.name), path);
-        counters.emplace_back(parts.name, *number);
-    }
-    if (!text.empty())
-        return Error::make(EPROTO, "a line is cut: " + std::string(text), path);
-    if (counters.empty())
-        return Error::make(EPROTO, "none of the counters that are known", path);
-    return counters;
-}
 
 } // namespace
 
@@ -156,10 +84,6 @@ Result<std::vector<Counter>> parse_status(std::string_view text) {
     return parse_counters(text, ':', status_names, "/proc/self/status");
 }
 
-Result<std::vector<Counter>> parse_memory_stat(std::string_view text) {
-    return parse_counters(text, ' ', memory_stat_names, "memory.stat");
-}
-
 Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t from,
                                          std::uint64_t to) {
     constexpr std::string_view path = "/proc/self/smaps";
@@ -168,7 +92,7 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
     bool found = false;
     bool open = false; // a mapping's last line, VmFlags, has not come
     while (const std::optional<std::string_view> line = next_line(text)) {
-        const Line parts = split(*line, ':');
+        const TextLine parts = split_line(*line, ':');
         std::uint64_t start = 0;
         std::uint64_t end = 0;
         // "7f00-7f10 rw-p 00000000 00:00 0 [heap]": alone has a minus before the first blank.
@@ -184,10 +108,10 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
         } else if (parts.name == "VmFlags") {
             open = false;
         } else if (counts && among(smaps_names, parts.name)) {
-            const std::optional<std::uint64_t> number = number_of(parts.value);
+            const std::optional<std::uint64_t> number = counter_value(parts.value);
             if (!number)
                 return Error::make(EPROTO, "not understood: " + std::string(*line), path);
-            const auto sum = find(sums, parts.name);
+            const auto sum = find_counter(sums, parts.name);
             if (sum == sums.end())
                 sums.emplace_back(parts.name, *number);
             else
@@ -199,71 +123,6 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
     if (!found)
         return Error::make(ENOENT, "no mapping is there", path);
     return sums;
-}
-
-namespace {
-
-struct Hierarchy {
-    bool second = false; // of version 2
-    std::string path;    // of the task
-};
-
-// "cpu,memory"
-bool lists_memory(std::string_view words) {
-    constexpr std::string_view memory = "memory";
-    while (!words.empty()) {
-        const auto [first, rest] = split(words, ',');
-        if (first == memory)
-            return true;
-        words = rest;
-    }
-    return false;
-}
-
-// "4:memory:/a" before "0::/a": where version 1 has the controller, version 2 does not.
-std::optional<Hierarchy> memory_hierarchy(std::string_view cgroup) {
-    std::optional<Hierarchy> found;
-    while (const std::optional<std::string_view> line = next_line(cgroup)) {
-        const auto [number, rest] = split(*line, ':');
-        const auto [controllers, path] = split(rest, ':');
-        if (lists_memory(controllers))
-            return Hierarchy{false, std::string(path)};
-        if (number == "0" && controllers.empty())
-            found = Hierarchy{true, std::string(path)};
-    }
-    return found;
-}
-
-} // namespace
-
-Result<std::string> memory_stat_path(std::string_view cgroup, std::string_view mountinfo) {
-    const std::optional<Hierarchy> wanted = memory_hierarchy(cgroup);
-    while (const std::optional<std::string_view> line =
-               wanted ? next_line(mountinfo) : std::nullopt) {
-        const std::size_t dash = line->find(" - ");
-        if (dash == std::string_view::npos)
-            return Error::make(EPROTO, "not understood: " + std::string(*line), "mountinfo");
-        std::istringstream front{std::string(line->substr(0, dash))};
-        std::istringstream back{std::string(line->substr(dash + 3))};
-        std::string word;
-        std::string root;
-        std::string mount;
-        std::string type;
-        std::string options;
-        front >> word >> word >> word >> root >> mount;
-        back >> type >> word >> options;
-        if (!front || !back)
-            return Error::make(EPROTO, "not understood: " + std::string(*line), "mountinfo");
-        const bool fits =
-            wanted->second ? type == "cgroup2" : type == "cgroup" && lists_memory(options);
-        if (!fits)
-            continue;
-        std::string path = wanted->path;
-        if (root != "/" && path.starts_with(root)) // a part of the hierarchy is mounted
-            path.erase(0, root.size());
-        return mount + (path == "/" ? "" : path) + "/memory.stat";
-    }
-    return Error::make(ENOENT, "no memory controller is mounted", "memory.stat");
 }
 
 std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before) {
@@ -294,7 +153,7 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
 }
 
 bool is_among(std::string_view numbers, std::string_view word) {
-    const auto [first, last] = split(numbers, '-');
+    const auto [first, last] = split_line(numbers, '-');
     const std::optional<std::uint64_t> from = whole_number(first);
     const std::optional<std::uint64_t> to = whole_number(last);
     const std::optional<std::uint64_t> here = from && to ? whole_number(word) : std::nullopt;
@@ -529,15 +388,69 @@ Result<void> State::take_machine() {
     return {};
 }
 
-Result<void> State::take_cgroup() {
+namespace {
+
+using CountersOfCgroups = std::vector<Result<std::vector<Counter>>>;
+
+CountersOfCgroups memory_stats(const std::vector<CgroupScope>& cgroups) {
+    CountersOfCgroups all;
+    for (const CgroupScope& one : cgroups) {
+        const Result<std::string> text = read_text(one.folder + "/memory.stat");
+        all.push_back(text ? parse_memory_stat(*text) : Result<std::vector<Counter>>(text.error()));
+    }
+    return all;
+}
+
+CountersOfCgroups anonymous_memory(const std::vector<CgroupScope>& cgroups) {
+    CountersOfCgroups all;
+    for (const CgroupScope& one : cgroups)
+        all.push_back(anonymous_of(one.folder));
+    return all;
+}
+
+bool same(const CountersOfCgroups& left, const CountersOfCgroups& right) {
+    return std::equal(
+        left.begin(), left.end(), right.begin(), right.end(),
+        [](const auto& a, const auto& b) { return a.ok() == b.ok() && (!a.ok() || *a == *b); });
+}
+
+} // namespace
+
+// What cannot be taken exactly is not taken. The heap may grow by what is read here: what processes
+// have is looked at before and after, until it is the same.
+Result<void> State::take_cgroups(const StateScope& scope) {
+    constexpr unsigned most_tries = 5;
     const Result<std::string> cgroup = read_text("/proc/self/cgroup");
     const Result<std::string> mounts = read_text("/proc/self/mountinfo");
-    const Result<std::string> path = !cgroup   ? cgroup.error()
-                                     : !mounts ? mounts.error()
-                                               : memory_stat_path(*cgroup, *mounts);
-    const Result<std::string> text = path ? read_text(*path) : path.error();
-    add("cgroup memory.stat",
-        text ? parse_memory_stat(*text) : Result<std::vector<Counter>>(text.error()));
+    const Result<CgroupPlace> place = !cgroup   ? cgroup.error()
+                                      : !mounts ? mounts.error()
+                                                : find_cgroup(*cgroup, *mounts);
+    if (!place) {
+        absent_.push_back("cgroup memory.stat: " + place.error().to_string());
+        return {};
+    }
+    std::vector<CgroupScope> all = {{std::string(driver_cgroup), place->own}};
+    all.insert(all.end(), scope.cgroups.begin(), scope.cgroups.end());
+    CountersOfCgroups stats;
+    CountersOfCgroups processes;
+    bool steady = !scope.rollup;
+    for (unsigned tries = 0; tries == 0 || (!steady && tries < most_tries); ++tries) {
+        if (scope.rollup)
+            processes = anonymous_memory(all);
+        if (const Result<void> folded = fold_memory_stat(place->root); !folded) {
+            absent_.push_back("cgroup memory.stat: " + folded.error().to_string());
+            return {};
+        }
+        stats = memory_stats(all);
+        steady = !scope.rollup || same(processes, anonymous_memory(all));
+    }
+    if (!steady)
+        absent_.emplace_back("cgroup processes: their memory changes all the time");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        add(fmt::format("cgroup {} memory.stat", all[i].name), stats[i]);
+        if (scope.rollup && steady)
+            add(fmt::format("cgroup {} processes", all[i].name), processes[i]);
+    }
     return {};
 }
 
@@ -546,7 +459,7 @@ Result<State> State::take(const StateScope& scope) {
     // What counts first: reading the content needs memory, too.
     if (Result<void> taken = scope.machine ? state.take_machine() : Result<void>(); !taken)
         return taken.error();
-    if (Result<void> taken = scope.cgroup ? state.take_cgroup() : Result<void>(); !taken)
+    if (Result<void> taken = scope.cgroup ? state.take_cgroups(scope) : Result<void>(); !taken)
         return taken.error();
     if (scope.process) {
         const Result<std::string> text = read_text("/proc/self/status");
@@ -571,11 +484,23 @@ Result<State> State::take(const StateScope& scope) {
     return state;
 }
 
+State State::of(std::vector<Counter> counters) {
+    State state;
+    state.counters_ = std::move(counters);
+    return state;
+}
+
 std::optional<std::uint64_t> State::value(std::string_view name) const {
-    for (const auto& [here, value] : counters_)
-        if (here == name)
-            return value;
-    return std::nullopt;
+    return counter_of(counters_, name);
+}
+
+std::optional<std::uint64_t> State::sum(std::string_view words) const {
+    const Allowed wanted = {{std::string(words), {}}};
+    std::optional<std::uint64_t> sum;
+    for (const auto& [name, value] : counters_)
+        if (allows(wanted, name))
+            sum = sum.value_or(0) + value;
+    return sum;
 }
 
 std::optional<std::uint64_t> State::page_value(std::string_view object, std::string_view column,
@@ -641,8 +566,9 @@ class Comparison {
         for (const Bit& bit : pagemap_bits)
             value(fmt::format("{} {}-{}", page, pagemap_column, bit.name),
                   before >> bit.number & 1U, after >> bit.number & 1U);
-        value(fmt::format("{} {}-frame", page, pagemap_column), before & frame_mask,
-              after & frame_mask);
+        if ((before & after & present_mask) != 0) // else it is no frame, or of no page
+            value(fmt::format("{} {}-frame", page, pagemap_column), before & frame_mask,
+                  after & frame_mask);
     }
 
     std::vector<Difference> take() { return std::move(differences_); }
@@ -657,22 +583,15 @@ std::optional<std::uint64_t> value_at(const std::vector<std::optional<std::uint6
     return index < values.size() ? values[index] : std::nullopt;
 }
 
-std::optional<std::uint64_t> value_of(const std::vector<Counter>& counters,
-                                      const std::string& name) {
-    const auto found = std::find_if(counters.begin(), counters.end(),
-                                    [&name](const Counter& one) { return one.first == name; });
-    return found == counters.end() ? std::nullopt : std::optional(found->second);
-}
-
 } // namespace
 
 std::vector<Difference> compare(const State& before, const State& after,
                                 const Allowed& may_differ) {
     Comparison comparison(may_differ);
     for (const auto& [name, value] : before.counters_)
-        comparison.value(name, value, value_of(after.counters_, name));
+        comparison.value(name, value, counter_of(after.counters_, name));
     for (const auto& [name, value] : after.counters_)
-        if (!value_of(before.counters_, name))
+        if (!counter_of(before.counters_, name))
             comparison.value(name, std::nullopt, value);
     // One scope makes the same columns each time. A column that may differ on all its pages is not
     // looked at: a collapse changes hundreds.

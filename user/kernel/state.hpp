@@ -15,11 +15,13 @@
 //     file NAME page N bytes          file NAME st_size|st_blocks|st_nlink
 //     file NAME statfs blocks|bfree|files|ffree
 //     machine meminfo Shmem|...       machine vmstat nr_memmap_pages|...
-//     process status VmPTE            cgroup memory.stat shmem|...
+//     process status VmPTE            cgroup driver memory.stat shmem|...
+//     cgroup driver processes Pss_Anon|AnonHugePages
 //     kernel-log complaints
 #ifndef FAULTLINE_KERNEL_STATE_HPP
 #define FAULTLINE_KERNEL_STATE_HPP
 
+#include "kernel/counters.hpp"
 #include "kernel/kernel_log.hpp"
 #include "kernel/result.hpp"
 
@@ -29,7 +31,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace faultline {
@@ -52,31 +53,30 @@ struct FileScope {
     bool content = true;
 };
 
+struct CgroupScope {
+    std::string name;
+    std::string folder;
+};
+inline constexpr std::string_view driver_cgroup = "driver"; // its name in a State
+
 struct StateScope {
     std::vector<MappingScope> mappings{};
     std::vector<FileScope> files{};
-    bool frames = false;            // page frames, too: as root, and where no page should move
-    bool process = true;            // /proc/self/status
-    bool machine = true;            // /proc/meminfo, /proc/vmstat: all tasks' doings are in them
-    bool cgroup = true;             // memory.stat of this task's cgroup: the same
-    const KernelLog* log = nullptr; // its complaints so far
+    bool frames = false; // page frames, too: as root, and where no page should move
+    bool process = true; // /proc/self/status
+    bool machine = true; // /proc/meminfo, /proc/vmstat: all tasks' doings are in them
+    bool cgroup = true;  // memory.stat of this task's cgroup, "driver", and of these:
+    std::vector<CgroupScope> cgroups{}; // all of one hierarchy
+    bool rollup = true;                 // what their processes have, beside it
+    const KernelLog* log = nullptr;     // its complaints so far
 };
 
-using Counter = std::pair<std::string, std::uint64_t>;
-
-// Each gives the counters that are compared, in the order of the text, in the kernel's own unit. A
-// counter that a kernel does not have is left out; a text without any is EPROTO, and so is a line
-// that is cut or is not what it should be.
+// Each gives the counters that are compared, as parse_counters() does.
 Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t from,
                                          std::uint64_t to); // sums over the mappings in there
 Result<std::vector<Counter>> parse_meminfo(std::string_view text);
 Result<std::vector<Counter>> parse_vmstat(std::string_view text);
 Result<std::vector<Counter>> parse_status(std::string_view text);
-Result<std::vector<Counter>> parse_memory_stat(std::string_view text); // of both versions
-
-// The file memory.stat of a task by its /proc/PID/cgroup and mountinfo; ENOENT if no hierarchy with
-// a memory controller is mounted.
-Result<std::string> memory_stat_path(std::string_view cgroup, std::string_view mountinfo);
 
 // Of all bytes. Two pages of which one word differs never have the same. `before`: what it was of
 // the piece before this one.
@@ -103,11 +103,15 @@ bool allows(const Allowed& allowed, std::string_view name);
 class State {
   public:
     static Result<State> take(const StateScope& scope);
+    // Of counters that somebody else has read.
+    static State of(std::vector<Counter> counters);
 
     // What could not be taken because this machine does not have it, in words.
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
+    // Of all that MayDiffer's words fit.
+    [[nodiscard]] std::optional<std::uint64_t> sum(std::string_view words) const;
     [[nodiscard]] const std::vector<Counter>& counters() const { return counters_; }
     [[nodiscard]] std::size_t pages() const; // of all mappings and files whose bytes are taken
     // Of a page of "mapping a": its "mincore", its "bytes". Nothing: there is none.
@@ -129,7 +133,7 @@ class State {
     Result<void> take_smaps(const std::vector<MappingScope>& mappings);
     Result<void> take_file(const FileScope& scope);
     Result<void> take_machine();
-    Result<void> take_cgroup();
+    Result<void> take_cgroups(const StateScope& scope);
     void add(const std::string& object, const Result<std::vector<Counter>>& counters);
 
     std::vector<Column> columns_;

@@ -146,19 +146,15 @@ Result<Value> do_drop_caches(Doing& /*doing*/, const Given& /*given*/) {
     return write_trigger("/proc/sys/vm/drop_caches");
 }
 
-// A cgroup of the second version below the root; a name of this driver's alone.
-struct CgroupObject final : Object {
-    std::string path;
-    ~CgroupObject() override { (void)::rmdir(path.c_str()); }
-};
-
 Result<Value> make_cgroup(Doing& doing, const Given& /*given*/) {
     constexpr const char* root = "/sys/fs/cgroup/";
     auto made = std::make_shared<CgroupObject>();
+    made->name = doing.binds;
     made->path = root + std::string("faultline-") + std::string(doing.binds) + "-" +
                  std::to_string(::getpid());
     if (::mkdir(made->path.c_str(), 0700) != 0 && errno != EEXIST)
         return Error::last("mkdir", made->path);
+    doing.places.keep_cgroup(made);
     return Value::of_object(Type::cgroup, std::move(made));
 }
 

@@ -18,6 +18,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace faultline {
@@ -119,6 +121,13 @@ struct KhugepagedObject final : Object {
 struct PoolObject final : Object {
     Setting setting;
     HugetlbPool before;
+};
+
+// A cgroup of the second version below the root; a name of this driver's alone.
+struct CgroupObject final : Object {
+    std::string name; // in the scenario
+    std::string path;
+    ~CgroupObject() override { (void)::rmdir(path.c_str()); }
 };
 
 struct LogObject final : Object {

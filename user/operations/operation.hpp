@@ -115,6 +115,12 @@ class Places {
     std::uint64_t first_of(const std::string& name, std::uint64_t value) {
         return firsts_.emplace(name, value).first->second;
     }
+    // The experiment's cgroups, for its states.
+    void keep_cgroup(std::weak_ptr<Object> cgroup) {
+        std::erase_if(cgroups_, [](const std::weak_ptr<Object>& one) { return one.expired(); });
+        cgroups_.push_back(std::move(cgroup));
+    }
+    [[nodiscard]] const std::vector<std::weak_ptr<Object>>& cgroups() const { return cgroups_; }
 
   private:
     struct Place {
@@ -127,6 +133,7 @@ class Places {
     };
     std::map<std::string, Place> places_;
     std::map<std::string, std::uint64_t> firsts_;
+    std::vector<std::weak_ptr<Object>> cgroups_;
 };
 
 // Where and when an operation is done.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The whole State of what a scenario works on, before and after: kernel/state.hpp.
-#include "kernel/state.hpp"
+#include "kernel/state_comparison.hpp"
 #include "operations/objects.hpp"
 
 #include <algorithm>
@@ -16,9 +16,7 @@ namespace faultline {
 namespace {
 
 constexpr std::size_t most_objects = 6;
-// Bytes and smaps cost as much as a run: they are taken in the first run and in each fourth after
-// it. All else is taken in each run.
-constexpr unsigned whole_every = 4;
+constexpr std::size_t frames_argument = most_objects;
 constexpr std::uint64_t present_bit = std::uint64_t{1} << 63; // of an entry of pagemap
 
 std::size_t small_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
@@ -39,10 +37,11 @@ struct StateObject final : Object {
     explicit StateObject(KernelLog opened) : log(std::move(opened)) {}
     KernelLog log;
     std::vector<Part> parts;
+    std::vector<std::weak_ptr<Object>> cgroups; // of the scenario
+    bool frames = false;
     bool whole = true;
-    std::optional<State> before;
+    StateComparison comparison;
     std::map<const FileObject*, std::int64_t> pages; // in the page cache
-    Allowed allowed;
     std::string tables; // what is wrong with their number; empty: nothing
 
     // Of shared memory, the part that is its file: what the memory shows must be the file's bytes.
@@ -57,9 +56,15 @@ struct StateObject final : Object {
         return nullptr;
     }
     [[nodiscard]] StateScope scope() const {
-        StateScope made{.process = false, // see count_tables()
-                        .cgroup = false,  // the kernel tells it some dozens of pages late
+        StateScope made{.frames = frames,
+                        .process = false, // see count_tables()
+                        .rollup = whole,
                         .log = &log};
+        for (const std::weak_ptr<Object>& one : cgroups)
+            if (const std::shared_ptr<Object> here = one.lock()) {
+                const auto& cgroup = static_cast<const CgroupObject&>(*here);
+                made.cgroups.push_back({cgroup.name, cgroup.path});
+            }
         for (const Part& part : parts)
             if (part.is_memory())
                 made.mappings.push_back({.name = part.value.text,
@@ -93,22 +98,18 @@ Result<std::map<const FileObject*, std::int64_t>> count_pages(const std::vector<
     return counts;
 }
 
-// Page tables come and go with what is mapped; when the setup is done there must not be more and
-// more of them. The driver's heap may come to use two more. Not before the second run: the first
-// makes the actors' stacks.
+// When the setup is done there must not be more and more page tables. Not before the second run:
+// the first makes the actors' stacks.
 Result<std::string> count_tables(Doing& doing) {
     constexpr unsigned settled = 2;
-    if (doing.run->number() < settled)
+    if (doing.run == nullptr || doing.run->number() < settled)
         return std::string();
-    const Result<State> now = State::take({.machine = false, .cgroup = false});
+    const Result<TableMemory> now = TableMemory::take();
     if (!now)
         return now.error();
-    const std::uint64_t tables = now->value("process status VmPTE").value_or(0);
-    const std::uint64_t first = doing.places.first_of("VmPTE", tables);
-    if (tables <= first + 2 * small_page() / 1024)
-        return std::string();
-    return fmt::format("VmPTE after the setup was {} kB in the second run and is {} kB", first,
-                       tables);
+    const TableMemory first{doing.places.first_of("VmPTE", now->kilobytes),
+                            doing.places.first_of("heap", now->heap_end)};
+    return more_tables(first, *now);
 }
 
 Result<Value> make_state(Doing& doing, const Given& given) {
@@ -119,15 +120,16 @@ Result<Value> make_state(Doing& doing, const Given& given) {
     for (std::size_t i = 0; i < most_objects; ++i)
         if (given.has(i))
             made->parts.push_back({given.at(i)});
-    made->whole = doing.run->number() % whole_every == 1;
+    made->cgroups = doing.places.cgroups();
+    made->frames = given.number(frames_argument) != 0;
+    // An actor that is a process is another in each run.
+    made->whole = doing.run == nullptr || StateComparison::whole(doing.run->number());
     Result<std::string> tables = count_tables(doing);
     if (!tables)
         return tables.error();
     made->tables = std::move(*tables);
-    Result<State> before = State::take(made->scope());
-    if (!before)
-        return before.error();
-    made->before = std::move(*before);
+    if (Result<void> taken = made->comparison.begin(made->scope()); !taken)
+        return taken.error();
     Result<std::map<const FileObject*, std::int64_t>> pages = count_pages(made->parts);
     if (!pages)
         return pages.error();
@@ -156,18 +158,18 @@ Result<Value> do_may_differ(Doing& /*doing*/, const Given& given) {
     }
     if (given.has(3) && !placed)
         return Error::make(EINVAL, "memory[...] is the pages of \"page N\", which no name has");
-    given.object<StateObject>(0).allowed.push_back({std::move(words), given.text(2)});
+    given.object<StateObject>(0).comparison.allow({std::move(words), given.text(2)});
     return Value{};
 }
 
-class Comparison {
+// The rules that a scenario file's objects have beside those of StateComparison.
+class Rules {
   public:
-    Comparison(StateObject& state, const State& after,
-               const std::map<const FileObject*, std::int64_t>& pages)
-        : state_(state), before_(*state.before), after_(after), pages_(pages) {}
+    Rules(StateObject& state, const std::map<const FileObject*, std::int64_t>& pages)
+        : state_(state), comparison_(state.comparison), before_(comparison_.before()),
+          after_(comparison_.after()), pages_(pages) {}
 
-    // The word of the first that is wrong; "kept" if nothing is.
-    std::string_view word() {
+    void compare() {
         compare_values();
         count_files();
         for (const Part& part : state_.parts)
@@ -176,43 +178,29 @@ class Comparison {
         if (state_.whole)
             compare_shown();
         require(state_.tables.empty(), "process status VmPTE", state_.tables);
-        return word_.empty() ? "kept" : std::string_view(word_);
     }
-    [[nodiscard]] const std::string& why() const { return why_; }
 
   private:
     void require(bool condition, std::string_view name, const std::string& otherwise) {
-        if (condition || !word_.empty() || allows(state_.allowed, name))
-            return;
-        word_ = name.substr(name.rfind(' ') + 1);
-        why_ = otherwise;
+        comparison_.require(condition, name, otherwise);
     }
 
     // What counts pages may differ where the pages do; count_files() and count_mapped() see to it
     // that it does so by as much.
     void compare_values() {
-        Allowed allowed = state_.allowed;
-        allowed.push_back({"machine meminfo AnonHugePages", "the driver has such memory, too"});
+        Allowed counted;
         for (const Part& part : state_.parts)
             if (is_shmem(part))
                 for (const char* name : {"st_blocks", "statfs bfree"})
-                    allowed.push_back({part.name() + " " + name, "count_files()"});
+                    counted.push_back({part.name() + " " + name, "count_files()"});
         if (std::any_of(state_.parts.begin(), state_.parts.end(), is_shmem))
             for (const char* name : {"machine meminfo Shmem", "machine vmstat nr_shmem"})
-                allowed.push_back({name, "count_files()"});
+                counted.push_back({name, "count_files()"});
         if (mapped_differs())
             for (const char* name : {"Rss", "Pss", "Pss_Dirty", "Shared_Clean", "Shared_Dirty",
                                      "Private_Clean", "Private_Dirty"})
-                allowed.push_back({std::string("mapping * smaps ") + name, "count_mapped()"});
-        std::vector<Difference> differences = compare(before_, after_, allowed);
-        // A page that is there only before or only after has no bytes to compare: its coming or
-        // going is in other columns.
-        std::erase_if(differences, [](const Difference& one) {
-            return one.name.starts_with("mapping ") && one.name.ends_with(" bytes") &&
-                   (!one.before || !one.after);
-        });
-        if (!differences.empty())
-            require(false, differences.front().name, to_string(differences));
+                counted.push_back({std::string("mapping * smaps ") + name, "count_mapped()"});
+        comparison_.compare_all(counted);
     }
 
     [[nodiscard]] bool mapped_differs() const {
@@ -229,15 +217,6 @@ class Comparison {
         });
     }
 
-    void require_growth(const std::string& name, std::int64_t by) {
-        const std::optional<std::uint64_t> was = before_.value(name);
-        const std::optional<std::uint64_t> now = after_.value(name);
-        if (was && now)
-            require(static_cast<std::int64_t>(*now - *was) == by, name,
-                    fmt::format("{} grew by {}, and the pages by {}", name,
-                                static_cast<std::int64_t>(*now - *was), by));
-    }
-
     void count_files() {
         std::int64_t all = 0;
         for (const Part& part : state_.parts) {
@@ -247,13 +226,13 @@ class Comparison {
                 continue;
             const std::int64_t came = now->second - was->second;
             all += came;
-            require_growth(part.name() + " st_blocks",
-                           came * static_cast<std::int64_t>(small_page() / 512));
+            comparison_.require_growth(part.name() + " st_blocks",
+                                       came * static_cast<std::int64_t>(small_page() / 512));
             if (before_.value(part.name() + " statfs blocks").value_or(0) != 0) // it has a bound
-                require_growth(part.name() + " statfs bfree", -came);
+                comparison_.require_growth(part.name() + " statfs bfree", -came);
         }
         if (!pages_.empty())
-            require_growth("machine vmstat nr_shmem", all);
+            comparison_.require_growth("machine vmstat nr_shmem", all);
     }
 
     void count_mapped(const Part& part) {
@@ -345,43 +324,46 @@ class Comparison {
     }
 
     StateObject& state_;
+    StateComparison& comparison_;
     const State& before_;
     const State& after_;
     const std::map<const FileObject*, std::int64_t>& pages_; // after
-    std::string word_;
-    std::string why_;
 };
 
 Result<Value> do_state_kept(Doing& doing, const Given& given) {
     auto& state = given.object<StateObject>(0);
-    const Result<State> after = State::take(state.scope());
-    if (!after)
-        return after.error();
+    if (Result<void> taken = state.comparison.end(state.scope()); !taken)
+        return taken.error();
     const Result<std::map<const FileObject*, std::int64_t>> pages = count_pages(state.parts);
     if (!pages)
         return pages.error();
-    Comparison comparison(state, *after, *pages);
-    const Value word = Value::of_word(comparison.word());
-    if (!comparison.why().empty())
-        doing.tell(comparison.why());
-    return word;
+    Rules(state, *pages).compare();
+    const std::string& word = state.comparison.word();
+    if (!word.empty())
+        doing.tell(state.comparison.why());
+    return Value::of_word(word.empty() ? "kept" : word);
 }
 
 } // namespace
 
 void add_state_operations(std::vector<Operation>& rows) {
-    std::vector<Argument> objects = {{"first", Type::pages}};
-    for (const std::string_view name : {"second", "third", "fourth", "fifth", "sixth"})
+    std::vector<Argument> objects;
+    for (const std::string_view name : {"first", "second", "third", "fourth", "fifth", "sixth"})
         objects.push_back({.name = name, .type = Type::pages, .otherwise = ""});
+    objects.push_back({.name = "frames",
+                       .type = Type::word,
+                       .constants = {{"NO", 0}, {"YES", 1}},
+                       .otherwise = "NO"});
     rows.insert(
         rows.end(),
         {{.name = "state",
           .arguments = std::move(objects),
           .result = Type::state,
           .about = "all that can be seen of these files and whole mappings, and of the machine: "
-                   "bytes, mincore, pagemap, smaps, stat, statfs, meminfo, vmstat, the kernel's "
-                   "log (bytes and smaps in each fourth run)",
-          .where = in_setup,
+                   "bytes, mincore, pagemap, smaps, stat, statfs, meminfo, vmstat, memory.stat of "
+                   "the driver's cgroup and of the scenario's, the kernel's log (bytes and smaps "
+                   "in each fourth run). frames: no page may move",
+          .where = in_setup | in_actor,
           .act = make_state},
          {.name = "may_differ",
           .arguments = {{"state", Type::state},
@@ -391,14 +373,14 @@ void add_state_operations(std::vector<Operation>& rows) {
           .about =
               "of that state: \"mapping near page N mincore, file * st_size\"; * is any word, a|b "
               "is either, N are the pages of memory[...]. kernel/state.hpp has the names",
-          .where = in_judge,
+          .where = in_judge | in_actor,
           .act = do_may_differ},
          {.name = "state_kept",
           .arguments = {{"state", Type::state}},
           .result = Type::word,
           .about = "kept; or the last word of what differs and may not, or of a counter that does "
                    "not go with the pages that it counts. Closes the memory's userfaultfds",
-          .where = in_judge,
+          .where = in_judge | in_actor,
           .act = do_state_kept}});
 }
 

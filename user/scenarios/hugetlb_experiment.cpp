@@ -45,7 +45,7 @@ StateScope HugetlbExperiment::state_scope(bool whole) const {
                           .smaps = whole}},
             .files = {{.name = "hugetlb", .file = file_->file(), .content = false}},
             .process = false, // see judge_without_file()
-            .cgroup = false,  // huge pages are not charged there unless a mount option says so
+            .rollup = whole,
             .log = log_ ? &*log_ : nullptr};
 }
 
@@ -59,14 +59,15 @@ Outcome HugetlbExperiment::judge_run(Run& run) {
     const Result<void> taken = check_.end(state_scope(StateCheck::whole(run)));
     const Allowed allowed = may_differ(run);
     if (taken) {
-        check_.compare_all(allowed);
+        check_.allow(allowed);
+        check_.compare_all();
         judge_counts();
     }
     Outcome outcome = judge(run);
     if (!taken)
         return outcome.forbid(taken.error().to_string());
     if (file_ != nullptr)
-        judge_without_file(allowed);
+        judge_without_file();
     check_.tell(outcome);
     return outcome;
 }
@@ -81,9 +82,8 @@ Allowed HugetlbExperiment::may_differ(const Run& /*run*/) const {
     all.push_back({"machine meminfo HugePages_Free", "compared with the pages of the file"});
     all.push_back({"machine vmstat nr_hugetlb", "on 7.2 it follows the pages late: it was the same "
                                                 "in runs in which the file got one"});
-    for (const char* name :
-         {"machine meminfo AnonHugePages", "machine meminfo Shmem", "machine vmstat nr_shmem"})
-        all.push_back({name, "the driver has such memory, and shares some with its actors"});
+    for (const char* name : {"machine meminfo Shmem", "machine vmstat nr_shmem"})
+        all.push_back({name, "the driver shares such memory with its actors"});
     return all;
 }
 
@@ -103,33 +103,28 @@ void HugetlbExperiment::judge_counts() {
     check_.require_growth("machine meminfo HugePages_Free", -came);
 }
 
-// The next run would unmap it, too. The driver's heap may come to use two page tables more.
-void HugetlbExperiment::judge_without_file(const Allowed& allowed) {
+// The next run would unmap it, too.
+void HugetlbExperiment::judge_without_file() {
     unwatch();
     const Result<void> unmapped = file_->unmap();
-    Result<State> now = unmapped ? State::take({.machine = false, .cgroup = false})
-                                 : Result<State>(unmapped.error());
+    const Result<TableMemory> tables =
+        unmapped ? TableMemory::take() : Result<TableMemory>(unmapped.error());
+    const Result<State> now =
+        tables ? State::take({.machine = false, .cgroup = false}) : Result<State>(tables.error());
     if (!now) {
         check_.require(false, "process status", now.error().to_string());
         return;
     }
-    constexpr std::string_view tables = "process status VmPTE";
     constexpr std::string_view pages = "process status HugetlbPages";
+    const std::uint64_t counted = now->value(pages).value_or(0);
     if (!without_file_)
-        without_file_ = *now;
-    const auto value = [](const State& state, std::string_view name) {
-        return state.value(name).value_or(0);
-    };
-    check_.require(value(*now, tables) <= value(*without_file_, tables) +
-                                              2 * static_cast<std::size_t>(::getpagesize()) / 1024,
-                   tables,
-                   fmt::format("VmPTE without the file was {} kB after the first run and is {} kB",
-                               value(*without_file_, tables), value(*now, tables)));
-    if (!allows(allowed, pages))
-        check_.require(value(*now, pages) == value(*without_file_, pages), pages,
-                       fmt::format("HugetlbPages without the file was {} kB after the first run "
-                                   "and is {} kB",
-                                   value(*without_file_, pages), value(*now, pages)));
+        without_file_ = WithoutFile{*tables, counted};
+    const std::string more = more_tables(without_file_->tables, *tables);
+    check_.require(more.empty(), "process status VmPTE", "without the file " + more);
+    check_.require(counted == without_file_->huge_pages_kb, pages,
+                   fmt::format("HugetlbPages without the file was {} kB after the first run "
+                               "and is {} kB",
+                               without_file_->huge_pages_kb, counted));
 }
 
 bool HugetlbExperiment::share(ActorContext& me, std::size_t page) {

@@ -61,11 +61,15 @@ class HugetlbExperiment : public Experiment {
 
   private:
     void judge_counts();
-    void judge_without_file(const Allowed& allowed);
+    void judge_without_file();
 
     StateCheck check_;
     std::optional<KernelLog> log_;
-    std::optional<State> without_file_; // after the first run
+    struct WithoutFile {
+        TableMemory tables;
+        std::uint64_t huge_pages_kb = 0;
+    };
+    std::optional<WithoutFile> without_file_; // after the first run
     Setting setting_;
     HugetlbPool before_;
     Userfaultfd userfaultfd_; // a forked actor has its own
