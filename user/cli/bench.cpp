@@ -256,6 +256,8 @@ struct StateCost {
     double take_us = 0;
     double read_us = 0;
     std::size_t pages = 0;
+    double memory_stat_us = 0; // of take_us
+    std::string no_memory_stat;
 };
 
 std::optional<StateCost> time_state() {
@@ -272,6 +274,8 @@ std::optional<StateCost> time_state() {
     std::vector<char> buffer(bytes);
     std::vector<double> takes;
     std::vector<double> reads;
+    std::vector<double> stats;
+    const StateScope only_cgroup{.process = false, .machine = false};
     StateCost cost;
     for (unsigned round = 0; round < cost_rounds; ++round) {
         auto start = Clock::now();
@@ -281,6 +285,13 @@ std::optional<StateCost> time_state() {
             return std::nullopt;
         cost.pages = state->pages();
         start = Clock::now();
+        const Result<State> of_cgroup = State::take(only_cgroup);
+        stats.push_back(nanoseconds_since(start) / 1000);
+        if (!of_cgroup)
+            return std::nullopt;
+        if (!of_cgroup->absent().empty())
+            cost.no_memory_stat = of_cgroup->absent().front();
+        start = Clock::now();
         // As State: the file's bytes and the mapping's.
         for (unsigned i = 0; i < 2; ++i)
             if (::pread(file.get(), buffer.data(), bytes, 0) != static_cast<ssize_t>(bytes))
@@ -289,6 +300,7 @@ std::optional<StateCost> time_state() {
     }
     cost.take_us = median(takes);
     cost.read_us = median(reads);
+    cost.memory_stat_us = median(stats);
     return cost;
 }
 
@@ -300,11 +312,18 @@ bool bench_state(Sink& json) {
     }
     fmt::print("\nState: {:.0f} us for {} pages, x {:.1f} of reading them ({:.0f} us)\n",
                cost->take_us, cost->pages, cost->take_us / cost->read_us, cost->read_us);
+    if (cost->no_memory_stat.empty())
+        fmt::print("of it {:.0f} us for memory.stat, which the kernel is made to add up\n",
+                   cost->memory_stat_us);
+    else
+        fmt::print("without {}\n", cost->no_memory_stat);
     Json line{{"kind", "state"},
               {"pages", cost->pages},
               {"take_us", cost->take_us},
               {"read_us", cost->read_us},
               {"ratio", cost->take_us / cost->read_us}};
+    if (cost->no_memory_stat.empty())
+        line["memory_stat_us"] = cost->memory_stat_us;
     json.put(line.dump() + "\n");
     return true;
 }
