@@ -132,7 +132,7 @@ struct Row {
 
 class HvoCycle final : public HvoExperiment {
   public:
-    explicit HvoCycle(const Row& row) : row_(row) {}
+    explicit HvoCycle(const Row& row) : HvoExperiment(anchor_pages), row_(row) {}
 
     Result<void> prepare() override {
         Result<KernelLog> log = KernelLog::open();

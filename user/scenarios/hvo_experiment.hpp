@@ -7,7 +7,9 @@
 #include "engine/scenario.hpp"
 #include "kernel/extent.hpp"
 #include "kernel/hvo.hpp"
+#include "kernel/kernel_log.hpp"
 #include "kernel/settings.hpp"
+#include "scenarios/state_check.hpp"
 
 #include <memory>
 #include <optional>
@@ -26,8 +28,13 @@ inline constexpr std::string_view fixed_fake_heads =
 class HvoExperiment : public Experiment {
   public:
     Result<void> prepare() override; // optimization on, the pool empty, a file made
+    // Beside begin() and judge(): when the pool has again as many huge pages as begin() leaves in
+    // it, the State is as it was, with the counters of vmemmap. The file has no pages then.
+    Result<void> begin_run(Run& run) override;
+    Outcome judge_run(Run& run) override;
 
   protected:
+    explicit HvoExperiment(unsigned pool_at_rest = anchor_pages) : pool_at_rest_(pool_at_rest) {}
     Result<void> set(const char* path, std::string_view value); // until the variant ends
     static Result<void> pool(unsigned pages);
     [[nodiscard]] const HvoBlock& block() const { return *block_; }
@@ -46,6 +53,11 @@ class HvoExperiment : public Experiment {
     static constexpr unsigned at_once = 32; // huge pages: in such steps the pool grows
 
   private:
+    [[nodiscard]] StateScope state_scope(const Run& run) const;
+
+    unsigned pool_at_rest_;
+    StateCheck check_;
+    std::optional<KernelLog> log_;
     std::vector<Setting> settings_;
     std::optional<HvoBlock> block_;
     std::unique_ptr<Extent> extent_;

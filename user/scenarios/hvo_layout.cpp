@@ -49,6 +49,8 @@ enum Slot : unsigned {
 
 class HvoLayoutCheck final : public HvoExperiment {
   public:
+    HvoLayoutCheck() : HvoExperiment(0) {}
+
     std::vector<Actor> actors() override {
         return {{.name = "taker",
                  .kind = Actor::Kind::thread,

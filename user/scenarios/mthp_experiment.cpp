@@ -34,6 +34,10 @@ Result<void> MthpExperiment::prepare() {
     if (!khugepaged)
         return khugepaged.error();
     khugepaged_ = std::move(*khugepaged);
+    Result<KernelLog> log = KernelLog::open();
+    if (!log)
+        return log.error();
+    log_ = std::move(*log);
     // One more, in which one page was touched: by it khugepaged comes to know this process.
     reserved_bytes_ = (ranges_ + 2) * geometry_.huge_bytes;
     void* memory = ::mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE,
@@ -44,6 +48,35 @@ Result<void> MthpExperiment::prepare() {
     const auto at = reinterpret_cast<std::uintptr_t>(reserved_);
     base_ = reserved_ + (geometry_.huge_bytes - at % geometry_.huge_bytes) % geometry_.huge_bytes;
     return introduce();
+}
+
+StateScope MthpExperiment::state_scope(const Run& run) const {
+    return {.mappings = {{.name = "ranges",
+                          .start = base_,
+                          .bytes = ranges_ * geometry_.huge_bytes,
+                          .smaps = false}}, // of one mapping with what is beside it
+            .process = false,
+            .rollup = StateCheck::whole(run),
+            .log = &*log_};
+}
+
+Result<void> MthpExperiment::begin_run(Run& run) {
+    if (Result<void> mapped = map_anew(); !mapped)
+        return mapped;
+    if (Result<void> taken = check_.begin(state_scope(run)); !taken)
+        return taken;
+    return begin(run);
+}
+
+Outcome MthpExperiment::judge_run(Run& run) {
+    Outcome outcome = judge(run);
+    const Result<void> mapped = map_anew();
+    const Result<void> taken = mapped ? check_.end(state_scope(run)) : mapped;
+    if (!taken)
+        return outcome.forbid(taken.error().to_string());
+    check_.compare_all();
+    check_.tell(outcome);
+    return outcome;
 }
 
 Result<void> MthpExperiment::open_own() {
@@ -63,10 +96,16 @@ Result<void> MthpExperiment::introduce() const {
     return {};
 }
 
-Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patterns) {
+Result<void> MthpExperiment::map_anew() const {
     if (::mmap(base_, ranges_ * geometry_.huge_bytes, PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return Error::last("mmap");
+    return {};
+}
+
+Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patterns) {
+    if (Result<void> mapped = map_anew(); !mapped)
+        return mapped;
     for (std::size_t range = 0; range < patterns.size(); ++range)
         populate(range, patterns[range]);
     // At the beginning of a scan it has all CPUs put new pages into the lists: what is not there

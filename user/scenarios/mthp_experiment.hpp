@@ -7,8 +7,10 @@
 #include "engine/scenario.hpp"
 #include "kernel/extent.hpp"
 #include "kernel/folios.hpp"
+#include "kernel/kernel_log.hpp"
 #include "kernel/khugepaged.hpp"
 #include "model/mthp_collapse.hpp"
+#include "scenarios/state_check.hpp"
 
 #include <optional>
 #include <span>
@@ -20,6 +22,10 @@ class MthpExperiment : public Experiment {
     explicit MthpExperiment(std::size_t most_ranges = 1) : most_ranges_(most_ranges) {}
     ~MthpExperiment() override;
     Result<void> prepare() override; // khugepaged awake, the addresses reserved
+    // Beside begin() and judge(): without the memory, the State after is what it was before. What
+    // becomes of the memory itself each scenario compares with its model, page by page.
+    Result<void> begin_run(Run& run) override;
+    Outcome judge_run(Run& run) override;
 
   protected:
     // New memory at the same addresses: each range has these PTEs, each page of them the pattern of
@@ -51,6 +57,8 @@ class MthpExperiment : public Experiment {
     static Actor khugepaged_actor();
 
   private:
+    [[nodiscard]] StateScope state_scope(const Run& run) const;
+    [[nodiscard]] Result<void> map_anew() const;
     [[nodiscard]] std::span<std::uint64_t> words_of(std::size_t range, std::size_t page) const {
         return {reinterpret_cast<std::uint64_t*>(address(range, page)),
                 page_bytes() / sizeof(std::uint64_t)};
@@ -58,6 +66,8 @@ class MthpExperiment : public Experiment {
     [[nodiscard]] Result<void> introduce() const;
     void populate(std::size_t range, const model::PresentPtes& pattern) const;
 
+    StateCheck check_;
+    std::optional<KernelLog> log_;
     Khugepaged khugepaged_;
     std::optional<FolioReader> folios_;
     Geometry geometry_{};
