@@ -287,7 +287,7 @@ bool Explorer::trace() {
         }
     }
     traces.clear();
-    const Result<KernelSymbols> symbols = KernelSymbols::read();
+    const Result<RunningSymbols> symbols = RunningSymbols::read();
     if (!symbols)
         return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
     const SourceRanges ranges(*symbols);

@@ -57,7 +57,7 @@ struct Deviation {
     unsigned again = 0;      // of `tries`, the same schedule gave it again
     unsigned tries = 0;
     std::vector<Edge> shrunk = {}; // each of these edges is needed
-    bool fatal = false;       // the run did not end
+    bool fatal = false;            // the run did not end
 };
 
 struct ExploreReport {
@@ -132,8 +132,8 @@ class Explorer {
     bool run_order(const std::vector<Edge>& edges, const Order* order);
     void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
                std::uint64_t seed);
-    void deviates(const Judgement& judged, const Observation& seen,
-                  const std::vector<Edge>& edges, std::uint64_t seed);
+    void deviates(const Judgement& judged, const Observation& seen, const std::vector<Edge>& edges,
+                  std::uint64_t seed);
     bool confirm(Deviation& deviation);
     bool shrink(Deviation& deviation);
     std::optional<bool> shows(const std::vector<Edge>& edges, std::uint64_t seed,

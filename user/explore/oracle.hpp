@@ -27,8 +27,8 @@ struct Reference {
 struct Relaxation {
     std::string actor = {};
     std::string when = {};       // pattern of results; "" = always
-    bool absent = false;    // then the run may equal a reference without this actor
-    bool each_page = false; // then each page may be that of another reference
+    bool absent = false;         // then the run may equal a reference without this actor
+    bool each_page = false;      // then each page may be that of another reference
     std::string may_differ = {}; // names of values, as kernel/state.hpp has them; "" = none
     std::string why = {};
 };

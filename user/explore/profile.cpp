@@ -53,14 +53,14 @@ bool is_in(const std::vector<std::string>& list, std::string_view name) {
     return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-std::string symbol_name(const KernelSymbol* symbol) {
+std::string symbol_name(const RunningSymbol* symbol) {
     return symbol == nullptr ? std::string() : symbol->name;
 }
 
 // A call that has not returned, as far as the calls after it tell.
 struct Frame {
-    const KernelSymbol* function;
-    const KernelSymbol* caller;
+    const RunningSymbol* function;
+    const RunningSymbol* caller;
     bool own; // of our module, or for it
 };
 
@@ -72,7 +72,7 @@ std::size_t place_in(const std::vector<std::string>& names, std::string_view sym
         names.begin());
 }
 
-bool is_own(const KernelSymbol* function) {
+bool is_own(const RunningSymbol* function) {
     return function != nullptr && function->module == own_module;
 }
 
@@ -82,7 +82,7 @@ bool is_function(std::string_view symbol, std::string_view name) {
     return symbol == name || symbol.substr(0, symbol.find('.')) == name;
 }
 
-std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
+std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const RunningSymbols& symbols,
                              const SourceRanges& ranges, std::uint64_t from_ns,
                              std::uint64_t to_ns) {
     std::vector<Visit> visits;
@@ -90,8 +90,8 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Kerne
     for (const FunctionCall& call : calls) {
         if (call.interrupt || call.time_ns < from_ns || call.time_ns > to_ns)
             continue;
-        const KernelSymbol* function = symbols.at(call.function);
-        const KernelSymbol* caller = symbols.at(call.caller);
+        const RunningSymbol* function = symbols.at(call.function);
+        const RunningSymbol* caller = symbols.at(call.caller);
         if (function == nullptr)
             continue;
         bool own = is_own(function) || is_own(caller);

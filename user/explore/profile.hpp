@@ -4,7 +4,7 @@
 #define FAULTLINE_EXPLORE_PROFILE_HPP
 
 #include "kernel/function_trace.hpp"
-#include "kernel/kernel_symbols.hpp"
+#include "kernel/running_symbols.hpp"
 
 #include <cstdint>
 #include <string>
@@ -50,7 +50,7 @@ struct Visit {
 // The calls of a window of time, without those of interrupts, of our own module and for it. A
 // caller may be missing, as it cannot be traced: its first call counts as one of the innermost
 // function, its next ones as equals of that. So each system call begins anew.
-std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const KernelSymbols& symbols,
+std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const RunningSymbols& symbols,
                              const SourceRanges& ranges, std::uint64_t from_ns,
                              std::uint64_t to_ns);
 

@@ -26,8 +26,8 @@ constexpr std::string_view kernel = "1000 T entry\n" // as noinstr code: it is n
                                     "9000 t fl_hold\t[faultline]\n"
                                     "9100 t of_module\t[other]\n";
 
-const KernelSymbols& symbols() {
-    static const Result<KernelSymbols> all = KernelSymbols::parse(kernel);
+const RunningSymbols& symbols() {
+    static const Result<RunningSymbols> all = RunningSymbols::parse(kernel);
     return *all;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // /proc/kallsyms as x86-64, 6.12.95, has it, shortened, and broken; and a small kernel with two
 // folders.
-#include "kernel/kernel_symbols.hpp"
+#include "kernel/running_symbols.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -23,19 +23,19 @@ constexpr std::string_view recorded = "0000000000000000 A fixed_percpu_data\n"
                                       "ffffffffc0a01000 t collapse_file\t[other]\n"
                                       "ffffffffc0a01080 t fl_hold\t[faultline]\n";
 
-KernelSymbols parsed(std::string_view text) {
-    Result<KernelSymbols> symbols = KernelSymbols::parse(text);
+RunningSymbols parsed(std::string_view text) {
+    Result<RunningSymbols> symbols = RunningSymbols::parse(text);
     EXPECT_TRUE(symbols.ok()) << symbols.error().to_string();
     return std::move(*symbols);
 }
 
-std::string name_at(const KernelSymbols& symbols, std::uint64_t address) {
-    const KernelSymbol* symbol = symbols.at(address);
+std::string name_at(const RunningSymbols& symbols, std::uint64_t address) {
+    const RunningSymbol* symbol = symbols.at(address);
     return symbol == nullptr ? "none" : symbol->name;
 }
 
-TEST(KernelSymbols, AreTheFunctionsAlone) {
-    const KernelSymbols symbols = parsed(recorded);
+TEST(RunningSymbols, AreTheFunctionsAlone) {
+    const RunningSymbols symbols = parsed(recorded);
     EXPECT_EQ(symbols.size(), 8U);
     for (const char* name : {"fixed_percpu_data", "jiffies", "zero_pfn"})
         EXPECT_EQ(symbols.find(name), nullptr) << name;
@@ -43,8 +43,8 @@ TEST(KernelSymbols, AreTheFunctionsAlone) {
         EXPECT_NE(symbols.find(name), nullptr) << name;
 }
 
-TEST(KernelSymbols, AnAddressIsInTheFunctionThatBeginsBeforeIt) {
-    const KernelSymbols symbols = parsed(recorded);
+TEST(RunningSymbols, AnAddressIsInTheFunctionThatBeginsBeforeIt) {
+    const RunningSymbols symbols = parsed(recorded);
     EXPECT_EQ(symbols.at(0xffffffff80ffffff), nullptr) << "before all of them";
     EXPECT_EQ(symbols.at(0), nullptr);
     EXPECT_EQ(name_at(symbols, 0xffffffff81437f5f), "_stext");
@@ -55,21 +55,21 @@ TEST(KernelSymbols, AnAddressIsInTheFunctionThatBeginsBeforeIt) {
     EXPECT_EQ(name_at(symbols, ~std::uint64_t{0}), "fl_hold") << "the last one has no end";
 }
 
-TEST(KernelSymbols, OfSeveralNamesOfOneAddressTheFirstCounts) {
-    const KernelSymbols symbols = parsed("ffffffff81000040 T b\n"
-                                         "ffffffff81000040 T a\n"
-                                         "ffffffff81000040 T c\n"
-                                         "ffffffff81000000 T d\n");
+TEST(RunningSymbols, OfSeveralNamesOfOneAddressTheFirstCounts) {
+    const RunningSymbols symbols = parsed("ffffffff81000040 T b\n"
+                                          "ffffffff81000040 T a\n"
+                                          "ffffffff81000040 T c\n"
+                                          "ffffffff81000000 T d\n");
     EXPECT_EQ(name_at(symbols, 0xffffffff81000040), "b");
     EXPECT_EQ(name_at(symbols, 0xffffffff81000041), "b");
     for (const char* name : {"a", "b", "c"})
         EXPECT_EQ(symbols.find(name)->address, 0xffffffff81000040) << name;
 }
 
-TEST(KernelSymbols, KnowTheirModule) {
-    const KernelSymbols symbols = parsed(recorded);
+TEST(RunningSymbols, KnowTheirModule) {
+    const RunningSymbols symbols = parsed(recorded);
     EXPECT_EQ(*symbols.at(0xffffffffc0a01084),
-              (KernelSymbol{0xffffffffc0a01080, "fl_hold", "faultline"}));
+              (RunningSymbol{0xffffffffc0a01080, "fl_hold", "faultline"}));
     EXPECT_EQ(symbols.at(0xffffffffc0a01000)->module, "other");
     EXPECT_EQ(symbols.at(0xffffffff8143a2c0)->module, "");
     // By name, only the kernel's own: a module may have a function of the same name.
@@ -80,7 +80,7 @@ TEST(KernelSymbols, KnowTheirModule) {
     EXPECT_EQ(symbols.find(""), nullptr);
 }
 
-TEST(KernelSymbols, RefuseLinesThatAreNone) {
+TEST(RunningSymbols, RefuseLinesThatAreNone) {
     const std::string good = "ffffffff81000000 T _stext\n";
     for (const char* bad :
          {"\n", "ffffffff81000040\n", "ffffffff81000040 \n", "ffffffff81000040 T\n",
@@ -89,7 +89,7 @@ TEST(KernelSymbols, RefuseLinesThatAreNone) {
           "fffffffff81000040 T f\n", "ffffffff8100g040 T f\n", "ffffffff81000040 t f\tmodule\n",
           "ffffffff81000040 t f\t[]\n", "ffffffff81000040 t f\t[module\n",
           "ffffffff81000040 t f\t\n"}) {
-        const Result<KernelSymbols> symbols = KernelSymbols::parse(good + bad + good);
+        const Result<RunningSymbols> symbols = RunningSymbols::parse(good + bad + good);
         ASSERT_FALSE(symbols.ok()) << bad;
         EXPECT_EQ(symbols.error().number, EPROTO) << bad;
         EXPECT_EQ(symbols.error().path, "/proc/kallsyms");
@@ -98,9 +98,9 @@ TEST(KernelSymbols, RefuseLinesThatAreNone) {
 }
 
 // Wherever the text is cut: it is an error, or the cut line has a shorter name.
-TEST(KernelSymbols, BearACutText) {
+TEST(RunningSymbols, BearACutText) {
     for (std::size_t length = 0; length < recorded.size(); ++length) {
-        const Result<KernelSymbols> symbols = KernelSymbols::parse(recorded.substr(0, length));
+        const Result<RunningSymbols> symbols = RunningSymbols::parse(recorded.substr(0, length));
         if (symbols) {
             EXPECT_LE(symbols->size(), 8U);
         } else {
@@ -108,19 +108,19 @@ TEST(KernelSymbols, BearACutText) {
                       symbols.error().message == "all addresses are 0" ? EACCES : EPROTO);
         }
     }
-    EXPECT_EQ(KernelSymbols::parse("").error().number, EPROTO);
-    EXPECT_EQ(KernelSymbols::parse("ffffffff82a00000 D jiffies\n").error().number, EPROTO)
+    EXPECT_EQ(RunningSymbols::parse("").error().number, EPROTO);
+    EXPECT_EQ(RunningSymbols::parse("ffffffff82a00000 D jiffies\n").error().number, EPROTO)
         << "no functions";
 }
 
 // As they are for other users than root.
-TEST(KernelSymbols, RefuseAddressesThatAreAllZero) {
-    const Result<KernelSymbols> hidden = KernelSymbols::parse("0000000000000000 A fixed\n"
-                                                              "0000000000000000 T _stext\n"
-                                                              "0000000000000000 t f\t[module]\n");
+TEST(RunningSymbols, RefuseAddressesThatAreAllZero) {
+    const Result<RunningSymbols> hidden = RunningSymbols::parse("0000000000000000 A fixed\n"
+                                                                "0000000000000000 T _stext\n"
+                                                                "0000000000000000 t f\t[module]\n");
     ASSERT_FALSE(hidden.ok());
     EXPECT_EQ(hidden.error().number, EACCES);
-    EXPECT_TRUE(KernelSymbols::parse("0000000000000000 T _stext\n0000000000000040 T f\n").ok());
+    EXPECT_TRUE(RunningSymbols::parse("0000000000000000 T _stext\n0000000000000040 T f\n").ok());
 }
 
 // mm/ from filemap_add_folio() to usercopy_abort(), fs/ from do_truncate() to

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "kernel/kernel_symbols.hpp"
+#include "kernel/running_symbols.hpp"
 
 #include "kernel/fd.hpp"
 
@@ -60,15 +60,15 @@ constexpr bool is_text(char kind) {
 
 } // namespace
 
-Result<KernelSymbols> KernelSymbols::parse(std::string_view text) {
-    KernelSymbols made;
+Result<RunningSymbols> RunningSymbols::parse(std::string_view text) {
+    RunningSymbols made;
     bool any_address = false;
     for (std::size_t from = 0, line_number = 1; from < text.size(); ++line_number) {
         const std::size_t end = std::min(text.find('\n', from), text.size());
         const std::string_view line = text.substr(from, end - from);
         from = end + 1;
         const std::size_t kind = line.find(' ') + 1;
-        KernelSymbol symbol;
+        RunningSymbol symbol;
         const auto [rest, error] =
             std::from_chars(line.data(), line.data() + line.size(), symbol.address, 16);
         if (error != std::errc() || rest != line.data() + kind - 1 || kind + 2 >= line.size() ||
@@ -96,7 +96,7 @@ Result<KernelSymbols> KernelSymbols::parse(std::string_view text) {
         return Error::make(EACCES, "all addresses are 0", "/proc/kallsyms");
     std::stable_sort(
         made.symbols_.begin(), made.symbols_.end(),
-        [](const KernelSymbol& a, const KernelSymbol& b) { return a.address < b.address; });
+        [](const RunningSymbol& a, const RunningSymbol& b) { return a.address < b.address; });
     for (std::uint32_t i = 0; i < made.symbols_.size(); ++i)
         if (made.symbols_[i].module.empty())
             made.by_name_.push_back(i);
@@ -107,38 +107,38 @@ Result<KernelSymbols> KernelSymbols::parse(std::string_view text) {
     return made;
 }
 
-Result<KernelSymbols> KernelSymbols::read() {
+Result<RunningSymbols> RunningSymbols::read() {
     const Result<std::string> text = read_text("/proc/kallsyms");
     if (!text)
         return text.error();
     return parse(*text);
 }
 
-const KernelSymbol* KernelSymbols::at(std::uint64_t address) const {
+const RunningSymbol* RunningSymbols::at(std::uint64_t address) const {
     const auto after = std::upper_bound(
         symbols_.begin(), symbols_.end(), address,
-        [](std::uint64_t one, const KernelSymbol& symbol) { return one < symbol.address; });
+        [](std::uint64_t one, const RunningSymbol& symbol) { return one < symbol.address; });
     if (after == symbols_.begin())
         return nullptr;
     // Of several names of one address the first is taken, always.
     const std::uint64_t start = std::prev(after)->address;
     return &*std::lower_bound(
         symbols_.begin(), symbols_.end(), start,
-        [](const KernelSymbol& symbol, std::uint64_t one) { return symbol.address < one; });
+        [](const RunningSymbol& symbol, std::uint64_t one) { return symbol.address < one; });
 }
 
-const KernelSymbol* KernelSymbols::find(std::string_view name) const {
+const RunningSymbol* RunningSymbols::find(std::string_view name) const {
     const auto found = std::lower_bound(
         by_name_.begin(), by_name_.end(), name,
         [this](std::uint32_t i, std::string_view one) { return symbols_[i].name < one; });
     return found == by_name_.end() || symbols_[*found].name != name ? nullptr : &symbols_[*found];
 }
 
-SourceRanges::SourceRanges(const KernelSymbols& symbols) {
+SourceRanges::SourceRanges(const RunningSymbols& symbols) {
     for (const Folder& folder : folders) {
         Range range{.name = folder.name};
         for (const std::string_view function : folder.functions)
-            if (const KernelSymbol* symbol = symbols.find(function)) {
+            if (const RunningSymbol* symbol = symbols.find(function)) {
                 range.from =
                     range.to == 0 ? symbol->address : std::min(range.from, symbol->address);
                 range.to = std::max(range.to, symbol->address);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // The functions of the running kernel by address, out of /proc/kallsyms.
-#ifndef FAULTLINE_KERNEL_KERNEL_SYMBOLS_HPP
-#define FAULTLINE_KERNEL_KERNEL_SYMBOLS_HPP
+#ifndef FAULTLINE_KERNEL_RUNNING_SYMBOLS_HPP
+#define FAULTLINE_KERNEL_RUNNING_SYMBOLS_HPP
 
 #include "kernel/result.hpp"
 
@@ -13,27 +13,27 @@
 
 namespace faultline {
 
-struct KernelSymbol {
+struct RunningSymbol {
     std::uint64_t address = 0;
     std::string name;
     std::string module; // "" = the kernel itself
-    friend bool operator==(const KernelSymbol&, const KernelSymbol&) = default;
+    friend bool operator==(const RunningSymbol&, const RunningSymbol&) = default;
 };
 
-class KernelSymbols {
+class RunningSymbols {
   public:
     // "ffffffff81000000 T _stext", "ffffffffc0001000 t f\t[module]": those of text. EPROTO: a line
     // that is not so; EACCES: all addresses are 0, as they are for other users than root.
-    static Result<KernelSymbols> parse(std::string_view text);
-    static Result<KernelSymbols> read(); // of /proc/kallsyms
+    static Result<RunningSymbols> parse(std::string_view text);
+    static Result<RunningSymbols> read(); // of /proc/kallsyms
 
     // The function that an address is in; null if it is in none.
-    [[nodiscard]] const KernelSymbol* at(std::uint64_t address) const;
-    [[nodiscard]] const KernelSymbol* find(std::string_view name) const;
+    [[nodiscard]] const RunningSymbol* at(std::uint64_t address) const;
+    [[nodiscard]] const RunningSymbol* find(std::string_view name) const;
     [[nodiscard]] std::size_t size() const { return symbols_.size(); }
 
   private:
-    std::vector<KernelSymbol> symbols_;  // by address
+    std::vector<RunningSymbol> symbols_; // by address
     std::vector<std::uint32_t> by_name_; // of the kernel itself
 };
 
@@ -42,7 +42,7 @@ class KernelSymbols {
 // between the outermost functions of a list, so it is a little too small rather than too large.
 class SourceRanges {
   public:
-    explicit SourceRanges(const KernelSymbols& symbols);
+    explicit SourceRanges(const RunningSymbols& symbols);
     // "mm", "fs", or "" for all else
     [[nodiscard]] std::string_view part_of(std::uint64_t address) const;
 
@@ -57,4 +57,4 @@ class SourceRanges {
 
 } // namespace faultline
 
-#endif // FAULTLINE_KERNEL_KERNEL_SYMBOLS_HPP
+#endif // FAULTLINE_KERNEL_RUNNING_SYMBOLS_HPP
