@@ -92,7 +92,7 @@ qemu-s390x: ## build QEMU from Debian's source with EDAT-1 offered: huge pages o
 .PHONY: install
 install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
 	install -D -m 0755 $(BUILD)/faultline $(DESTDIR)$(prefix)/bin/faultline
-	cd scenarios && find . -name '*.flt' -exec \
+	cd scenarios && find . \( -name '*.flt' -o -name '*.toml' \) -exec \
 		install -D -m 0644 {} $(DESTDIR)$(prefix)/share/faultline/scenarios/{} \;
 	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= \
 		INSTALL_MOD_PATH=$(DESTDIR)$(INSTALL_MOD_PATH) modules_install
