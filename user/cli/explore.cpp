@@ -208,6 +208,7 @@ std::string profile_text(const Profile& profile, std::size_t most) {
 
 std::string counted(const std::map<std::string, std::uint64_t>& counts) {
     std::vector<std::pair<std::uint64_t, std::string>> sorted;
+    sorted.reserve(counts.size());
     for (const auto& [name, count] : counts)
         sorted.emplace_back(count, name);
     std::sort(sorted.rbegin(), sorted.rend());
@@ -284,7 +285,10 @@ int explore_command(const Arguments& arguments) {
     Result<Sink> mark = Sink::open(arguments.mark);
     Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
     if (!journal || !mark || !progress)
-        return cannot((!journal ? journal.error() : !mark ? mark.error() : progress.error()).to_string());
+        return cannot((!journal ? journal.error()
+                       : !mark  ? mark.error()
+                                : progress.error())
+                          .to_string());
     const auto start = std::chrono::steady_clock::now();
     bool good = true;
     for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {

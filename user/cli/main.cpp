@@ -119,6 +119,36 @@ struct Command {
     std::function<int()> act;
 };
 
+// explore and trace.
+std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& arguments) {
+    CLI::App* explore = app.add_subcommand(
+        "explore",
+        "tries every order of two operations, judged by what they do one after the other");
+    add_explore_options(*explore, arguments);
+    explore->add_option("--budget", arguments.budget, "seconds, for all of it")
+        ->check(CLI::PositiveNumber)
+        ->type_name("S")
+        ->capture_default_str();
+    explore
+        ->add_option("--depth", arguments.depth,
+                     "of the random orders (PCT) that follow all orders with two preemptions")
+        ->check(CLI::Range(2, 8))
+        ->type_name("N")
+        ->capture_default_str();
+    explore->add_flag("--first", arguments.first, "no further than to the first difference");
+    explore->add_option("--journal", arguments.journal, "write each order as a JSON line")
+        ->type_name("FILE");
+    explore->add_option("--resume", arguments.resume, "a journal: its orders are not run again")
+        ->type_name("FILE");
+    explore->add_option("--progress", arguments.progress, "write how far it is")->type_name("FILE");
+    explore->add_option("--mark", arguments.mark, "write each run before it begins")
+        ->type_name("FILE");
+    CLI::App* trace = app.add_subcommand(
+        "trace", "the functions that operations pass, ranked as places to hold them");
+    add_explore_options(*trace, arguments);
+    return {explore, trace};
+}
+
 std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* list = app.add_subcommand("list", "the scenarios");
     list->add_flag("-v,--verbose", arguments.verbose,
@@ -160,32 +190,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     bench->add_option("NAME", arguments.names, "scenario (default: all)");
     add_run_options(*bench, arguments);
 
-    CLI::App* explore = app.add_subcommand(
-        "explore",
-        "tries every order of two operations, judged by what they do one after the other");
-    add_explore_options(*explore, arguments);
-    explore->add_option("--budget", arguments.budget, "seconds, for all of it")
-        ->check(CLI::PositiveNumber)
-        ->type_name("S")
-        ->capture_default_str();
-    explore
-        ->add_option("--depth", arguments.depth,
-                     "of the random orders (PCT) that follow all orders with two preemptions")
-        ->check(CLI::Range(2, 8))
-        ->type_name("N")
-        ->capture_default_str();
-    explore->add_flag("--first", arguments.first, "no further than to the first difference");
-    explore->add_option("--journal", arguments.journal, "write each order as a JSON line")
-        ->type_name("FILE");
-    explore
-        ->add_option("--resume", arguments.resume, "a journal: its orders are not run again")
-        ->type_name("FILE");
-    explore->add_option("--progress", arguments.progress, "write how far it is")->type_name("FILE");
-    explore->add_option("--mark", arguments.mark, "write each run before it begins")
-        ->type_name("FILE");
-    CLI::App* trace = app.add_subcommand(
-        "trace", "the functions that operations pass, ranked as places to hold them");
-    add_explore_options(*trace, arguments);
+    const auto [explore, trace] = add_explore_commands(app, arguments);
 
     CLI::App* models = app.add_subcommand(
         "models", "the designs for pte_free_defer(), in every interleaving; needs no root");

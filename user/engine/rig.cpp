@@ -176,7 +176,7 @@ std::optional<Refusal> Rig::run(unsigned number, std::uint64_t seed,
     return std::nullopt;
 }
 
-std::optional<Refusal> Rig::check_end(const Crew::End& end, const std::string& which) {
+std::optional<Refusal> Rig::check_end(const Crew::End& end, const std::string& which) const {
     if (!end.all_back)
         return Refusal{.why = which + ": stuck for good: " + end.stuck, .stuck = true};
     if (end.timed_out)

@@ -71,7 +71,8 @@ class Rig {
     std::optional<Refusal> compile_program(const std::vector<Edge>& edges,
                                            const std::vector<Actor>& actors);
     std::optional<Refusal> arm(const std::vector<std::string>& functions);
-    std::optional<Refusal> check_end(const Crew::End& end, const std::string& which);
+    [[nodiscard]] std::optional<Refusal> check_end(const Crew::End& end,
+                                                   const std::string& which) const;
 
     const Scenario& scenario_;
     const Variant& variant_;

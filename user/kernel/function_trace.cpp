@@ -21,6 +21,8 @@ constexpr std::uint64_t in_soft_irq = 0x10;
 constexpr std::uint64_t in_nmi = 0x40;
 constexpr std::uint64_t bottom_halves_off = 0x80;
 constexpr std::uint64_t preempt_depth = 0x0f; // of common_preempt_count; above it: migration
+// The tracer itself turns preemption off once: ftrace_test_recursion_trylock().
+constexpr std::uint64_t tracer_depth = 1;
 
 std::optional<std::uint64_t> value_of(const TraceField& field, std::span<const char> raw) {
     std::uint64_t value = 0;
@@ -81,7 +83,7 @@ std::optional<FunctionCall> parse_function_call(const FunctionFormat& format,
                         .caller = *caller,
                         .interrupt = (*flags & (in_hard_irq | in_soft_irq | in_nmi)) != 0,
                         .atomic = (*flags & (irqs_off | bottom_halves_off)) != 0 ||
-                                  (*preempt_count & preempt_depth) != 0};
+                                  (*preempt_count & preempt_depth) > tracer_depth};
 }
 
 Result<FunctionTrace> FunctionTrace::open(pid_t task) {

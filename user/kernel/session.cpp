@@ -25,8 +25,8 @@ Result<void> DebugfsSession::request(std::string_view what, unsigned long number
 }
 
 // An error has the module's own words.
-Result<void> DebugfsSession::program(std::string_view what, unsigned long number,
-                                     fl_program& program) {
+Result<void> DebugfsSession::send(std::string_view what, unsigned long number,
+                                  fl_program& program) {
     program.size = sizeof(program);
     program.version = FL_ABI_VERSION;
     Result<void> taken = request(what, number, &program);
@@ -36,12 +36,12 @@ Result<void> DebugfsSession::program(std::string_view what, unsigned long number
                        std::string(program.why, strnlen(program.why, sizeof(program.why))));
 }
 
-Result<void> DebugfsSession::arm(fl_program& given) {
-    return program("FL_IOC_ARM", FL_IOC_ARM, given);
+Result<void> DebugfsSession::arm(fl_program& program) {
+    return send("FL_IOC_ARM", FL_IOC_ARM, program);
 }
 
-Result<void> DebugfsSession::schedule(fl_program& given) {
-    return program("FL_IOC_SCHEDULE", FL_IOC_SCHEDULE, given);
+Result<void> DebugfsSession::schedule(fl_program& program) {
+    return send("FL_IOC_SCHEDULE", FL_IOC_SCHEDULE, program);
 }
 
 Result<std::vector<std::string>> DebugfsSession::patch(const std::vector<std::string>& functions) {

@@ -63,7 +63,7 @@ class DebugfsSession final : public Session {
   private:
     DebugfsSession(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
 
-    Result<void> program(std::string_view what, unsigned long number, fl_program& program);
+    Result<void> send(std::string_view what, unsigned long number, fl_program& program);
     Result<void> request(std::string_view what, unsigned long number, void* argument = nullptr);
 
     Fd file_;
