@@ -37,7 +37,7 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' RUNS=N BOOT=poison QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' RUNS=N BOOT=poison|cgroup QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
 	@$(VM) run $(VM_OPTIONS)
 
 .PHONY: explore

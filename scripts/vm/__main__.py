@@ -26,8 +26,8 @@ from .tables import (
     HOST_PACKAGES,
     KERNELS,
     LINT_PACKAGES,
-    POISON_RUN,
-    POISON_RUNS,
+    SHORT_PARTS,
+    SHORT_RUNS,
     Ending,
     Trouble,
     arch_packages,
@@ -196,7 +196,8 @@ def command_test(arguments: argparse.Namespace) -> Ending:
                       f"{arguments.kernel}-test", arguments.boot)
     parts = [report]
     if arguments.boot == DEFAULT_BOOT and not arguments.run:
-        parts.append(runs.run(arch, kernel, driver_of(POISON_RUNS, POISON_RUN), bounds, [], f"{arguments.kernel}-test", "poison"))
+        parts += [runs.run(arch, kernel, driver_of(SHORT_RUNS, names), bounds, [], f"{arguments.kernel}-test", way)
+                  for way, names in SHORT_PARTS.items()]
     judge = _judge_is_awake(arch, kernel, arguments.kernel)
     print(f"  host tests and VMs took {time.monotonic() - started:.0f} s")
     for part in parts:

@@ -429,6 +429,11 @@ Result<void> State::take_cgroups(const StateScope& scope) {
         absent_.push_back("cgroup memory.stat: " + place.error().to_string());
         return {};
     }
+    // What the driver does must be in one of the sums.
+    if (place->own == place->root) {
+        absent_.emplace_back("cgroup memory.stat: the driver has no cgroup of its own");
+        return {};
+    }
     std::vector<CgroupScope> all = {{std::string(driver_cgroup), place->own}};
     all.insert(all.end(), scope.cgroups.begin(), scope.cgroups.end());
     CountersOfCgroups stats;
