@@ -59,6 +59,12 @@ void fl_hit_end(struct fl_armed *armed)
 	atomic_dec(&armed->hitting);
 }
 
+static bool fl_site_is_reached(const struct fl_armed *armed, u32 site)
+{
+	/* Pairs with the release in fl_site_reached(). */
+	return smp_load_acquire(&armed->sites[site].reached);
+}
+
 /* Sites that this one still waits for, as a bit mask. */
 static u32 fl_site_awaits(struct fl_armed *armed, int site)
 {
@@ -66,8 +72,7 @@ static u32 fl_site_awaits(struct fl_armed *armed, int site)
 	u32 bits;
 
 	for (bits = armed->sites[site].awaits; bits; bits &= bits - 1)
-		/* Pairs with the release in fl_site_reached(). */
-		if (!smp_load_acquire(&armed->sites[__ffs(bits)].reached))
+		if (!fl_site_is_reached(armed, __ffs(bits)))
 			missing |= BIT(__ffs(bits));
 	return missing;
 }
@@ -82,9 +87,8 @@ static bool fl_site_missed(struct fl_armed *armed, int site)
 		return false;
 	for (bits = fl_site_awaits(armed, site); bits; bits &= bits - 1)
 		for (i = __ffs(bits) + 1; i < p->nr_sites; i++)
-			/* Pairs with the release in fl_site_reached(). */
 			if (p->sites[i].actor == p->sites[__ffs(bits)].actor &&
-			    smp_load_acquire(&armed->sites[i].reached))
+			    fl_site_is_reached(armed, i))
 				return true;
 	return false;
 }
