@@ -23,7 +23,8 @@ Schedule parsed(std::string_view text) {
 Result<Program> compiled(std::string_view edges, const std::vector<std::string>& actors) {
     const Result<std::vector<Edge>> list = parse_edges(edges);
     EXPECT_TRUE(list.ok()) << (list.ok() ? "" : list.error().to_string());
-    return compile(list.ok() ? *list : std::vector<Edge>{}, actors, {}, {.wait_ms = 2000, .excluded_ms = 50});
+    return compile(list.ok() ? *list : std::vector<Edge>{}, actors, {},
+                   {.wait_ms = 2000, .excluded_ms = 50});
 }
 
 TEST(Schedule, ParsesTheParts) {
