@@ -17,6 +17,7 @@ constexpr std::string_view me = "{me}";
 
 std::vector<std::string> plain(const std::vector<Text>& texts) {
     std::vector<std::string> all;
+    all.reserve(texts.size());
     for (const Text& text : texts)
         all.push_back(text.text);
     return all;
@@ -30,6 +31,7 @@ template <typename Rows> auto* row_named(Rows& rows, std::string_view name) {
 
 template <typename Rows> std::vector<std::string> names_of(const Rows& rows) {
     std::vector<std::string> all;
+    all.reserve(rows.size());
     for (const auto& row : rows)
         all.push_back(row.name);
     return all;
