@@ -323,7 +323,11 @@ int explore_command(const Arguments& arguments) {
         journal->put(json_report(task.name, report));
         print_report(task, report);
         const bool skipped = report.refusal && report.refusal->verdict == Verdict::skip;
-        good = good && report.deviations.empty() && (!report.refusal || skipped);
+        // Without an order that was had there is nothing to be sure of.
+        const bool tried = report.endings.count(Ending::realised) != 0 || !options->done.empty();
+        if (!report.refusal && !tried)
+            fmt::print("  MISS: no order was realised\n");
+        good = good && report.deviations.empty() && (report.refusal ? skipped : tried);
         if (report.refusal && (report.refusal->stuck || report.refusal->hung))
             return status_bad; // this machine is of no more use
     }

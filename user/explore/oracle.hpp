@@ -52,7 +52,7 @@ Judgement judge(const Observation& seen, const std::vector<Reference>& reference
 std::vector<Difference> state_differences(const Observation& reference, const Observation& seen,
                                           const Allowed& may_differ);
 
-// Words that differ, "collapse: ok, and it is EAGAIN"; those of absent actors are not asked.
+// Of two runs that should be equal: also the results that differ, each as "result NAME".
 std::vector<Difference> all_differences(const Observation& a, const Observation& b);
 
 } // namespace faultline
