@@ -6,8 +6,7 @@ namespace faultline {
 
 const std::vector<const Scenario*>& all_scenarios() {
     static const std::vector<const Scenario*> list = {
-        &hvo_layout(),      &hvo_cycle(),   &hvo_stale(),
-        &hugetlb_sharing(), &mthp_orders(), &mthp_creep(),
+        &hvo_layout(), &hvo_cycle(), &hugetlb_sharing(), &mthp_orders(), &mthp_creep(),
     };
     return list;
 }

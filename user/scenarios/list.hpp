@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// The scenarios whose oracle is a model, and hvo-stale: as a file it hardly ever had hugetlb take
-// its block (6.12: 5 of 113 runs), and why is not known. All others are files in scenarios/.
+// The scenarios that a scenario file cannot be, as a model is their oracle. All others are files in
+// scenarios/.
 #ifndef FAULTLINE_SCENARIOS_LIST_HPP
 #define FAULTLINE_SCENARIOS_LIST_HPP
 
@@ -15,7 +15,6 @@ const std::vector<const Scenario*>& all_scenarios();
 // One a file.
 const Scenario& hvo_layout();
 const Scenario& hvo_cycle();
-const Scenario& hvo_stale();
 const Scenario& hugetlb_sharing();
 const Scenario& mthp_orders();
 const Scenario& mthp_creep();
