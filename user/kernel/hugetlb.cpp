@@ -152,13 +152,6 @@ Result<void> HugetlbFile::unmap() const {
     return {};
 }
 
-Result<void> HugetlbFile::reserve(std::size_t pages) const {
-    if (::mmap(range(ranges - 1), pages * huge_bytes_, PROT_READ | PROT_WRITE,
-               MAP_SHARED | MAP_FIXED, file_.get(), 0) == MAP_FAILED)
-        return Error::last("mmap (reserving)");
-    return {};
-}
-
 Result<void> HugetlbFile::fresh() {
     // What was moved away or split must be one mapping again.
     if (Result<void> unmapped = unmap(); !unmapped)
@@ -172,14 +165,6 @@ Result<void> HugetlbFile::fresh() {
                file_.get(), 0) == MAP_FAILED)
         return Error::last("mmap (hugetlb)");
     return {};
-}
-
-Result<std::int64_t> HugetlbFile::pages() const {
-    struct stat status {};
-    if (::fstat(file_.get(), &status) != 0)
-        return Error::last("fstat");
-    return static_cast<std::int64_t>(static_cast<std::size_t>(status.st_blocks) * 512 /
-                                     huge_bytes_);
 }
 
 namespace {

@@ -71,9 +71,6 @@ class HugetlbFile {
     ~HugetlbFile();
 
     Result<void> fresh(); // a new, empty file at the same address; the old one is gone
-    // The pool keeps its first pages ready, as for a mapping without MAP_NORESERVE: there is one,
-    // elsewhere, until the next fresh().
-    [[nodiscard]] Result<void> reserve(std::size_t pages) const;
     // In the calling process alone: nothing is mapped in any range, the file stays.
     [[nodiscard]] Result<void> unmap() const;
 
@@ -84,7 +81,6 @@ class HugetlbFile {
     // The ranges beside it, as long and as aligned: reserved, nothing is mapped there.
     static constexpr std::size_t ranges = 4; // with its own, which is the first
     [[nodiscard]] char* range(std::size_t number) const { return base_ + number * bytes_; }
-    [[nodiscard]] Result<std::int64_t> pages() const; // that the file has
 
   private:
     explicit HugetlbFile(std::size_t huge_bytes);

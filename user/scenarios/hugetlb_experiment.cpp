@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/hugetlb_experiment.hpp"
 
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,10 +24,6 @@ Result<void> HugetlbExperiment::prepare() {
     if (!setting)
         return setting.error();
     setting_ = std::move(*setting);
-    const Result<HugetlbPool> before = hugetlb_pool();
-    if (!before)
-        return before.error();
-    before_ = *before;
     Result<KernelLog> log = KernelLog::open();
     if (!log)
         return log.error();
@@ -87,13 +81,6 @@ Allowed HugetlbExperiment::may_differ(const Run& /*run*/) const {
     return all;
 }
 
-MayDiffer HugetlbExperiment::bytes_may_differ(std::size_t first, std::size_t last,
-                                              std::string_view why) const {
-    const std::size_t pages = file_->huge_bytes() / static_cast<std::size_t>(::getpagesize());
-    return {fmt::format("mapping file page {}-{} bytes", first * pages, (last + 1) * pages - 1),
-            std::string(why)};
-}
-
 // A huge page that the file got is one that the pool has no longer, and the other way round.
 void HugetlbExperiment::judge_counts() {
     const auto huge = static_cast<std::int64_t>(hugetlb_bytes());
@@ -127,20 +114,6 @@ void HugetlbExperiment::judge_without_file() {
                                without_file_->huge_pages_kb, counted));
 }
 
-bool HugetlbExperiment::share(ActorContext& me, std::size_t page) {
-    if (::madvise(file_->address(page), file_->huge_bytes(), MADV_POPULATE_READ) != 0) {
-        me.fail(Error::last("MADV_POPULATE_READ"));
-        return false;
-    }
-    const Result<HugetlbShare> share = hugetlb_share(0, file_->address());
-    if (!share) {
-        me.fail(share.error());
-        return false;
-    }
-    me.report(slot_shared, share->shared);
-    return true;
-}
-
 bool HugetlbExperiment::watch(char* start, std::size_t bytes) {
     Result<Userfaultfd> userfaultfd = Userfaultfd::open();
     const Result<void> registered = userfaultfd
@@ -150,31 +123,6 @@ bool HugetlbExperiment::watch(char* start, std::size_t bytes) {
         return false;
     userfaultfd_ = std::move(*userfaultfd);
     return true;
-}
-
-std::string HugetlbExperiment::error_name(std::int64_t number) {
-    if (number == unreported)
-        return "not-reported";
-    return number == 0 ? "ok" : ::strerrorname_np(static_cast<int>(number));
-}
-
-bool HugetlbExperiment::unmap() { return as_errno(file_->unmap()); }
-
-void HugetlbExperiment::judge_pool(Outcome& outcome, std::int64_t reserved) const {
-    const Result<HugetlbPool> now = hugetlb_pool();
-    const Result<std::int64_t> pages = file_->pages();
-    if (!now || !pages) {
-        outcome.forbid((now ? pages.error() : now.error()).to_string());
-        return;
-    }
-    const bool exact = now->pages == before_.pages && before_.free - now->free == *pages &&
-                       now->reserved == before_.reserved + reserved &&
-                       now->surplus == before_.surplus;
-    outcome.add("pool", exact ? "exact" : "wrong");
-    outcome.require(exact, fmt::format("the file has {} huge pages; of the pool's {} are {} free "
-                                       "({} before), {} reserved, {} surplus",
-                                       *pages, now->pages, now->free, before_.free, now->reserved,
-                                       now->surplus));
 }
 
 } // namespace faultline

@@ -33,31 +33,11 @@ class HugetlbExperiment : public Experiment {
     [[nodiscard]] virtual Allowed may_differ(const Run& run) const;
     // "mapping file", "file hugetlb". `whole`: with bytes and smaps.
     [[nodiscard]] virtual StateScope state_scope(bool whole) const;
-    // What differs for ever where this process gives up its part in a table: it goes on counting
-    // the pages in there, in all kernels.
-    [[nodiscard]] static MayDiffer counted_on() {
-        return {"process status HugetlbPages", "a part in a table was given up: counted on"};
-    }
-    // Names of bytes in huge pages, which are compared in the smallest pages.
-    [[nodiscard]] MayDiffer bytes_may_differ(std::size_t first, std::size_t last,
-                                             std::string_view why) const;
-
     [[nodiscard]] HugetlbFile& file() const { return *file_; }
-    // Adds "pool": what is not free, and was at the beginning, is in the file, and nothing is
-    // more is reserved than should be. A control may have lost a page before.
-    void judge_pool(Outcome& outcome, std::int64_t reserved = 0) const;
-    // For an actor that is a process: takes part in the driver's table of PMDs, by reading this
-    // page, and reports in `slot_shared` what the kernel then counts. False if it failed.
-    bool share(ActorContext& me, std::size_t page);
-    static constexpr unsigned slot_shared = slots_per_actor - 1;
     // Registers memory of the calling process with a userfaultfd for write protection, which makes
     // its page tables its own. False, and errno.
     bool watch(char* start, std::size_t bytes);
-    // As munmap(), but nothing else can get the place. False, and errno.
-    bool unmap();
     void unwatch() { userfaultfd_.close(); }
-    // "ok", "EFAULT", or that nobody reported it.
-    static std::string error_name(std::int64_t number);
 
   private:
     void judge_counts();
@@ -71,7 +51,6 @@ class HugetlbExperiment : public Experiment {
     };
     std::optional<WithoutFile> without_file_; // after the first run
     Setting setting_;
-    HugetlbPool before_;
     Userfaultfd userfaultfd_; // a forked actor has its own
     std::unique_ptr<HugetlbFile> file_;
 };

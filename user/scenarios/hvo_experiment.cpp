@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "scenarios/hvo_experiment.hpp"
 
-#include <algorithm>
-#include <cerrno>
-#include <unistd.h>
-
 namespace faultline {
-
-namespace {
-
-// A block that was just freed is among the first that are taken.
-constexpr unsigned most_more = 320;
-
-} // namespace
 
 Result<void> HvoExperiment::set(const char* path, std::string_view value) {
     Result<Setting> setting = Setting::set(path, value);
@@ -69,49 +58,6 @@ Outcome HvoExperiment::judge_run(Run& run) {
     check_.compare_all();
     check_.tell(outcome);
     return outcome;
-}
-
-Result<HvoLayout> HvoExperiment::one_block(std::size_t page) const {
-    if (Result<void> fresh = extent_->fresh(); !fresh)
-        return fresh.error();
-    if (Result<void> filled = extent_->fill({}); !filled)
-        return filled.error();
-    if (const int number = extent_->collapse(); number != 0)
-        return Error::make(number, "MADV_COLLAPSE");
-    extent_->populate(extent_->address());
-    if (Result<void> split = split_huge_page(extent_->address(), extent_->bytes()); !split)
-        return split.error();
-    if (Result<void> found = block().find(extent_->address(page)); !found)
-        return found.error();
-    Result<HvoLayout> layout = block().layout();
-    if (layout && (layout->head || layout->index != page))
-        return Error::make(EPROTO, "the huge page was not split in place");
-    extent_->unmap();
-    return layout;
-}
-
-unsigned HvoExperiment::most_pages() const {
-    const auto all = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES));
-    return static_cast<unsigned>((all - all / 4) / extent_->pages());
-}
-
-Result<std::int64_t> HvoExperiment::take_block(ActorContext& me, unsigned pages) const {
-    if (::ftruncate(extent_->file(), 0) != 0)
-        return Error::last("ftruncate");
-    if (Result<void> drained = block().send("drain"); !drained)
-        return drained.error();
-    const unsigned most = std::min(pages + most_more, most_pages());
-    while (pages < most && !me.stopping()) {
-        pages += at_once;
-        if (Result<void> grown = pool(pages); !grown)
-            return grown.error();
-        const Result<HvoLayout> layout = block().layout();
-        if (!layout)
-            return layout.error();
-        if (layout->hugetlb)
-            return pages;
-    }
-    return -1;
 }
 
 std::vector<Need> hvo_needs() {

@@ -40,17 +40,6 @@ class HvoExperiment : public Experiment {
     [[nodiscard]] const HvoBlock& block() const { return *block_; }
     [[nodiscard]] Extent& extent() const { return *extent_; }
 
-    // Fills the file anew and makes its extent pages of the smallest size that lie in one block, in
-    // order. block() is then about that block, chosen by this page; its layout. At the end the page
-    // cache alone has them: nothing is mapped.
-    [[nodiscard]] Result<HvoLayout> one_block(std::size_t page) const;
-    // Truncates the file, and adds to hugetlb's pool of `pages` until that has the block, which
-    // block() is about. How large the pool is then; -1: all in vain.
-    [[nodiscard]] Result<std::int64_t> take_block(ActorContext& me,
-                                                  unsigned pages = anchor_pages) const;
-    // Most of the memory, in huge pages; the rest keeps the OOM killer away.
-    [[nodiscard]] unsigned most_pages() const;
-    static constexpr unsigned at_once = 32; // huge pages: in such steps the pool grows
 
   private:
     [[nodiscard]] StateScope state_scope(const Run& run) const;

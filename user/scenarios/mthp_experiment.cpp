@@ -79,14 +79,6 @@ Outcome MthpExperiment::judge_run(Run& run) {
     return outcome;
 }
 
-Result<void> MthpExperiment::open_own() {
-    Result<FolioReader> folios = FolioReader::open();
-    if (!folios)
-        return folios.error();
-    folios_ = std::move(*folios);
-    return introduce();
-}
-
 // Memory that has never been touched is not asked about; and this is not to be collapsed.
 Result<void> MthpExperiment::introduce() const {
     *address(ranges_) = 1;

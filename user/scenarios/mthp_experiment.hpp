@@ -50,9 +50,6 @@ class MthpExperiment : public Experiment {
     [[nodiscard]] std::size_t page_bytes() const { return geometry_.page_bytes; }
     [[nodiscard]] std::size_t huge_bytes() const { return geometry_.huge_bytes; }
     static std::uint64_t word_of(std::size_t page) { return 0x6d544850000 + page; }
-    // For an actor that is a process: look() is about its own memory from now on, and khugepaged
-    // comes to know it.
-    Result<void> open_own();
     // The actor that has no body.
     static Actor khugepaged_actor();
 
