@@ -61,6 +61,10 @@ struct fl_actor {
 	struct task_struct *task; /* referenced; NULL until bound */
 	atomic_t inside; /* frames, arrivals and passes under way */
 	int held_at; /* site, or -1 */
+	/* Written by the task alone, read by those who wait for it. */
+	unsigned long passed; /* patched functions, so far */
+	unsigned long last_ip; /* the last of them, */
+	unsigned long last_caller; /* and from where */
 	int pass_at; /* site + 1 whose instruction it goes on with, inside; 0 */
 };
 

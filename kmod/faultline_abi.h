@@ -122,7 +122,8 @@ struct fl_control {
 
 /*
  * The sites of an actor are listed in the order in which it reaches them: a hold for
- * one that an actor has gone past ends at once.
+ * one that an actor has gone past ends at once, and the hits of a site count from the
+ * actor's USER site before it in the list.
  */
 #define FL_PROGRAM_IN_ORDER 1
 

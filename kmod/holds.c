@@ -9,7 +9,10 @@
  * in, for excluded_ms. While we hold what it needs it cannot come; that is an
  * answer, and its stack says which lock gave it. The same if we are held with
  * interrupts off and it waits for this CPU to answer its call: the call is seen
- * pending (x86), or it is in the function whose return we wait for, and runs.
+ * pending (x86), or it is in the function whose return we wait for, and runs. And
+ * if we may not sleep and it spins: it runs, and the last patched function that it
+ * came to takes a lock. Only where sites are in order, as an explorer patches
+ * many functions.
  */
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
@@ -24,6 +27,11 @@
 #include "symbols.h"
 
 #define FL_POLL_MS 4 /* between looks at the awaited actor */
+/*
+ * Spinning is told by what does not happen, and a virtual CPU may stand still: so
+ * many times excluded_ms.
+ */
+#define FL_SPIN_FACTOR 3
 #define FL_STACK_DEPTH 24
 
 int fl_actor_of(struct fl_armed *armed, const struct task_struct *task)
@@ -101,11 +109,29 @@ static void fl_site_left(struct fl_armed *armed, int site, enum fl_end end)
 	result->left_ns = ktime_get_mono_fast_ns();
 }
 
+/* Does a hit count yet? Not before the actor's own mark, if the sites are in order. */
+static bool fl_site_counts(const struct fl_armed *armed, int site)
+{
+	const struct fl_site *sites = armed->program.sites;
+	int before;
+
+	if (!(armed->program.flags & FL_PROGRAM_IN_ORDER) ||
+	    sites[site].kind == FL_SITE_USER)
+		return true;
+	for (before = site - 1; before >= 0; before--)
+		if (sites[before].actor == sites[site].actor &&
+		    sites[before].kind == FL_SITE_USER)
+			return fl_site_is_reached(armed, before);
+	return true;
+}
+
 bool fl_site_reached(struct fl_armed *armed, int site, u64 value)
 {
 	struct fl_site_state *state = &armed->sites[site];
 	const struct fl_site *in = &armed->program.sites[site];
 
+	if (!fl_site_counts(armed, site))
+		return false;
 	if (atomic_inc_return(&state->hits) != in->hit)
 		return false;
 	state->result.cpu = raw_smp_processor_id();
@@ -147,8 +173,15 @@ static bool fl_hold_over(struct fl_armed *armed, int site)
 /* The actor that a hold waits for, and since when it has slept unswitched. */
 struct fl_sleeper {
 	struct fl_actor *actor;
-	unsigned long switches;
+	unsigned long progress; /* that it had made then */
 	u64 since_ns;
+};
+
+enum fl_waiting {
+	FL_WAITS_NOT,
+	FL_SLEEPS,
+	FL_CALLS, /* this CPU, which does not answer */
+	FL_SPINS,
 };
 
 static struct task_struct *fl_task_get(struct fl_armed *armed,
@@ -190,19 +223,60 @@ static bool fl_task_calls(struct fl_armed *armed,
 	return fl_call_pending();
 }
 
-static bool fl_sleeps_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
-			 const struct task_struct *task)
+/* It runs on another CPU while we may not sleep: a lock of ours may be in its way. */
+static bool fl_task_spins(const struct fl_armed *armed,
+			  const struct fl_actor *actor,
+			  const struct task_struct *task)
 {
-	unsigned long switches = task->nvcsw + task->nivcsw;
+	return (armed->program.flags & FL_PROGRAM_IN_ORDER) &&
+	       (irqs_disabled() || preempt_count()) &&
+	       READ_ONCE(actor->held_at) < 0 && READ_ONCE(task->on_cpu);
+}
+
+static enum fl_waiting fl_task_waits(struct fl_armed *armed,
+				     const struct fl_actor *actor,
+				     const struct task_struct *task,
+				     u32 missing)
+{
+	if (fl_task_calls(armed, task, missing))
+		return FL_CALLS;
+	if (fl_task_blocked(actor, task))
+		return FL_SLEEPS;
+	return fl_task_spins(armed, actor, task) ? FL_SPINS : FL_WAITS_NOT;
+}
+
+/* The innermost function of a text like "f < g" takes a lock, by its name. */
+static bool fl_is_lock(const char *name)
+{
+	static const char *const takes[] = { "down_read", "down_write",
+					     "mutex" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(takes); i++)
+		if (strstr(name, takes[i])) /* they spin before they sleep */
+			return !strstr(name, "unlock");
+	return strstr(name, "lock") && !strstr(name, "unlock") &&
+	       !strstr(name, "rcu_read");
+}
+
+/* For so long as tells that it waits? */
+static bool fl_waits_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
+			const struct task_struct *task, enum fl_waiting how)
+{
+	u64 bound_ns = armed->program.excluded_ms * (u64)NSEC_PER_MSEC;
+	unsigned long progress = task->nvcsw + task->nivcsw;
 	u64 now = ktime_get_mono_fast_ns();
 
-	if (!sleeper->since_ns || sleeper->switches != switches) {
-		sleeper->switches = switches;
+	if (how == FL_SPINS) {
+		progress += READ_ONCE(sleeper->actor->passed);
+		bound_ns *= FL_SPIN_FACTOR;
+	}
+	if (!sleeper->since_ns || sleeper->progress != progress) {
+		sleeper->progress = progress;
 		sleeper->since_ns = now;
 		return false;
 	}
-	return now - sleeper->since_ns >=
-	       armed->program.excluded_ms * (u64)NSEC_PER_MSEC;
+	return now - sleeper->since_ns >= bound_ns;
 }
 
 struct fl_stack {
@@ -257,33 +331,42 @@ static bool fl_is_scheduler(const char *name)
 	return false;
 }
 
+/* The function that a spinning actor came to last. False if that takes no lock. */
+static bool fl_spin_stack(const struct fl_actor *actor, struct fl_stack *stack)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	stack->entries[0] = READ_ONCE(actor->last_ip);
+	stack->entries[1] = READ_ONCE(actor->last_caller);
+	stack->nr = 2;
+	sprint_symbol_no_offset(name, stack->entries[0]);
+	return fl_is_lock(name);
+}
+
 /*
- * The functions the sleeper is in, innermost first, less the scheduler's; or, @task
+ * The functions the actor is in, innermost first, less the scheduler's; or, @stack
  * being NULL, that it does not sleep but waits for this CPU.
  */
 static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
-			    struct task_struct *task)
+			    const struct fl_stack *stack)
 {
 	static char name[KSYM_SYMBOL_LEN]; /* under name_lock */
 	static DEFINE_RAW_SPINLOCK(name_lock);
-	struct fl_stack stack = {};
 	unsigned long flags;
 	bool asleep = false; /* the scheduler's own functions are past */
 	unsigned int i;
 	size_t len = 0;
 
-	if (task)
-		fl_stack_read(task, &stack);
 	raw_spin_lock_irqsave(&name_lock, flags);
 	armed->excluded = 1;
 	armed->blocked_actor = actor - armed->actors;
 	armed->blocked[0] = '\0';
-	if (!task)
+	if (!stack)
 		snprintf(armed->blocked, sizeof(armed->blocked),
 			 "for CPU %d to answer a call, which has interrupts off",
 			 raw_smp_processor_id());
-	for (i = 0; i < stack.nr; i++) {
-		sprint_symbol_no_offset(name, stack.entries[i]);
+	for (i = 0; stack && i < stack->nr; i++) {
+		sprint_symbol_no_offset(name, stack->entries[i]);
 		/* ppc64 may begin with a return address that is stale. */
 		if (!asleep && (fl_is_scheduler(name) ||
 				!strncmp(name, "0x", 2)))
@@ -302,10 +385,11 @@ static bool fl_excluded(struct fl_armed *armed, int site,
 			struct fl_sleeper *sleeper)
 {
 	u32 missing = fl_site_awaits(armed, site);
+	struct fl_stack stack = {};
 	struct task_struct *task;
 	struct fl_actor *actor;
-	bool excluded = false;
-	bool calls;
+	enum fl_waiting how;
+	bool excluded;
 
 	if (!armed->program.excluded_ms || !missing)
 		return false;
@@ -315,13 +399,18 @@ static bool fl_excluded(struct fl_armed *armed, int site,
 	task = fl_task_get(armed, actor);
 	if (!task)
 		return false;
-	calls = fl_task_calls(armed, task, missing);
-	if (calls || fl_task_blocked(actor, task))
-		excluded = fl_sleeps_on(armed, sleeper, task);
-	else
+	how = fl_task_waits(armed, actor, task, missing);
+	if (how == FL_WAITS_NOT)
 		sleeper->since_ns = 0;
+	excluded = how != FL_WAITS_NOT &&
+		   fl_waits_on(armed, sleeper, task, how);
+	if (excluded && how == FL_SLEEPS)
+		fl_stack_read(task, &stack);
+	if (excluded && how == FL_SPINS)
+		excluded = fl_spin_stack(actor, &stack);
 	if (excluded)
-		fl_note_blocked(armed, actor, calls ? NULL : task);
+		fl_note_blocked(armed, actor,
+				how == FL_CALLS ? NULL : &stack);
 	put_task_struct(task);
 	return excluded;
 }

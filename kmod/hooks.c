@@ -392,6 +392,14 @@ static void fl_hook_act(struct fl_armed *armed, int actor,
 		fl_entry_set_ip(fregs, divert);
 }
 
+static void fl_actor_passes(struct fl_actor *actor, unsigned long ip,
+			    unsigned long caller)
+{
+	WRITE_ONCE(actor->last_ip, ip);
+	WRITE_ONCE(actor->last_caller, caller);
+	WRITE_ONCE(actor->passed, actor->passed + 1);
+}
+
 static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 			struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
@@ -416,6 +424,7 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	    parent_ip != (unsigned long)fl_return_stub &&
 	    !fl_instruments_call_from(parent_ip))
 		return;
+	fl_actor_passes(&armed->actors[actor], ip, parent_ip);
 	hook = fl_hook_at(armed, ip);
 	if (!hook || !fl_hit_begin(armed))
 		return;

@@ -7,6 +7,7 @@
 #include <linux/kernel.h>
 #include <linux/string.h>
 
+#include "calls.h"
 #include "depth.h"
 #include "hugetlb.h"
 #include "hvo.h"
@@ -21,6 +22,7 @@
 /* Those of one folder stand together. */
 static const struct fl_instrument *const fl_instruments[] = {
 	&fl_depth,
+	&fl_calls,
 	&fl_stall_file,
 	&fl_ibt_file,
 	&fl_pgtable_range,

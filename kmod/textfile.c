@@ -81,10 +81,20 @@ static ssize_t fl_textfile_write(struct file *file, const char __user *from,
 	return err ?: len;
 }
 
+static ssize_t fl_textfile_read(struct file *file, char __user *to, size_t len,
+				loff_t *pos)
+{
+	const struct fl_textfile *textfile = fl_textfile_of(file);
+
+	return textfile->read ? textfile->read(fl_textfile_state(file), to, len,
+					       pos) :
+				seq_read(file, to, len, pos);
+}
+
 static const struct file_operations fl_textfile_fops = {
 	.owner = THIS_MODULE,
 	.open = fl_textfile_open,
-	.read = seq_read,
+	.read = fl_textfile_read,
 	.write = fl_textfile_write,
 	.llseek = seq_lseek,
 	.release = fl_textfile_release,

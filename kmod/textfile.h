@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* textfile.h - debugfs files that take a command a write and answer in lines. */
+/*
+ * textfile.h - debugfs files that take a command a write and answer in lines, or by
+ * read in a form of their own.
+ */
 #ifndef FAULTLINE_TEXTFILE_H
 #define FAULTLINE_TEXTFILE_H
 
@@ -20,6 +23,8 @@ struct fl_textfile {
 	void (*release)(void *state); /* open succeeded; undo everything */
 	int (*command)(void *state, char *text); /* may change the text */
 	int (*show)(struct seq_file *m, void *unused); /* m->private: the state */
+	/* Instead of show. As in struct file_operations. */
+	ssize_t (*read)(void *state, char __user *to, size_t len, loff_t *pos);
 };
 
 /* Gives debugfs a file; @textfile must live as long. */
