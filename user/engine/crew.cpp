@@ -247,7 +247,12 @@ void Crew::schedule(const Program& program) {
     state_->user_sites = program.user_sites;
 }
 
-pid_t Crew::task(std::size_t actor) const { return state_->threads.at(actor).tid.load(); }
+pid_t Crew::task(std::size_t actor) const {
+    for (const Child& child : children_)
+        if (child.actor == actor)
+            return child.pid;
+    return state_->threads.at(actor).tid.load();
+}
 
 Result<void> Crew::stage(unsigned run, std::uint64_t seed) {
     Share& share = *state_->share;

@@ -50,7 +50,8 @@ class Crew {
     void cancel();
 
     [[nodiscard]] const std::array<std::int64_t, slots_per_actor>& slots(std::size_t actor) const;
-    [[nodiscard]] pid_t task(std::size_t actor) const;               // of a thread actor, else 0
+    // Of an actor's task: a thread's; a process' after stage(), for that run; else 0.
+    [[nodiscard]] pid_t task(std::size_t actor) const;
     [[nodiscard]] bool forked() const { return !children_.empty(); } // for this run
     [[nodiscard]] bool stuck() const { return stuck_; }
 

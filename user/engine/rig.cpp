@@ -41,6 +41,20 @@ Result<fl_control> make_control(const ControlAction& action, const std::vector<A
     return control;
 }
 
+// Adds the time since the last lap to a sum.
+class Laps {
+  public:
+    void lap(double& sum) {
+        const auto now = Clock::now();
+        sum += std::chrono::duration<double>(now - last_).count();
+        last_ = now;
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point last_ = Clock::now();
+};
+
 // This kernel has no such function, or it cannot be traced: nothing of ours is wrong.
 bool is_missing(const Error& error) { return error.number == ENOENT || error.number == ENODEV; }
 
@@ -132,6 +146,7 @@ std::optional<Refusal> Rig::arm(const std::vector<std::string>& functions) {
 }
 
 Result<void> Rig::schedule(const std::vector<Edge>& edges) {
+    Laps laps;
     Result<Program> program = compile(edges, actors_, controls_, options_.bounds);
     if (!program)
         return program.error();
@@ -140,6 +155,7 @@ Result<void> Rig::schedule(const std::vector<Edge>& edges) {
         return taken;
     program_ = std::move(*program);
     crew_->schedule(program_);
+    laps.lap(times_.schedule);
     return {};
 }
 
@@ -147,22 +163,34 @@ std::optional<Refusal> Rig::run(unsigned number, std::uint64_t seed,
                                 const std::function<void(const Run&, Outcome)>& take) {
     const std::string which = "run " + std::to_string(number);
     Run run(number, seed);
+    Laps laps;
     const Result<void> begun = experiment_->begin_run(run);
     if (!begun)
         return fault(begun.error(), which + ", begin");
+    laps.lap(times_.lay_out);
     const Result<void> staged = crew_->stage(number, seed);
     if (!staged)
         return fault(staged.error(), which + ", start actors");
     if (control_ != nullptr && crew_->forked())
         own_all_memory();
+    if (options_.staged) {
+        std::vector<pid_t> tasks;
+        for (std::size_t i = 0; i < actors_.size(); ++i)
+            tasks.push_back(crew_->task(i));
+        if (const Result<void> told = options_.staged(tasks); !told)
+            return fault(told.error(), which);
+    }
+    laps.lap(times_.stage);
     const Result<void> aimed = session_->aim(run.aim());
     if (!aimed)
         return fault(aimed.error(), which);
     const Result<void> opened = session_->begin_run();
     if (!opened)
         return fault(opened.error(), which);
+    laps.lap(times_.arm);
     crew_->go();
     const Crew::End joined = crew_->join(options_.timeout);
+    laps.lap(times_.act);
     if (std::optional<Refusal> bad = check_end(joined, which))
         return bad;
     const Result<fl_result> result = session_->result();
@@ -171,7 +199,9 @@ std::optional<Refusal> Rig::run(unsigned number, std::uint64_t seed,
     run.set_result(*result, program_.sites);
     for (std::size_t i = 0; i < actors_.size(); ++i)
         run.set_slots(actors_[i], crew_->slots(i));
+    laps.lap(times_.collect);
     Outcome outcome = experiment_->judge_run(run);
+    laps.lap(times_.judge);
     take(run, std::move(outcome));
     return std::nullopt;
 }

@@ -27,10 +27,23 @@ struct Refusal {
     bool hung = false;        // the run was not over in its time
 };
 
+// Where the time of runs goes, in seconds: the sum over all runs of a Rig.
+struct RunTimes {
+    double schedule = 0; // other edges: compiled, and given to the module
+    double lay_out = 0;  // the experiment's begin
+    double stage = 0;    // actors made or reset
+    double arm = 0;      // the module told of the page and of the run
+    double act = 0;      // from the wake-up of the actors to the end of the last one
+    double collect = 0;  // the module's result
+    double judge = 0;    // the experiment's judge
+};
+
 struct RigOptions {
     std::chrono::milliseconds timeout{30000}; // for one run
     Bounds bounds;                            // for one hold
     unsigned jitter_us = 0;                   // random late start of each actor
+    // Before each run, when all its tasks are there: their numbers, by actor.
+    std::function<Result<void>(const std::vector<pid_t>& tasks)> staged = {};
     std::function<Result<std::unique_ptr<Session>>()> open_session = DebugfsSession::open;
 };
 
@@ -64,7 +77,8 @@ class Rig {
     [[nodiscard]] const std::vector<std::string>& actors() const { return actors_; }
     // Of the functions that were asked for, those that this kernel could patch.
     [[nodiscard]] const std::vector<std::string>& patched() const { return patched_; }
-    [[nodiscard]] pid_t task(std::size_t actor) const { return crew_->task(actor); }
+    [[nodiscard]] const RunTimes& times() const { return times_; }
+    void clear_times() { times_ = {}; }
 
   private:
     std::optional<Refusal> check_needs() const;
@@ -80,6 +94,7 @@ class Rig {
     RigOptions options_;
     std::vector<std::string> actors_;
     std::vector<std::string> patched_;
+    RunTimes times_;
     std::vector<fl_control> controls_;
     std::unique_ptr<Experiment> experiment_;
     Program program_;

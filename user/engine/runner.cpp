@@ -185,8 +185,9 @@ class VariantRunner {
     }
 
     bool run_once(unsigned number) {
-        const std::uint64_t seed =
-            options_.same_seed ? options_.seed : seed_of_run(options_.seed, number);
+        const std::uint64_t seed = options_.same_seed     ? options_.seed
+                                   : scenario_.draws != 0 ? scenario_.draws
+                                                          : seed_of_run(options_.seed, number);
         if (options_.on_run)
             options_.on_run(number, seed);
         return !refused(rig_.run(number, seed, [this](const Run& run, Outcome outcome) {

@@ -247,8 +247,10 @@ template <typename Rows> const auto& row_of(const Rows& rows, const Variant& var
 // All that a run left behind: for explore, which has no author who would say what to look at.
 struct Observation {
     std::vector<std::pair<std::string, std::string>> results = {}; // of all steps, by name
-    std::optional<State> before = {}; // of the objects that the setup made
-    std::optional<State> after = {};
+    std::optional<State> before = {};                         // what grows: of the machine alone
+    std::optional<State> after = {};                          // and of the objects that the setup made
+    double before_seconds = 0; // to take the first: a part of begin
+    double after_seconds = 0;  // ...the second: of judge
 };
 
 // One variant, living for many runs. Destroyed after disarming.
@@ -333,6 +335,7 @@ struct Scenario {
     // Why no control brings the hazard back. "" = one of `controls` does.
     std::string_view no_hazard_control = {};
     std::vector<Need> needs = {};
+    std::uint64_t draws = 0; // the seed of all runs; 0: each has its own
     std::function<std::unique_ptr<Experiment>(const Variant&)> make = {};
 };
 

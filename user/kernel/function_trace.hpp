@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which functions of the kernel a task passes, in order: ftrace's function tracer, read through
-// perf_event_open(2). It makes each function slower for all tasks while it is open.
+// Which functions of the kernel some tasks call, in their order, by <debugfs>/faultline/calls.
 #ifndef FAULTLINE_KERNEL_FUNCTION_TRACE_HPP
 #define FAULTLINE_KERNEL_FUNCTION_TRACE_HPP
 
-#include "kernel/perf_ring.hpp"
+#include "kernel/debugfs.hpp"
 
 #include <cstdint>
-#include <optional>
-#include <string_view>
+#include <span>
+#include <sys/types.h>
 #include <vector>
 
 namespace faultline {
@@ -22,35 +21,27 @@ struct FunctionCall {
     friend bool operator==(const FunctionCall&, const FunctionCall&) = default;
 };
 
-// What events/ftrace/function/format says.
-struct FunctionFormat {
-    std::uint32_t id = 0;
-    TraceField function;
-    TraceField caller;
-    TraceField flags;
-    TraceField preempt_count;
-};
-Result<FunctionFormat> parse_function_format(std::string_view format);
-// The raw part of a sample; nothing if it is too short.
-std::optional<FunctionCall> parse_function_call(const FunctionFormat& format,
-                                                std::span<const char> raw);
+// The calls of each of so many tasks. EPROTO: it is no array of calls of these.
+Result<std::vector<std::vector<FunctionCall>>> parse_calls(std::span<const char> raw,
+                                                           std::size_t tasks);
 
+// The first start() patches all functions that can be traced, which takes seconds on an emulated
+// machine; they are slower until this ends.
 class FunctionTrace {
   public:
-    // Of the task `task` of this process. ENOENT without the function tracer, EACCES without the
-    // right to use it.
-    static Result<FunctionTrace> open(pid_t task);
-    FunctionTrace(FunctionTrace&&) = default;
+    // ENOENT: the module is not loaded.
+    static Result<FunctionTrace> open();
 
-    Result<void> start() { return ring_.enable(); }
-    // The calls since start(). EOVERFLOW: there were more than the ring holds.
-    Result<std::vector<FunctionCall>> stop();
+    // ESRCH: there is no such task.
+    Result<void> start(const std::vector<pid_t>& tasks);
+    // The calls since start(), by task. EOVERFLOW: there were too many.
+    Result<std::vector<std::vector<FunctionCall>>> stop();
 
   private:
-    FunctionTrace(FunctionFormat format, PerfRing ring) : format_(format), ring_(std::move(ring)) {}
+    explicit FunctionTrace(ModuleFile file) : file_(std::move(file)) {}
 
-    FunctionFormat format_;
-    PerfRing ring_;
+    ModuleFile file_;
+    std::size_t tasks_ = 0;
 };
 
 } // namespace faultline

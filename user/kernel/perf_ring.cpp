@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/perf_ring.hpp"
 
+#include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <cstring>
-#include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,18 +13,6 @@ namespace faultline {
 namespace {
 
 std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
-
-template <typename T> Result<T> number_after(std::string_view text, std::string_view mark) {
-    const std::size_t at = text.find(mark);
-    T number = 0;
-    if (at != std::string_view::npos) {
-        text.remove_prefix(at + mark.size());
-        text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-        if (std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc())
-            return number;
-    }
-    return Error::make(EPROTO, fmt::format("no number after \"{}\" in a format", mark));
-}
 
 } // namespace
 
@@ -51,18 +37,6 @@ PerfRing::PerfRing(PerfRing&& other) noexcept
 PerfRing::~PerfRing() {
     if (memory_ != nullptr)
         ::munmap(memory_, (1 + pages_) * page_bytes());
-}
-
-Result<void> PerfRing::enable() {
-    if (::ioctl(event_.get(), PERF_EVENT_IOC_ENABLE, 0) != 0)
-        return Error::last("PERF_EVENT_IOC_ENABLE");
-    return {};
-}
-
-Result<void> PerfRing::disable() {
-    if (::ioctl(event_.get(), PERF_EVENT_IOC_DISABLE, 0) != 0)
-        return Error::last("PERF_EVENT_IOC_DISABLE");
-    return {};
 }
 
 std::uint64_t PerfRing::drain(const std::function<void(std::span<const char>)>& sample) {
@@ -99,28 +73,6 @@ std::uint64_t PerfRing::drain(const std::function<void(std::span<const char>)>& 
     // Pairs with the kernel's load of data_tail in perf_output_begin().
     std::atomic_ref<__u64>(control->data_tail).store(tail, std::memory_order_release);
     return lost;
-}
-
-Result<TraceField> parse_trace_field(std::string_view format, std::string_view name) {
-    const std::string mark = fmt::format(" {};", name);
-    for (std::size_t from = 0; from < format.size();) {
-        const std::size_t end = std::min(format.find('\n', from), format.size());
-        const std::string_view line = format.substr(from, end - from);
-        from = end + 1;
-        if (line.find("field:") == std::string_view::npos ||
-            line.find(mark) == std::string_view::npos)
-            continue;
-        const Result<std::size_t> offset = number_after<std::size_t>(line, "offset:");
-        const Result<std::size_t> bytes = number_after<std::size_t>(line, "size:");
-        if (!offset || !bytes)
-            return offset ? bytes.error() : offset.error();
-        return TraceField{*offset, *bytes};
-    }
-    return Error::make(EPROTO, fmt::format("no field \"{}\" in a tracepoint's format", name));
-}
-
-Result<std::uint32_t> parse_trace_id(std::string_view format) {
-    return number_after<std::uint32_t>(format, "ID:");
 }
 
 } // namespace faultline

@@ -26,9 +26,6 @@ class PerfRing {
     PerfRing& operator=(PerfRing&&) = delete;
     ~PerfRing();
 
-    // Of an event that was opened disabled.
-    Result<void> enable();
-    Result<void> disable();
     // Calls `sample` with each PERF_RECORD_SAMPLE so far, behind its header. The answer is how many
     // records the kernel says it has lost.
     std::uint64_t drain(const std::function<void(std::span<const char>)>& sample);
@@ -42,16 +39,6 @@ class PerfRing {
     std::size_t pages_;
     std::vector<char> scratch_; // a record may wrap around the ring's end
 };
-
-// A field of a tracepoint's format file.
-struct TraceField {
-    std::size_t offset = 0;
-    std::size_t bytes = 0;
-};
-// "field:unsigned long ip; offset:8; size:8;" by its name. EPROTO: there is no such line.
-Result<TraceField> parse_trace_field(std::string_view format, std::string_view name);
-// "ID: 1"
-Result<std::uint32_t> parse_trace_id(std::string_view format);
 
 } // namespace faultline
 
