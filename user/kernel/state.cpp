@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@ constexpr std::array pagemap_bits = {Bit{63, "present"},   Bit{62, "swapped"},
                                      Bit{56, "exclusive"}, Bit{55, "soft-dirty"}};
 constexpr std::uint64_t frame_mask = (std::uint64_t{1} << 55) - 1;
 constexpr std::uint64_t present_mask = std::uint64_t{1} << 63;
+constexpr std::uint64_t swapped_mask = std::uint64_t{1} << 62;
 constexpr std::string_view pagemap_column = "pagemap";
 
 // What is compared. Not what reading changes (Referenced), nor events, which only ever grow.
@@ -127,12 +129,15 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
 
 std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before) {
     constexpr std::uint64_t odd = 0x9e3779b97f4a7c15;
-    // Each step can be undone, so one other word is another digest.
+    // Two additions a word, as it is emulated mostly. In 2 * moment - sum the weight of each word
+    // is odd, so one other word is another digest; and the place of a word counts.
+    std::uint64_t sum = 1;
+    std::uint64_t moment = 0;
     for (const std::uint64_t word : piece) {
-        before = (before ^ word) * odd + 1;
-        before ^= before >> 32;
+        sum += word;
+        moment += sum;
     }
-    return before;
+    return (before ^ (before >> 32)) * odd + 2 * moment - sum;
 }
 
 namespace {
@@ -271,9 +276,10 @@ Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
     bytes.values.resize(pages);
     const std::size_t at_once = std::max<std::size_t>(piece_bytes / page, 1);
     std::vector<std::uint64_t> words(at_once * page / sizeof(std::uint64_t));
+    const std::uint64_t readable_mask = present_mask | (scope.as_loaded ? swapped_mask : 0);
     for (std::size_t i = 0; i < pages && scope.content;) {
         std::size_t count = 0;
-        while (count < at_once && i + count < pages && (entries[i + count] & present_mask) != 0)
+        while (count < at_once && i + count < pages && (entries[i + count] & readable_mask) != 0)
             ++count;
         const iovec local{words.data(), count * page};
         // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): iovec has no const
@@ -293,14 +299,87 @@ Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
     columns_.push_back(std::move(map));
     if (scope.content)
         columns_.push_back(std::move(bytes));
+    if (scope.content && scope.as_loaded)
+        show_unmapped(scope);
     return {};
 }
+
+// A page that is not there: a load would find the file's, or make one of zeroes. Where nothing is
+// mapped at all mincore has no value.
+void State::show_unmapped(const MappingScope& scope) {
+    static const std::uint64_t empty = digest(std::vector<std::uint64_t>(
+        static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) / sizeof(std::uint64_t)));
+    const Column* incore = column("mapping " + scope.name, "mincore");
+    const Column* file = column("file " + scope.file, "bytes");
+    Column& bytes = columns_.back();
+    for (std::size_t page = 0; page < bytes.values.size(); ++page) {
+        std::optional<std::uint64_t>& value = bytes.values[page];
+        if (value || !incore->values.at(page))
+            continue;
+        // Beyond the end of a file a huge page has zeroes, and a small one is a SIGBUS.
+        if (file != nullptr && scope.offset + page < file->values.size())
+            value = file->values[scope.offset + page];
+        else
+            value = empty;
+    }
+}
+
+const State::Column* State::column(std::string_view object, std::string_view name) const {
+    for (const Column& one : columns_)
+        if (one.object == object && one.name == name)
+            return &one;
+    return nullptr;
+}
+
+namespace {
+
+// Where the first mapping that begins at `end` or after it begins in the text, or npos.
+std::size_t mapping_from(const std::string& text, std::size_t from, std::uintptr_t end) {
+    while (from < text.size()) {
+        const std::size_t next = std::min(text.find('\n', from), text.size());
+        std::uint64_t start = 0;
+        const char* line = text.data() + from;
+        const auto parsed = std::from_chars(line, text.data() + next, start, 16);
+        if (parsed.ec == std::errc() && parsed.ptr != text.data() + next && *parsed.ptr == '-' &&
+            start >= end)
+            return from;
+        from = next + 1;
+    }
+    return std::string::npos;
+}
+
+// Of the mappings below `end` alone: the kernel walks the page tables of each that is read.
+Result<std::string> read_smaps(std::uintptr_t end) {
+    constexpr const char* path = "/proc/self/smaps";
+    const Result<Fd> file = Fd::open(path, O_RDONLY);
+    if (!file)
+        return file.error();
+    std::string text;
+    std::array<char, 4096> part{}; // the kernel gives about as much at once
+    for (std::size_t whole = 0;;) {
+        const ssize_t got = ::read(file->get(), part.data(), part.size());
+        if (got < 0)
+            return Error::last("read", path);
+        if (got == 0)
+            return text;
+        text.append(part.data(), static_cast<std::size_t>(got));
+        if (const std::size_t beyond = mapping_from(text, whole, end); beyond != std::string::npos)
+            return text.substr(0, beyond);
+        whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+    }
+}
+
+} // namespace
 
 Result<void> State::take_smaps(const std::vector<MappingScope>& mappings) {
     if (std::none_of(mappings.begin(), mappings.end(),
                      [](const MappingScope& one) { return one.smaps; }))
         return {};
-    const Result<std::string> text = read_text("/proc/self/smaps");
+    std::uintptr_t end = 0;
+    for (const MappingScope& one : mappings)
+        if (one.smaps)
+            end = std::max(end, reinterpret_cast<std::uintptr_t>(one.start) + one.bytes);
+    const Result<std::string> text = read_smaps(end);
     if (!text)
         return text.error();
     for (const MappingScope& one : mappings) {
@@ -499,6 +578,24 @@ std::optional<std::uint64_t> State::value(std::string_view name) const {
     return counter_of(counters_, name);
 }
 
+std::optional<std::uint64_t> State::any_value(const std::string& name) const {
+    constexpr std::string_view mark = " page ";
+    const std::size_t at = name.rfind(mark);
+    if (at == std::string::npos)
+        return value(name);
+    const TextLine rest = split_line(std::string_view(name).substr(at + mark.size()), ' ');
+    const std::optional<std::uint64_t> page = whole_number(rest.name);
+    if (!page)
+        return value(name);
+    for (const Bit& bit : pagemap_bits)
+        if (rest.value == fmt::format("{}-{}", pagemap_column, bit.name)) {
+            const std::optional<std::uint64_t> entry =
+                page_value(name.substr(0, at), pagemap_column, *page);
+            return entry ? std::optional(*entry >> bit.number & 1U) : std::nullopt;
+        }
+    return page_value(name.substr(0, at), rest.value, *page);
+}
+
 std::optional<std::uint64_t> State::sum(std::string_view words) const {
     const Allowed wanted = {{std::string(words), {}}};
     std::optional<std::uint64_t> sum;
@@ -510,10 +607,8 @@ std::optional<std::uint64_t> State::sum(std::string_view words) const {
 
 std::optional<std::uint64_t> State::page_value(std::string_view object, std::string_view column,
                                                std::size_t page) const {
-    for (const Column& one : columns_)
-        if (one.object == object && one.name == column)
-            return page < one.values.size() ? one.values[page] : std::nullopt;
-    return std::nullopt;
+    const Column* found = this->column(object, column);
+    return found != nullptr && page < found->values.size() ? found->values[page] : std::nullopt;
 }
 
 std::size_t State::pages_with(std::string_view object, std::string_view column) const {
@@ -540,11 +635,29 @@ std::size_t State::pages() const {
     return sum;
 }
 
+bool counts_up(std::string_view name) {
+    return name.starts_with("machine ") || name.starts_with("kernel-log ");
+}
+
+std::string value_text(const State* before, const State& after, const std::string& name) {
+    const std::optional<std::uint64_t> now = after.any_value(name);
+    if (!now)
+        return "-";
+    if (name.ends_with(" bytes"))
+        return fmt::format("{:#x}", *now);
+    const std::uint64_t was =
+        counts_up(name) && before != nullptr ? before->any_value(name).value_or(0) : 0;
+    return fmt::format("{}", static_cast<std::int64_t>(*now - was));
+}
+
 namespace {
 
 class Comparison {
   public:
-    explicit Comparison(const Allowed& may_differ) : may_differ_(may_differ) {}
+    Comparison(const Allowed& may_differ, std::size_t most)
+        : may_differ_(may_differ), most_(most) {}
+
+    [[nodiscard]] bool over() const { return differences_.size() >= most_; }
 
     void value(std::string name, std::optional<std::uint64_t> before,
                std::optional<std::uint64_t> after) {
@@ -580,6 +693,7 @@ class Comparison {
 
   private:
     const Allowed& may_differ_;
+    std::size_t most_;
     std::vector<Difference> differences_;
 };
 
@@ -590,9 +704,9 @@ std::optional<std::uint64_t> value_at(const std::vector<std::optional<std::uint6
 
 } // namespace
 
-std::vector<Difference> compare(const State& before, const State& after,
-                                const Allowed& may_differ) {
-    Comparison comparison(may_differ);
+std::vector<Difference> compare(const State& before, const State& after, const Allowed& may_differ,
+                                std::size_t most) {
+    Comparison comparison(may_differ, most);
     for (const auto& [name, value] : before.counters_)
         comparison.value(name, value, counter_of(after.counters_, name));
     for (const auto& [name, value] : after.counters_)
@@ -607,7 +721,8 @@ std::vector<Difference> compare(const State& before, const State& after,
         const std::uint64_t mask = comparison.mask(was.object, was.name, bits);
         if (mask == 0)
             continue;
-        for (std::size_t at = 0; at < std::max(was.values.size(), now.values.size()); ++at) {
+        for (std::size_t at = 0;
+             at < std::max(was.values.size(), now.values.size()) && !comparison.over(); ++at) {
             const std::optional<std::uint64_t> old = value_at(was.values, at);
             const std::optional<std::uint64_t> fresh = value_at(now.values, at);
             if (bits ? (old.value_or(0) & mask) == (fresh.value_or(0) & mask) : old == fresh)

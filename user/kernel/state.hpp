@@ -27,6 +27,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +44,11 @@ struct MappingScope {
     std::size_t bytes = 0;
     bool content = true;
     bool smaps = true;
+    // The bytes are those that a load would show, also where no entry maps a page: those of `file`,
+    // which must be in the same scope, from that page on; else of swap, or zeroes.
+    bool as_loaded = false;
+    std::string file{};
+    std::size_t offset = 0; // pages
 };
 
 // An open file. Its bytes are read, which makes no page in tmpfs and hugetlbfs.
@@ -100,16 +106,25 @@ struct MayDiffer {
 using Allowed = std::vector<MayDiffer>;
 bool allows(const Allowed& allowed, std::string_view name);
 
+// Of all tasks: its value says nothing, its growth during a run does.
+bool counts_up(std::string_view name);
+
 class State {
   public:
     static Result<State> take(const StateScope& scope);
     // Of counters that somebody else has read.
     static State of(std::vector<Counter> counters);
 
+    // A counter that somebody else has found out, under that name.
+    void note(std::string name, std::uint64_t value) {
+        counters_.emplace_back(std::move(name), value);
+    }
     // What could not be taken because this machine does not have it, in words.
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
+    // The same of any name that compare() gives, also of a page.
+    [[nodiscard]] std::optional<std::uint64_t> any_value(const std::string& name) const;
     // Of all that MayDiffer's words fit.
     [[nodiscard]] std::optional<std::uint64_t> sum(std::string_view words) const;
     [[nodiscard]] const std::vector<Counter>& counters() const { return counters_; }
@@ -122,7 +137,7 @@ class State {
 
   private:
     friend std::vector<Difference> compare(const State& before, const State& after,
-                                           const Allowed& may_differ);
+                                           const Allowed& may_differ, std::size_t most);
     // A value of each page of an object. Nothing: the page is not there.
     struct Column {
         std::string object; // "mapping a"
@@ -130,6 +145,8 @@ class State {
         std::vector<std::optional<std::uint64_t>> values;
     };
     Result<void> take_mapping(const MappingScope& scope, bool frames);
+    void show_unmapped(const MappingScope& scope);
+    [[nodiscard]] const Column* column(std::string_view object, std::string_view name) const;
     Result<void> take_smaps(const std::vector<MappingScope>& mappings);
     Result<void> take_file(const FileScope& scope);
     Result<void> take_machine();
@@ -141,8 +158,14 @@ class State {
     std::vector<std::string> absent_;
 };
 
-// In the order of their names' objects; of two states with one scope.
-std::vector<Difference> compare(const State& before, const State& after, const Allowed& may_differ);
+// A value in words, "-" if there is none: the number, the growth of what counts up, a digest.
+std::string value_text(const State* before, const State& after, const std::string& name);
+
+// In the order of their names' objects; of two states with one scope. From `most` on no more pages
+// are looked at.
+std::vector<Difference>
+compare(const State& before, const State& after, const Allowed& may_differ,
+        std::size_t most = std::numeric_limits<std::size_t>::max());
 
 } // namespace faultline
 

@@ -144,10 +144,11 @@ Result<char*> Places::take(const std::string& name, std::size_t bytes, std::size
     place.bytes = bytes;
     // A gap behind it keeps it from being one VMA with a neighbour.
     place.reserved_bytes = bytes + 2 * alignment;
-    void* reserved = ::mmap(nullptr, place.reserved_bytes, PROT_NONE,
+    void* reserved = ::mmap(hint_, place.reserved_bytes, PROT_NONE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED)
         return Error::last("mmap (reserve)");
+    hint_ = static_cast<char*>(reserved) + place.reserved_bytes;
     place.reserved = static_cast<char*>(reserved);
     const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(reserved) % alignment;
     place.start = place.reserved + (misplaced != 0 ? alignment - misplaced : 0);

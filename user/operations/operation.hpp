@@ -131,6 +131,10 @@ class Places {
         bool lost = false;
         unsigned times = 0;
     };
+    // Below all that the kernel maps by itself: kernel/state.cpp need not read of that in smaps.
+    static constexpr std::uintptr_t first_place = 0x200000000;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that nothing has yet
+    char* hint_ = reinterpret_cast<char*>(first_place);
     std::map<std::string, Place> places_;
     std::map<std::string, std::uint64_t> firsts_;
     std::vector<std::weak_ptr<Object>> cgroups_;

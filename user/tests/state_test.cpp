@@ -243,6 +243,51 @@ TEST_F(StateOfMemoryTest, DoesNotChangeByBeingTaken) {
     EXPECT_FALSE(before.page_value("mapping f", "mincore", Pages::count));
 }
 
+// Where nothing is mapped a load shows the file's bytes, or zeroes: an entry more is no difference.
+TEST_F(StateOfMemoryTest, ShowsWhatALoadWould) {
+    StateScope loads = scope();
+    for (MappingScope& one : loads.mappings)
+        one.as_loaded = true;
+    loads.mappings[1].file = "f";
+    const auto bytes = [&loads](const char* mapping, std::size_t page) {
+        const Result<State> state = State::take(loads);
+        EXPECT_TRUE(state.ok()) << state.error().to_string();
+        return state->page_value(mapping, "bytes", page);
+    };
+    const std::optional<std::uint64_t> data = bytes("mapping f", 2);
+    ASSERT_TRUE(data);
+    ASSERT_EQ(::madvise(mapping_.at(2), mapping_.page_bytes(), MADV_DONTNEED), 0);
+    EXPECT_EQ(bytes("mapping f", 2), data) << "of the file";
+    const std::optional<std::uint64_t> zeroes = bytes("mapping f", absent);
+    EXPECT_EQ(zeroes, bytes("file f", absent));
+    EXPECT_EQ(bytes("mapping a", absent), zeroes);
+    EXPECT_NE(bytes("mapping a", 2), zeroes);
+    ASSERT_EQ(::ftruncate(file_.get(), static_cast<off_t>(mapping_.page_bytes())), 0);
+    EXPECT_EQ(bytes("mapping f", 2), zeroes) << "beyond the end";
+}
+
+TEST_F(StateOfMemoryTest, GivesAnyValueByItsName) {
+    const State before = take();
+    EXPECT_EQ(before.any_value("mapping f page 2 mincore"), 1U);
+    EXPECT_EQ(before.any_value("mapping f page 2 pagemap-present"), 1U);
+    EXPECT_EQ(before.any_value("mapping a page 2 pagemap-file"), 0U);
+    EXPECT_EQ(before.any_value("mapping a page 5 pagemap-present"), 0U);
+    EXPECT_EQ(before.any_value("file f page 2 bytes"), before.page_value("file f", "bytes", 2));
+    EXPECT_EQ(before.any_value("file f st_size"), memory_.bytes());
+    EXPECT_FALSE(before.any_value("file f page 99 bytes"));
+    EXPECT_FALSE(before.any_value("file f page x bytes"));
+    EXPECT_FALSE(before.any_value("file g st_size"));
+}
+
+TEST(ValueText, IsTheGrowthOfWhatCountsUp) {
+    const State before = State::of({{"machine vmstat nr_shmem", 10}, {"file f st_blocks", 10}});
+    const State after = State::of({{"machine vmstat nr_shmem", 7}, {"file f st_blocks", 7}});
+    EXPECT_EQ(value_text(&before, after, "machine vmstat nr_shmem"), "-3");
+    EXPECT_EQ(value_text(nullptr, after, "machine vmstat nr_shmem"), "7");
+    EXPECT_EQ(value_text(&before, after, "file f st_blocks"), "7");
+    EXPECT_EQ(value_text(&before, after, "file f st_size"), "-");
+}
+
 TEST_F(StateOfMemoryTest, SeesTheLastByteOfAPage) {
     const State before = take();
     char* last = memory_.at(3) + memory_.page_bytes() - 1;
