@@ -177,6 +177,8 @@ void read_top(TableReader& top, ScenarioFile& file) {
     file.setup = top.text("setup");
     file.judge = top.text("judge");
     file.outcome = top.text("outcome", true);
+    file.draws = top.number("draws", 0, std::numeric_limits<std::int64_t>::min(),
+                            std::numeric_limits<std::int64_t>::max());
     file.corrupts = top.text("corrupts");
     file.no_hazard_control = top.expected("no_hazard_control");
     FileVariant common;

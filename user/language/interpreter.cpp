@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -344,7 +345,7 @@ class Interpreter final : public Experiment {
             ended_->actors.at(i) = plan_.actors[i].kind == Actor::Kind::kernel_thread;
         objects_.clear();
         seen_.clear();
-        if (observing_)
+        if (observing_ || plan_.draws != 0)
             Content::restart(run.seed());
         Doing doing = doing_of(run);
         Runner runner(plan_, doing, objects_);
@@ -355,10 +356,11 @@ class Interpreter final : public Experiment {
         const Result<bool> done = runner.run(plan_.setup);
         if (!done || !observing_)
             return done ? Result<void>() : Result<void>(done.error());
-        Result<State> before = take_state();
+        Observation& seen = observation_.emplace();
+        Result<State> before = take_state(false, seen.before_seconds);
         if (!before)
             return before.error();
-        observation_.emplace().before = std::move(*before);
+        seen.before = std::move(*before);
         return {};
     }
 
@@ -441,16 +443,18 @@ class Interpreter final : public Experiment {
     }
 
   private:
-    // The files and mappings that the setup made, under their names.
-    Result<State> take_state() const {
+    // Of the machine; `objects`: also of the files and mappings that the setup made, under their
+    // names.
+    Result<State> take_state(bool objects, double& seconds) const {
+        const auto start = std::chrono::steady_clock::now();
         StateScope scope{.process = false, // its heap grows
                          .cgroup = false,  // the kernel counts late there
                          .log = log_ ? &*log_ : nullptr};
         for (const auto& [name, value] : objects_.own()) {
+            if (!objects)
+                break;
             if (value.type == Type::memory) {
-                const Range range = range_of(value);
-                scope.mappings.push_back(
-                    {.name = name, .start = range.start, .bytes = range.bytes});
+                scope.mappings.push_back(mapping_of(name, value));
             } else if (value.type == Type::file) {
                 const auto& file = static_cast<const FileObject&>(*value.object);
                 if (file.fd)
@@ -460,11 +464,64 @@ class Interpreter final : public Experiment {
                                            .content = !file.hugetlb}); // see `mappings`
             }
         }
-        return State::take(scope);
+        Result<State> state = State::take(scope);
+        if (state)
+            if (const Result<void> counted = count_pages(*state); !counted)
+                state = counted.error();
+        seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        return state;
+    }
+
+    // What counts pages may differ where the pages do; then only this says that it counts them:
+    //     file NAME beside-pages     what st_blocks counts beside the pages in the page cache
+    //     machine shmem-beside       the same of nr_shmem, over all files
+    Result<void> count_pages(State& state) const {
+        const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+        std::uint64_t all = 0;
+        bool any = false;
+        for (const auto& [name, value] : objects_.own()) {
+            if (value.type != Type::file)
+                continue;
+            const auto& file = static_cast<const FileObject&>(*value.object);
+            if (file.hugetlb || !file.fd)
+                continue;
+            const Result<std::vector<bool>> present = present_pages(file);
+            if (!present)
+                return present.error();
+            const auto pages =
+                static_cast<std::uint64_t>(std::count(present->begin(), present->end(), true));
+            all += pages;
+            any = true;
+            if (const auto blocks = state.value(fmt::format("file {} st_blocks", name)))
+                state.note(fmt::format("file {} beside-pages", name),
+                           *blocks * 512 / page - pages);
+        }
+        if (const auto shmem = state.value("machine vmstat nr_shmem"); any && shmem)
+            state.note("machine shmem-beside", *shmem - all);
+        return {};
+    }
+
+    // Whose bytes are its file's where no entry maps a page, if it shows the whole file's.
+    [[nodiscard]] MappingScope mapping_of(const std::string& name, const Value& value) const {
+        const Range range = range_of(value);
+        const auto& memory = static_cast<const MemoryObject&>(*value.object);
+        MappingScope scope{.name = name, .start = range.start, .bytes = range.bytes};
+        if (memory.file == nullptr) {
+            scope.as_loaded = true;
+            return scope;
+        }
+        for (const auto& [file, known] : objects_.own())
+            if (known.type == Type::file && known.object.get() == memory.file.get() &&
+                memory.shared && !memory.file->hugetlb) {
+                scope.as_loaded = true;
+                scope.file = file;
+                scope.offset = memory.offset + value.first;
+            }
+        return scope;
     }
 
     void end_observation(Outcome& outcome) {
-        Result<State> after = take_state();
+        Result<State> after = take_state(true, observation_->after_seconds);
         if (!after)
             outcome.forbid(after.error().to_string());
         else

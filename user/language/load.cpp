@@ -54,6 +54,7 @@ class Builder {
         scenario.source = keep(file.source.text);
         scenario.races = keep(file.races.text);
         scenario.bad = keep(file.bad.text);
+        scenario.draws = static_cast<std::uint64_t>(file.draws);
         scenario.needs = needs_of(file.needs);
         for (std::size_t i = 0; i < file.variants.size(); ++i)
             scenario.variants.push_back(variant_of(file.variants[i], loaded_->plans[i]));
@@ -309,9 +310,24 @@ void sort_once(Complaints& complaints) {
 
 } // namespace
 
+namespace {
+
+// The engine's texts must live as long as the program; so must these.
+std::deque<std::unique_ptr<Loaded>>& kept() {
+    static std::deque<std::unique_ptr<Loaded>> all;
+    return all;
+}
+
+} // namespace
+
+const ScenarioFile* file_of(const Scenario& scenario) {
+    for (const std::unique_ptr<Loaded>& one : kept())
+        if (&one->scenario == &scenario)
+            return &one->file;
+    return nullptr;
+}
+
 LoadedFile load_scenario(const std::string& text, const std::string& path) {
-    // The engine's texts must live as long as the program; so must these.
-    static std::deque<std::unique_ptr<Loaded>> kept;
     LoadedFile made;
     ReadFile read = read_scenario(text, path);
     made.complaints = std::move(read.complaints);
@@ -321,7 +337,7 @@ LoadedFile load_scenario(const std::string& text, const std::string& path) {
             made.scenario = &loaded->scenario;
             made.file = &loaded->file;
             made.kernel_sites = sites_of(loaded->scenario);
-            kept.push_back(std::move(loaded));
+            kept().push_back(std::move(loaded));
         }
     sort_once(made.complaints);
     return made;

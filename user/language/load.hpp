@@ -20,6 +20,8 @@ struct LoadedFile {
 };
 // `path` is for messages.
 LoadedFile load_scenario(const std::string& text, const std::string& path);
+// The file of a scenario that was loaded; null for one of C++.
+const ScenarioFile* file_of(const Scenario& scenario);
 LoadedFile load_scenario_file(const std::string& path);
 
 // The folder of the files that come with the driver: $FAULTLINE_SCENARIOS, or beside the driver, in

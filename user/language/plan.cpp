@@ -39,6 +39,7 @@ class Planner {
 
     Plan make() {
         plan_.path = file_.path;
+        plan_.draws = file_.draws;
         plan_.actors = file_.actors;
         for (FileActor& actor : plan_.actors)
             if (!actor.kind_of.text.empty())

@@ -26,6 +26,7 @@ inline constexpr unsigned task_slot = slots_per_actor - 1;
 
 struct Plan {
     std::string path;
+    std::int64_t draws = 0; // ScenarioFile's
     std::vector<Step> prepare;
     std::vector<Step> setup;
     std::vector<Step> judge;

@@ -213,6 +213,8 @@ std::string print(const ScenarioFile& file) {
     to.text("setup", file.setup);
     to.text("judge", file.judge);
     to.line("outcome", quoted(file.outcome.text));
+    if (file.draws != 0)
+        to.line("draws", std::to_string(file.draws));
     to.text("corrupts", file.corrupts);
     to.expected("no_hazard_control", file.no_hazard_control);
     if (!file.variants.empty() && !file.variants.front().parameters.empty()) {

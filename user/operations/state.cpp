@@ -41,6 +41,7 @@ struct StateObject final : Object {
     bool frames = false;
     bool whole = true;
     StateComparison comparison;
+    std::optional<State> now;                        // the whole of it, for state_value()
     std::map<const FileObject*, std::int64_t> pages; // in the page cache
     std::string tables; // what is wrong with their number; empty: nothing
 
@@ -344,6 +345,18 @@ Result<Value> do_state_kept(Doing& doing, const Given& given) {
     return Value::of_word(word.empty() ? "kept" : word);
 }
 
+Result<Value> do_state_value(Doing& /*doing*/, const Given& given) {
+    auto& state = given.object<StateObject>(0);
+    if (!state.now) {
+        state.whole = true;
+        Result<State> now = State::take(state.scope());
+        if (!now)
+            return now.error();
+        state.now = std::move(*now);
+    }
+    return Value::of_word(value_text(&state.comparison.before(), *state.now, given.text(1)));
+}
+
 } // namespace
 
 void add_state_operations(std::vector<Operation>& rows) {
@@ -375,6 +388,14 @@ void add_state_operations(std::vector<Operation>& rows) {
               "is either, N are the pages of memory[...]. kernel/state.hpp has the names",
           .where = in_judge | in_actor,
           .act = do_may_differ},
+         {.name = "state_value",
+          .arguments = {{"state", Type::state}, {"name", Type::text}},
+          .result = Type::word,
+          .about = "one value of that state as it is now, by its name: \"file f st_blocks\", "
+                   "\"mapping near page 7 mincore\"; by how much a counter of the machine has "
+                   "grown; a digest of bytes; -: there is none",
+          .where = in_judge,
+          .act = do_state_value},
          {.name = "state_kept",
           .arguments = {{"state", Type::state}},
           .result = Type::word,
