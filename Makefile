@@ -47,6 +47,11 @@ explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m 
 		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) \
 		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
 
+.PHONY: explore-controls
+explore-controls: ## which controls' hazards explore finds without their schedules: RUN= BUDGET=30m; a table
+	@$(VM) explore --controls --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--ops '$(RUN)') \
+		--budget $(or $(BUDGET),30m) $(if $(FRESH),--fresh)
+
 .PHONY: matrix
 matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
 	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' \

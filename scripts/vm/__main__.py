@@ -14,7 +14,7 @@ from pathlib import Path
 from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs
 from .folder import write_all
 from .outcome import Driver, Report
-from .results import Counts, DriverResults, parse_driver
+from .results import Counts, DriverResults, Record, parse_driver
 from .tables import (
     ARCHES,
     BOOTS,
@@ -121,9 +121,11 @@ def command_explore(arguments: argparse.Namespace) -> Ending:
         options.append(f"--patch /files/{patch.name}")
     if arguments.setup:
         options.append(f"--setup {arguments.setup}")
+    if arguments.controls:
+        options.append("--controls")
     command = " ".join(["faultline explore", *options, *arguments.options.split(), *names])
-    return explore.run(ARCHES[arguments.arch], kernel, command, files, budget,
-                       qemu.Bounds(budget, arguments.quiet), arguments.kernel, arguments.fresh, arguments.boot)
+    return explore.run(ARCHES[arguments.arch], kernel, command, files, budget, qemu.Bounds(budget, arguments.quiet),
+                       arguments.kernel, arguments.fresh, arguments.boot, arguments.controls)
 
 
 def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
@@ -253,13 +255,18 @@ def command_qemu(arguments: argparse.Namespace) -> Ending:
 
 
 def command_controls(arguments: argparse.Namespace) -> Ending:
-    """From the newest run that tried any."""
+    """From the run that tried most of them, of equals the newest."""
+    best: list[Record] = []
+    most = 0
     for file in sorted((build.TOP / "runs").glob("*/json"), reverse=True):
         records = parse_driver(file.read_text(errors="replace")).records
-        if any(record.get("control") for record in records if record["kind"] == "variant"):
-            print(controls.table(records), end="")
-            return Ending.GOOD
-    raise Trouble(Ending.USAGE, "no run in runs/ tried a control: make test")
+        tried = sum(bool(record.get("control")) for record in records if record["kind"] == "variant")
+        if tried > most:
+            best, most = records, tried
+    if not best:
+        raise Trouble(Ending.USAGE, "no run in runs/ tried a control: make test")
+    print(controls.table(best), end="")
+    return Ending.GOOD
 
 
 def command_cache_list(arguments: argparse.Namespace) -> Ending:
@@ -318,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--budget", default="5m", help="90s, 5m, 2h")
             command.add_argument("--patch", default="", help="a diff, or a list of functions: they come first")
             command.add_argument("--options", default="", help="other options of `faultline explore`")
+            command.add_argument("--controls", action="store_true", help="the controls of scenarios, each up to the outcome that it must produce")
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")

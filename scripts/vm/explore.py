@@ -63,18 +63,52 @@ class Journal:
         fresh.write_text(text)
         fresh.replace(self.path)
 
+    def write_found(self) -> list[Path]:
+        """A scenario file for each difference. Its name comes from a machine: no more than a name is taken."""
+        written: list[Path] = []
+        for record in self.records:
+            for one in record.get("differences") or []:
+                name = Path(str(one.get("file_name") or "")).name
+                if name and isinstance(one.get("file"), str):
+                    place = self.path.with_suffix("") / name
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_text(one["file"])
+                    written.append(place)
+        return list(dict.fromkeys(written))
+
     def orders(self) -> list[Record]:
         return [record for record in self.records if record["kind"] == "order"]
 
 
-def journal_of(kernel: kernels.UnpackedKernel, arch: Arch) -> Path:
-    return build.TOP / "runs" / f"explore-{kernel.release}-{arch.name}.json"
+def journal_of(kernel: kernels.UnpackedKernel, arch: Arch, what: str = "explore") -> Path:
+    return build.TOP / "runs" / f"{what}-{kernel.release}-{arch.name}.json"
+
+
+CONTROLS_HEAD = """\
+| scenario / variant + control | must produce | seen | orders | seconds |
+|---|---|---|---|---|
+"""
+
+
+def controls_table(records: list[Record]) -> str:
+    """Which hazards were found without their schedules: of `faultline explore --controls`."""
+    rows = []
+    for record in records:
+        if record.get("kind") != "explored" or not record.get("produces"):
+            continue
+        seen = record.get("seen")
+        word = "yes" if seen else f"not tried: {record['refusal']}" if record.get("refusal") else "no"
+        orders = seen["order"] if seen else record.get("orders", 0)
+        seconds = seen["seconds"] if seen else record.get("seconds", 0.0)
+        wanted = str(record["produces"]).replace("|", "\\|")
+        rows.append(f"| {record['topic']} | `{wanted}` | {word} | {orders} | {seconds:.0f} |\n")
+    return CONTROLS_HEAD + "".join(rows)
 
 
 def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[Path, ...], budget: float,
-        bounds: qemu.Bounds, label: str, fresh: bool, boot: str = DEFAULT_BOOT) -> Ending:
-    """`command` is `faultline explore` with options and names."""
-    path = journal_of(kernel, arch)
+        bounds: qemu.Bounds, label: str, fresh: bool, boot: str = DEFAULT_BOOT, controls: bool = False) -> Ending:
+    """`command` is `faultline explore` with options and names; `controls`: with --controls."""
+    path = journal_of(kernel, arch, "explore-controls" if controls else "explore")
     if fresh:
         path.unlink(missing_ok=True)
     journal = Journal.open(path)
@@ -106,7 +140,11 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[P
         print(f"    replay: faultline replay '{crash['replay']}'")
     for problem in journal.problems:
         print(f"! {problem}")
+    if controls:
+        print(controls_table(journal.records))
     drawn = path.with_suffix(".html")
     drawn.write_text(explore_page.page(journal.records, f"explore, {kernel.release} {arch.name}"))
     print(f"  {len(journal.orders())} orders so far: {path.relative_to(build.TOP)}, {drawn.name}")
+    for found in journal.write_found():
+        print(f"  make run RUN={found.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
     return worst
