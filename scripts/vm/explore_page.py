@@ -40,10 +40,12 @@ def place_of(record: Record) -> Place | None:
     if record.get("preemptions") not in (1, 2):
         return None
     edges = [edge.strip().split(" -> ") for edge in str(record.get("schedule", "")).split(";")]
-    if any(len(edge) != 2 for edge in edges) or len(edges) < 2:
+    if any(len(edge) != 2 for edge in edges):
         return None
-    held, other = edges[0][0], edges[1][0]
-    return Place(held, ALONE if "@user:" in other else other)
+    held = [before for before, _ in edges if "@user:" not in before]
+    if len(held) != record["preemptions"]:
+        return None
+    return Place(held[0], held[1] if len(held) > 1 else ALONE)
 
 
 def word_of(record: Record) -> str:

@@ -3,6 +3,7 @@
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
 #include "explore/explorer.hpp"
+#include "explore/found.hpp"
 #include "explore/table.hpp"
 #include "language/load.hpp"
 #include "report/json.hpp"
@@ -20,11 +21,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::chrono::seconds least_budget{30}; // of one task, if there is as much
+
 // What is explored, with its texts: the scenario of a topic is made here.
 struct Task {
     std::string name;
     Subject subject;
     std::string produces; // by a control
+    const ScenarioFile* file = nullptr; // none: a scenario of C++
 };
 
 Result<ExploreTable> load_table(const Arguments& arguments) {
@@ -48,7 +52,29 @@ Result<Task> task_of(const ExploreTable& table, const Topic& topic) {
         return Error::make(EINVAL, to_string(topic.name(), loaded.complaints));
     return Task{.name = topic.name(),
                 .subject = subject_of(*loaded.scenario, relaxations_of(table, topic)),
-                .produces = {}};
+                .produces = {},
+                .file = loaded.file};
+}
+
+Task task_of(const Scenario& scenario, const Variant& variant, const Control* control) {
+    return {.name = fmt::format("{}/{}{}{}", scenario.name, variant.name,
+                                control == nullptr ? "" : "+",
+                                control == nullptr ? "" : control->name),
+            .subject = subject_of(scenario, variant, control),
+            .produces = control == nullptr ? "" : std::string(control->produces),
+            .file = file_of(scenario)};
+}
+
+// Each control that brings a hazard back, under which the explorer must find that.
+std::vector<Task> controls_of(const std::vector<Chosen>& chosen) {
+    std::vector<Task> tasks;
+    for (const Chosen& one : chosen)
+        for (const Control& control : one.scenario->controls)
+            if (const Variant* variant = find_variant_of(*one.scenario, control.variant);
+                variant != nullptr && control.kind == Control::Kind::hazard &&
+                !control.by_name_only && !variant->by_name_only)
+                tasks.push_back(task_of(*one.scenario, *variant, &control));
+    return tasks;
 }
 
 // A scenario/variant+control by its name.
@@ -66,13 +92,17 @@ Result<Task> task_of(const Chosen& chosen) {
     const Variant* variant = find_variant_of(scenario, name);
     if (variant == nullptr)
         return Error::make(0, fmt::format("{} has no variant \"{}\"", scenario.name, name));
-    return Task{.name = chosen.name(),
-                .subject = subject_of(scenario, *variant, control),
-                .produces = control == nullptr ? "" : std::string(control->produces)};
+    return task_of(scenario, *variant, control);
 }
 
 Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
     std::vector<Task> tasks;
+    if (arguments.controls) {
+        const Result<std::vector<Chosen>> chosen = choose(arguments);
+        if (!chosen)
+            return chosen.error();
+        return controls_of(*chosen);
+    }
     const bool scenarios =
         !arguments.files.empty() ||
         std::any_of(arguments.names.begin(), arguments.names.end(), [](const std::string& name) {
@@ -122,6 +152,7 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
     options.most_stops = arguments.stops;
     options.depth = arguments.depth;
     options.stop_at_first = arguments.first;
+    options.replays = arguments.replays;
     options.profile.depth = arguments.call_depth;
     if (!arguments.parts.empty())
         options.profile.parts = arguments.parts;
@@ -152,6 +183,23 @@ Result<std::map<std::string, std::set<std::string>>> orders_done(const std::stri
     return done;
 }
 
+// What an earlier session came to the end of.
+Result<std::set<std::string>> explored_before(const std::string& path) {
+    std::set<std::string> names;
+    if (path.empty())
+        return names;
+    const Result<std::string> text = read_text(path);
+    if (!text)
+        return text.error();
+    std::istringstream lines(*text);
+    for (std::string line; std::getline(lines, line);) {
+        const Json json = Json::parse(line, nullptr, false);
+        if (json.is_object() && json.value("kind", "") == "explored")
+            names.insert(json.value("topic", ""));
+    }
+    return names;
+}
+
 std::string json_order(const std::string& topic, const OrderRecord& record) {
     Json json;
     json["kind"] = "order";
@@ -166,33 +214,82 @@ std::string json_order(const std::string& topic, const OrderRecord& record) {
     return json.dump() + "\n";
 }
 
-std::string json_report(const std::string& topic, const ExploreReport& report) {
+std::vector<std::pair<std::string_view, double>> parts_of(const OrderTimes& times) {
+    const RunTimes& run = times.run;
+    std::vector<std::pair<std::string_view, double>> parts = {
+        {"laying out", run.lay_out - times.before},
+        {"operations and holds", run.act},
+        {"State", times.before + times.after},
+        {"judging", run.judge - times.after + times.compare},
+        {"new order", run.schedule},
+        {"arming", run.stage + run.arm + run.collect}};
+    double rest = times.all;
+    for (const auto& [name, seconds] : parts)
+        rest -= seconds;
+    parts.emplace_back("rest", rest);
+    return parts;
+}
+
+// As the name of a file: "shmem: collapse truncate" -> "shmem-collapse-truncate".
+std::string plain_name(const std::string& name) {
+    std::string plain;
+    for (const char c : name)
+        if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_')
+            plain += c;
+        else if (!plain.empty() && plain.back() != '-')
+            plain += '-';
+    return plain;
+}
+
+Json json_deviation(const Task& task, const ExploreReport& report, std::size_t number) {
+    const Deviation& one = report.deviations[number];
+    Json json = {{"signature", one.signature}, {"text", one.text},
+                 {"results", one.words},       {"schedule", one.schedule},
+                 {"count", one.count},         {"order", one.order},
+                 {"seconds", one.seconds},     {"again", one.again},
+                 {"tries", one.tries},         {"shrunk", to_string(one.shrunk)},
+                 {"replayed", one.replayed},   {"replays", one.replays},
+                 {"otherwise", one.otherwise}};
+    if (task.file != nullptr && !one.fatal) {
+        const std::string name = fmt::format("{}-{}", plain_name(task.name), number + 1);
+        json["file_name"] = name + ".flt";
+        json["file"] = print(found_file(
+            *task.file, task.subject.all->name,
+            task.subject.control == nullptr ? std::string_view() : task.subject.control->name,
+            name, one));
+    }
+    return json;
+}
+
+std::string json_report(const Task& task, const ExploreReport& report) {
     Json json;
     json["kind"] = "explored";
-    json["topic"] = topic;
+    json["topic"] = task.name;
     json["orders"] = report.orders;
     json["all_orders"] = report.all_orders;
     json["random_orders"] = report.random_orders;
+    json["implied"] = report.implied;
     for (const auto& [ending, count] : report.endings)
         json["endings"][std::string(to_string(ending))] = count;
     json["locks"] = report.locks;
     json["relaxed"] = report.relaxed;
     json["unstable"] = report.unstable;
     json["seconds"] = report.seconds;
+    json["runs"] = report.times.runs;
+    for (const auto& [name, seconds] : parts_of(report.times))
+        json["time"][std::string(name)] = seconds;
+    json["longest_operation"] = report.operation;
     json["bound"] = report.bound;
     json["refusal"] = report.refusal ? Json(report.refusal->why) : Json(nullptr);
     json["differences"] = Json::array();
-    for (const Deviation& one : report.deviations)
-        json["differences"].push_back({{"signature", one.signature},
-                                       {"text", one.text},
-                                       {"results", one.words},
-                                       {"schedule", one.schedule},
-                                       {"count", one.count},
-                                       {"order", one.order},
-                                       {"seconds", one.seconds},
-                                       {"again", one.again},
-                                       {"tries", one.tries},
-                                       {"shrunk", to_string(one.shrunk)}});
+    for (std::size_t i = 0; i < report.deviations.size(); ++i)
+        json["differences"].push_back(json_deviation(task, report, i));
+    if (!task.produces.empty()) {
+        json["produces"] = task.produces;
+        json["seen"] = report.seen_wanted ? Json{{"order", report.seen_wanted->first},
+                                                 {"seconds", report.seen_wanted->second}}
+                                          : Json(nullptr);
+    }
     return json.dump() + "\n";
 }
 
@@ -218,6 +315,17 @@ std::string counted(const std::map<std::string, std::uint64_t>& counts) {
     return text;
 }
 
+void print_times(const OrderTimes& times, double operation) {
+    if (times.runs == 0)
+        return;
+    const double runs = static_cast<double>(times.runs);
+    std::string text;
+    for (const auto& [name, seconds] : parts_of(times))
+        text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", name, seconds * 1000 / runs);
+    fmt::print("  a run, of {}, takes {:.1f} ms: {}; the longest operation alone {:.2f}\n",
+               times.runs, times.all * 1000 / runs, text, operation * 1000);
+}
+
 void print_deviation(const Deviation& one, std::size_t number, const std::string& produces) {
     fmt::print("  difference {}: {}\n    {}\n", number, one.signature, one.text);
     if (!one.words.empty())
@@ -231,6 +339,10 @@ void print_deviation(const Deviation& one, std::size_t number, const std::string
     if (one.again != 0)
         fmt::print("    needed: {}\n",
                    one.shrunk.empty() ? "no edge: it comes without any" : to_string(one.shrunk));
+    if (one.replays != 0)
+        fmt::print("    replayed: {} of {}\n", one.replayed, one.replays);
+    for (const auto& [how, count] : one.otherwise)
+        fmt::print("      {} times: {}\n", count, how);
 }
 
 void print_report(const Task& task, const ExploreReport& report) {
@@ -247,12 +359,16 @@ void print_report(const Task& task, const ExploreReport& report) {
         const auto found = report.endings.find(one);
         return found == report.endings.end() ? 0 : found->second;
     };
-    fmt::print("  {} orders ({} random) of {} with one and two preemptions, in {:.0f} s: {} "
-               "realised, {} excluded, {} not reached, {} timed out; {:.0f}/s\n",
-               report.orders, report.random_orders, report.all_orders, report.seconds,
-               ending(Ending::realised), ending(Ending::excluded), ending(Ending::not_reached),
+    fmt::print("  places in {:.1f} s, serial runs in {:.1f} s\n"
+               "  {} orders ({} random) of {} with one and two preemptions, in {:.0f} s: {} "
+               "realised, {} excluded (and {} more by that), {} not reached, {} timed out; {:.0f}/s\n",
+               report.traced, report.reference, report.orders, report.random_orders,
+               report.all_orders, report.times.all,
+               ending(Ending::realised), ending(Ending::excluded), report.implied,
+               ending(Ending::not_reached),
                ending(Ending::timed_out),
-               static_cast<double>(report.orders) / std::max(report.seconds, 0.001));
+               static_cast<double>(report.orders) / std::max(report.times.all, 0.001));
+    print_times(report.times, report.operation);
     if (!report.locks.empty())
         fmt::print("  excluded by:\n{}", counted(report.locks));
     if (!report.relaxed.empty())
@@ -264,6 +380,20 @@ void print_report(const Task& task, const ExploreReport& report) {
         print_deviation(report.deviations[i], i + 1, task.produces);
     fmt::print("  {} differences; any other in a realised order: < {:.1f} % (95 %)\n",
                report.deviations.size(), report.bound * 100);
+}
+
+// One line: was the control's hazard found without its schedule?
+void print_control(const Task& task, const ExploreReport& report) {
+    if (report.refusal)
+        fmt::print("{:<48} {}: {}\n", task.name,
+                   report.refusal->verdict == Verdict::skip ? "SKIP" : "ERROR",
+                   report.refusal->why);
+    else if (report.seen_wanted)
+        fmt::print("{:<48} found by order {}, {:.1f} s\n", task.name, report.seen_wanted->first,
+                   report.seen_wanted->second);
+    else
+        fmt::print("{:<48} NOT FOUND in {} orders, {:.1f} s; {} other differences\n", task.name,
+                   report.orders, report.seconds, report.deviations.size());
 }
 
 } // namespace
@@ -278,6 +408,20 @@ int explore_command(const Arguments& arguments) {
     const Result<std::map<std::string, std::set<std::string>>> done = orders_done(arguments.resume);
     if (!done)
         return cannot(done.error().to_string());
+    // Those first of which the fewest orders are done.
+    std::stable_sort(tasks->begin(), tasks->end(), [&done](const Task& a, const Task& b) {
+        const auto orders = [&done](const Task& task) {
+            const auto known = done->find(task.name);
+            return known == done->end() ? 0 : known->second.size();
+        };
+        return orders(a) < orders(b);
+    });
+    if (arguments.controls) {
+        const Result<std::set<std::string>> before = explored_before(arguments.resume);
+        if (!before)
+            return cannot(before.error().to_string());
+        std::erase_if(*tasks, [&before](const Task& task) { return before->count(task.name) != 0; });
+    }
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
@@ -293,14 +437,18 @@ int explore_command(const Arguments& arguments) {
     bool good = true;
     for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {
         Task& task = (*tasks)[i];
-        // What is left of the budget is shared by those that are left.
+        // What is left of the budget is shared by those that are left, but to find the places costs
+        // seconds: a session goes on where the last one stopped.
         const auto spent = std::chrono::duration_cast<std::chrono::seconds>(
             std::chrono::steady_clock::now() - start);
         const auto left = std::chrono::seconds(arguments.budget) - spent;
+        if (left.count() <= 0)
+            break;
         options->budget =
-            std::max(left / static_cast<long>(tasks->size() - i), std::chrono::seconds(1));
+            std::max(left / static_cast<long>(tasks->size() - i), std::min(left, least_budget));
         const auto known = done->find(task.name);
         options->done = known == done->end() ? std::set<std::string>() : known->second;
+        options->wanted = arguments.controls ? task.produces : "";
         Explorer explorer(task.subject, *options);
         explorer.on_order = [&](const OrderRecord& record) {
             journal->put(json_order(task.name, record));
@@ -320,14 +468,19 @@ int explore_command(const Arguments& arguments) {
         };
         const ExploreReport report = explorer.run();
         progress->clear();
-        journal->put(json_report(task.name, report));
-        print_report(task, report);
+        journal->put(json_report(task, report));
+        if (arguments.controls)
+            print_control(task, report);
+        else
+            print_report(task, report);
         const bool skipped = report.refusal && report.refusal->verdict == Verdict::skip;
         // Without an order that was had there is nothing to be sure of.
         const bool tried = report.endings.count(Ending::realised) != 0 || !options->done.empty();
         if (!report.refusal && !tried)
             fmt::print("  MISS: no order was realised\n");
-        good = good && report.deviations.empty() && (report.refusal ? skipped : tried);
+        good = good && (report.refusal ? skipped
+                        : arguments.controls ? report.seen_wanted.has_value()
+                                             : report.deviations.empty() && tried);
         if (report.refusal && (report.refusal->stuck || report.refusal->hung))
             return status_bad; // this machine is of no more use
     }

@@ -136,6 +136,13 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->type_name("N")
         ->capture_default_str();
     explore->add_flag("--first", arguments.first, "no further than to the first difference");
+    explore->add_flag("--controls", arguments.controls,
+                      "the controls of these scenarios (default: of all), each no further than to "
+                      "the outcome that it must produce");
+    explore
+        ->add_option("--replays", arguments.replays, "of each difference, to see how often it comes")
+        ->type_name("N")
+        ->capture_default_str();
     explore->add_option("--journal", arguments.journal, "write each order as a JSON line")
         ->type_name("FILE");
     explore->add_option("--resume", arguments.resume, "a journal: its orders are not run again")

@@ -24,6 +24,7 @@ constexpr unsigned most_wait_ms = 1000; // ...
 constexpr unsigned wait_factor = 4;     // ...times the longest serial operation
 constexpr unsigned asleep_ms = 4;       // that long on a lock: excluded
 constexpr std::chrono::milliseconds run_bound{10000};
+constexpr std::chrono::seconds replay_bound{60}; // of all replays of a difference
 
 // Puts user:begin and user:end around what each actor of an experiment does.
 class Bracketed final : public Experiment {
@@ -148,27 +149,26 @@ Explorer::Explorer(Subject subject, ExploreOptions options)
 
 ExploreReport Explorer::run() {
     start_ = Clock::now();
-    if (trace() && take_references()) {
-        orders_ = std::make_unique<OrderList>(report_.profiles, report_.stops);
+    const bool traced = trace();
+    report_.traced = seconds();
+    const bool ready = traced && take_references();
+    report_.reference = seconds() - report_.traced;
+    if (ready) {
+        orders_ = std::make_unique<OrderList>(actors_, report_.stops);
         report_.all_orders = orders_->all();
-        std::uint64_t drawn = 0;
-        for (unsigned known = 0; known < most_known && !over();) {
-            const std::optional<Order> order = orders_->next();
-            std::vector<Edge> edges;
-            if (order) {
-                edges = order->edges;
-            } else {
-                Rng rng(mix(options_.seed + drawn++));
-                edges = draw_pct(actors_, report_.stops, options_.depth, rng).edges;
-            }
-            if (options_.done.count(to_string(edges)) != 0) {
-                known += order ? 0 : 1;
-                continue;
-            }
-            known = 0;
-            if (!run_order(edges, order ? &*order : nullptr))
+        rig_->clear_times();
+        report_.times = {};
+        const double began = seconds();
+        run_orders();
+        report_.times.run = rig_->times();
+        report_.times.all = seconds() - began;
+        report_.operation = longest_ms_ / 1000;
+        report_.implied = orders_->implied();
+        const OrderTimes times = report_.times; // of the orders alone
+        for (Deviation& one : report_.deviations)
+            if (report_.refusal || stop_signal() != 0 || (one.again != 0 && !replay(one)))
                 break;
-        }
+        report_.times = times;
         std::size_t stops = 0;
         for (const std::vector<Stop>& list : report_.stops)
             stops += list.size();
@@ -179,6 +179,28 @@ ExploreReport Explorer::run() {
     report_.seconds = seconds();
     report_.bound = unseen_bound(report_.endings[Ending::realised]);
     return std::move(report_);
+}
+
+// Those of the list, then random ones.
+void Explorer::run_orders() {
+    std::uint64_t drawn = 0;
+    for (unsigned known = 0; known < most_known && !over();) {
+        const std::optional<Order> order = orders_->next();
+        std::vector<Edge> edges;
+        if (order) {
+            edges = order->edges;
+        } else {
+            Rng rng(mix(options_.seed + drawn++));
+            edges = draw_pct(actors_, report_.stops, options_.depth, rng).edges;
+        }
+        if (options_.done.count(to_string(edges)) != 0) {
+            known += order ? 0 : 1;
+            continue;
+        }
+        known = 0;
+        if (!run_order(edges, order ? &*order : nullptr))
+            break;
+    }
 }
 
 bool Explorer::refused(const std::optional<Refusal>& refusal) {
@@ -193,7 +215,8 @@ double Explorer::seconds() const {
 
 bool Explorer::over() const {
     return seconds() > static_cast<double>(options_.budget.count()) || stop_signal() != 0 ||
-           (options_.stop_at_first && !report_.deviations.empty());
+           (options_.stop_at_first && !report_.deviations.empty()) ||
+           report_.seen_wanted.has_value();
 }
 
 std::uint64_t Explorer::seed_of(unsigned number) const {
@@ -219,6 +242,9 @@ std::optional<Explorer::Ran> Explorer::run_once(Rig& rig, std::uint64_t seed) {
         });
     if (refused(refusal))
         return std::nullopt;
+    report_.times.before += ran.seen.before_seconds;
+    report_.times.after += ran.seen.after_seconds;
+    ++report_.times.runs;
     // Else all runs would be alike.
     if (!observed) {
         refused(Refusal{.why = fmt::format("run {}: nothing was observed", runs_)});
@@ -229,7 +255,13 @@ std::optional<Explorer::Ran> Explorer::run_once(Rig& rig, std::uint64_t seed) {
 
 // Which functions each actor passes, in each serial order.
 bool Explorer::trace() {
-    Rig rig(subject_.scenario, *subject_.all, nullptr, options_.rig);
+    std::optional<FunctionTrace> trace;
+    bool tracing = false;
+    RigOptions options = options_.rig;
+    options.staged = [&](const std::vector<pid_t>& tasks) {
+        return tracing ? trace->start(tasks) : Result<void>();
+    };
+    Rig rig(subject_.scenario, *subject_.all, nullptr, options);
     // The actors' names are known when the experiment has been made.
     if (refused(rig.prepare({})))
         return false;
@@ -243,50 +275,23 @@ bool Explorer::trace() {
         return true;
     }
     (void)rig.experiment().observe();
-    std::vector<std::vector<std::vector<FunctionCall>>> calls(actors_.size());
-    std::vector<std::vector<std::pair<std::uint64_t, std::uint64_t>>> windows(actors_.size());
-    // To open a trace patches all of the kernel's functions, so each is opened once.
-    std::vector<FunctionTrace> traces;
-    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
-        if (rig.task(actor) == 0)
-            return !refused(Refusal{.verdict = Verdict::skip,
-                                    .why = actors_[actor] + " is no thread: it cannot be traced"});
-        Result<FunctionTrace> one = FunctionTrace::open(rig.task(actor));
-        if (!one)
-            return !refused(Refusal{.verdict = Verdict::skip, .why = one.error().to_string()});
-        traces.push_back(std::move(*one));
-    }
+    Result<FunctionTrace> opened = FunctionTrace::open();
+    if (!opened)
+        return !refused(Refusal{.why = opened.error().to_string()});
+    trace.emplace(std::move(*opened));
+    std::vector<std::vector<TracedRun>> traced(actors_.size());
     for (const std::vector<std::string>& order : permutations(actors_)) {
         const Result<void> scheduled = rig.schedule(serial_edges(order));
         if (!scheduled)
             return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
         for (unsigned i = 0; i <= traced_runs; ++i) {
-            const bool traced = i != 0; // the first fills caches
-            for (FunctionTrace& one : traces)
-                if (const Result<void> started = traced ? one.start() : Result<void>(); !started)
-                    return !refused(Refusal{.why = started.error().to_string()});
+            tracing = i != 0; // the first fills caches
             const std::optional<Ran> ran = run_once(rig, seed_of(0));
-            if (!ran)
+            if (!ran || !take_trace(*ran, tracing ? &*trace : nullptr, traced))
                 return false;
-            for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
-                const fl_site_result* begin =
-                    site_of(ran->result, ran->sites, user_text(actors_[actor], first_site));
-                const fl_site_result* end =
-                    site_of(ran->result, ran->sites, user_text(actors_[actor], last_site));
-                if (begin == nullptr || end == nullptr || begin->left_ns == 0 ||
-                    end->reached_ns == 0)
-                    return !refused(Refusal{.why = actors_[actor] + " did not come to its end"});
-                if (!traced)
-                    continue;
-                Result<std::vector<FunctionCall>> got = traces[actor].stop();
-                if (!got)
-                    return !refused(Refusal{.why = got.error().to_string()});
-                calls[actor].push_back(std::move(*got));
-                windows[actor].emplace_back(begin->left_ns, end->reached_ns);
-            }
         }
     }
-    traces.clear();
+    trace.reset(); // the functions are as fast as before
     const Result<RunningSymbols> symbols = RunningSymbols::read();
     if (!symbols)
         return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
@@ -294,12 +299,37 @@ bool Explorer::trace() {
     std::vector<Profile> profiles;
     for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
         std::vector<std::vector<Visit>> visits;
-        for (std::size_t run = 0; run < calls[actor].size(); ++run)
-            visits.push_back(visits_of(calls[actor][run], *symbols, ranges,
-                                       windows[actor][run].first, windows[actor][run].second));
+        for (const TracedRun& run : traced[actor])
+            visits.push_back(visits_of(run.calls, *symbols, ranges, run.from_ns, run.to_ns));
         profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
     }
     take_stops(std::move(profiles));
+    return true;
+}
+
+// Adds the calls of a run, by actor, from its first step to its last. `trace`: null if there are
+// none.
+bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
+                          std::vector<std::vector<TracedRun>>& traced) {
+    std::vector<std::vector<FunctionCall>> calls(actors_.size());
+    if (trace != nullptr) {
+        Result<std::vector<std::vector<FunctionCall>>> got = trace->stop();
+        if (!got)
+            return !refused(Refusal{.why = "calls: " + got.error().to_string()});
+        calls = std::move(*got);
+    }
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+        const fl_site_result* begin =
+            site_of(ran.result, ran.sites, user_text(actors_[actor], first_site));
+        const fl_site_result* end =
+            site_of(ran.result, ran.sites, user_text(actors_[actor], last_site));
+        if (begin == nullptr || end == nullptr || begin->left_ns == 0 || end->reached_ns == 0)
+            return !refused(Refusal{.verdict = Verdict::skip,
+                                    .why = actors_[actor] + " does not come to its end: a thread "
+                                                            "of the kernel, or it exits before"});
+        if (trace != nullptr)
+            traced[actor].push_back({std::move(calls[actor]), begin->left_ns, end->reached_ns});
+    }
     return true;
 }
 
@@ -371,7 +401,8 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
             references_[seed].push_back({.name = fmt::format("{}{}", fmt::join(present, ", "),
                                                              absent.empty() ? "" : " alone"),
                                          .absent = absent,
-                                         .seen = std::move(*first)});
+                                         .seen = std::move(*first),
+                                         .actors = present});
         }
         if (!absent.empty() && actors_.size() == 2)
             break; // the other one alone has one order
@@ -433,6 +464,13 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
     return false;
 }
 
+Judgement Explorer::judged(const Observation& seen, std::uint64_t seed) {
+    const auto start = Clock::now();
+    Judgement made = judge(seen, references_[seed], rules_);
+    report_.times.compare += std::chrono::duration<double>(Clock::now() - start).count();
+    return made;
+}
+
 void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
                      std::uint64_t seed) {
     const Ending ending = ending_of(ran.result, ran.sites.size());
@@ -441,25 +479,41 @@ void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order
     if (ending == Ending::excluded) {
         lock = lock_of(ran.result);
         ++report_.locks[lock];
+        if (order != nullptr)
+            orders_->exclude(*order);
     }
-    if (order != nullptr && order->preemptions == 1 && ending == Ending::not_reached)
-        orders_->drop(order->actor, order->stop);
-    const Judgement judged = judge(ran.seen, references_[seed], rules_);
-    if (judged.relaxed)
-        ++report_.relaxed[judged.by];
+    if (order != nullptr && order->preemptions == 1)
+        note_one(*order, ending, ran.seen);
+    const Judgement judgement = judged(ran.seen, seed);
+    if (judgement.relaxed)
+        ++report_.relaxed[judgement.by];
     OrderRecord record{.report = report_,
                        .order = order,
                        .schedule = to_string(edges),
                        .ending = ending,
                        .lock = std::move(lock),
-                       .deviation = judged.signature};
-    if (!judged.fits)
-        deviates(judged, ran.seen, edges, seed);
+                       .deviation = judgement.signature};
+    if (!judgement.fits)
+        deviates(judgement, ran.seen, edges, seed);
     on_order(record);
+}
+
+// Of an order with one preemption, by which those with two are chosen.
+void Explorer::note_one(const Order& order, Ending ending, const Observation& seen) {
+    const auto held = std::find_if(order.turns.begin(), order.turns.end(),
+                                   [](const Turn& turn) { return turn.stop.has_value(); });
+    if (ending == Ending::not_reached)
+        return orders_->drop(held->actor, *held->stop);
+    Outcome outcome;
+    outcome.words = seen.results;
+    orders_->note(held->actor, *held->stop,
+                  fmt::format("{} {}", to_string(ending), to_string(outcome)));
 }
 
 void Explorer::deviates(const Judgement& judged, const Observation& seen,
                         const std::vector<Edge>& edges, std::uint64_t seed) {
+    if (!report_.seen_wanted && is_wanted(seen))
+        report_.seen_wanted.emplace(report_.orders, this->seconds());
     Outcome outcome;
     outcome.words = seen.results;
     for (Deviation& known : report_.deviations)
@@ -475,10 +529,33 @@ void Explorer::deviates(const Judgement& judged, const Observation& seen,
                     .seed = seed,
                     .count = 1,
                     .order = report_.orders,
-                    .seconds = seconds()};
-    if (confirm(fresh) && fresh.again != 0)
-        shrink(fresh);
+                    .seconds = this->seconds()};
+    fresh.names = judged.names;
+    fresh.end = end_of(seen, fresh);
+    for (const Reference& one : references_[seed])
+        if (one.absent.empty()) {
+            fresh.serial.push_back(end_of(one.seen, fresh));
+            fresh.serial.back().actors = one.actors;
+        }
+    // Whoever waits for one outcome wants no more than the time to that.
+    if (options_.wanted.empty() && confirm(fresh) && fresh.again != 0 && shrink(fresh))
+        shrink_hits(fresh);
     report_.deviations.push_back(std::move(fresh));
+}
+
+RunEnd Explorer::end_of(const Observation& seen, const Deviation& deviation) const {
+    RunEnd end{.actors = {}, .results = seen.results, .values = {}};
+    for (const std::string& name : deviation.names)
+        end.values.push_back(
+            seen.after ? value_text(seen.before ? &*seen.before : nullptr, *seen.after, name)
+                       : "-");
+    return end;
+}
+
+bool Explorer::is_wanted(const Observation& seen) const {
+    Outcome outcome;
+    outcome.words = seen.results;
+    return !options_.wanted.empty() && matches(outcome, options_.wanted);
 }
 
 // Does a run under these edges differ from all serial runs in the same way? Nothing: no run can
@@ -492,7 +569,7 @@ std::optional<bool> Explorer::shows(const std::vector<Edge>& edges, std::uint64_
     const std::optional<Ran> ran = run_once(*rig_, seed);
     if (!ran)
         return std::nullopt;
-    return judge(ran->seen, references_[seed], rules_).signature == signature;
+    return judged(ran->seen, seed).signature == signature;
 }
 
 bool Explorer::confirm(Deviation& deviation) {
@@ -506,24 +583,80 @@ bool Explorer::confirm(Deviation& deviation) {
     return true;
 }
 
-// Takes one edge away after the other: what stays is needed, as without it no run of `tries` shows
-// the difference.
+// As often as the order that was found did, in `tries` runs.
+std::optional<bool> Explorer::still_shows(const std::vector<Edge>& edges,
+                                          const Deviation& deviation) {
+    unsigned shown = 0;
+    for (unsigned run = 0; run < tries && shown + (tries - run) >= deviation.again; ++run) {
+        const std::optional<bool> one = shows(edges, deviation.seed, deviation.signature);
+        if (!one)
+            return std::nullopt;
+        shown += *one ? 1 : 0;
+    }
+    return shown >= deviation.again;
+}
+
+// Takes one edge away after the other: what stays is needed, as without it the difference comes
+// less often.
 bool Explorer::shrink(Deviation& deviation) {
     deviation.shrunk = deviation.edges;
     for (std::size_t i = 0; i < deviation.shrunk.size();) {
         std::vector<Edge> fewer = deviation.shrunk;
         fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-        bool shown = false;
-        for (unsigned run = 0; run < tries && !shown; ++run) {
-            const std::optional<bool> one = shows(fewer, deviation.seed, deviation.signature);
-            if (!one)
-                return false;
-            shown = *one;
-        }
-        if (shown)
+        const std::optional<bool> shown = still_shows(fewer, deviation);
+        if (!shown)
+            return false;
+        if (*shown)
             deviation.shrunk = std::move(fewer);
         else
             ++i;
+    }
+    return true;
+}
+
+// The first hit of a site instead of a later one, where that does as well.
+bool Explorer::shrink_hits(Deviation& deviation) {
+    std::set<std::string> tried;
+    for (std::size_t i = 0; i < 2 * deviation.shrunk.size(); ++i) {
+        const Edge& edge = deviation.shrunk[i / 2];
+        const SiteRef site = i % 2 == 0 ? edge.before : edge.after;
+        if (site.hit <= 1 || !tried.insert(to_string(site)).second)
+            continue;
+        std::vector<Edge> simpler = deviation.shrunk;
+        for (Edge& one : simpler)
+            for (SiteRef* end : {&one.before, &one.after})
+                if (*end == site)
+                    end->hit = 1;
+        const std::optional<bool> shown = still_shows(simpler, deviation);
+        if (!shown)
+            return false;
+        if (*shown)
+            deviation.shrunk = std::move(simpler);
+    }
+    return true;
+}
+
+// How often the shrunk schedule gives it, and how the other runs end.
+bool Explorer::replay(Deviation& deviation) {
+    const auto end = Clock::now() + replay_bound;
+    if (!rig_->schedule(deviation.shrunk))
+        return true;
+    on_run(text_of(deviation.shrunk, deviation.seed), deviation.seed);
+    while (deviation.replays < options_.replays && Clock::now() < end && stop_signal() == 0) {
+        const std::optional<Ran> ran = run_once(*rig_, deviation.seed);
+        if (!ran)
+            return false;
+        ++deviation.replays;
+        const Judgement judgement = judged(ran->seen, deviation.seed);
+        if (judgement.signature == deviation.signature) {
+            ++deviation.replayed;
+            continue;
+        }
+        const Ending ending = ending_of(ran->result, ran->sites.size());
+        ++deviation.otherwise[fmt::format(
+            "{}{}, {}", to_string(ending),
+            ending == Ending::excluded ? " by " + lock_of(ran->result) : "",
+            judgement.fits ? "as a serial order" : "another difference")];
     }
     return true;
 }

@@ -8,6 +8,7 @@
 #include "explore/oracle.hpp"
 #include "explore/orders.hpp"
 #include "explore/profile.hpp"
+#include "kernel/function_trace.hpp"
 
 #include <chrono>
 #include <functional>
@@ -35,12 +36,21 @@ struct ExploreOptions {
     unsigned seeds = 4;          // how many setups there are, in turn
     std::size_t most_stops = 80; // of each actor
     unsigned depth = 4;          // of PCT, when all orders with two preemptions are done
+    unsigned replays = 200;      // of each difference
     bool stop_at_first = false;  // difference
+    std::string wanted = {};     // stop at the first difference whose results have this pattern
     ProfileOptions profile;
     // Gives the places of each actor where there is no kernel to trace: in tests.
     std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
     RigOptions rig;
     std::set<std::string> done; // schedules of an earlier session: not run again
+};
+
+// How a run ended: its results, and the values of the State that a Deviation names.
+struct RunEnd {
+    std::vector<std::string> actors; // of a serial run: in this order
+    std::vector<std::pair<std::string, std::string>> results;
+    std::vector<std::string> values;
 };
 
 // A result or a State that no serial order gives.
@@ -49,6 +59,9 @@ struct Deviation {
     std::string text;     // of the first
     std::string words;    // all results of the first
     std::string schedule; // of the first, with its seed
+    std::vector<std::string> names = {}; // of the State's values that differ
+    RunEnd end = {};                     // of the first
+    std::vector<RunEnd> serial = {};     // of the same setup
     std::vector<Edge> edges;
     std::uint64_t seed = 0;
     std::uint64_t count = 0; // of orders that had it
@@ -57,7 +70,21 @@ struct Deviation {
     unsigned again = 0;      // of `tries`, the same schedule gave it again
     unsigned tries = 0;
     std::vector<Edge> shrunk = {}; // each of these edges is needed
+    unsigned replayed = 0;         // of `replays` of these, so many gave it again
+    unsigned replays = 0;
+    std::map<std::string, unsigned> otherwise = {}; // how the rest ended
     bool fatal = false;            // the run did not end
+};
+
+// Where the time of the runs of all orders goes, in seconds: parts that add up to `all`, but for
+// what the explorer does between them.
+struct OrderTimes {
+    RunTimes run;
+    double before = 0; // of run.lay_out: to take the State before
+    double after = 0;  // of run.judge: ...after
+    double compare = 0; // with the serial runs
+    double all = 0;
+    std::uint64_t runs = 0;
 };
 
 struct ExploreReport {
@@ -70,11 +97,18 @@ struct ExploreReport {
     std::size_t all_orders = 0;         // with one and two preemptions
     std::uint64_t orders = 0;
     std::uint64_t random_orders = 0; // of those, drawn by PCT
+    std::size_t implied = 0; // not tried: a lock that excluded an earlier stop excludes these, too
     std::map<Ending, std::uint64_t> endings;
     std::map<std::string, std::uint64_t> locks;   // where the excluded slept
     std::map<std::string, std::uint64_t> relaxed; // runs that fit by this relaxation alone
     std::vector<Deviation> deviations;
     double seconds = 0;
+    double traced = 0;    // seconds for the places
+    double reference = 0; // ...for the serial runs
+    // Of ExploreOptions::wanted, when it was seen: the order's number, and the time.
+    std::optional<std::pair<std::uint64_t, double>> seen_wanted;
+    OrderTimes times;
+    double operation = 0; // seconds: the longest operation of a serial run
     double bound = 1;               // of what was not seen, in a realised order
     double pct_bound = 0;           // of one random order, for a bug of that depth
     std::optional<Refusal> refusal; // why it ended early, or never began
@@ -83,7 +117,7 @@ struct ExploreReport {
 // What became of one order, for the journal and the progress line.
 struct OrderRecord {
     const ExploreReport& report;
-    const Order* order; // null: by PCT
+    const Order* order; // null: a random one, by PCT
     std::string schedule;
     Ending ending;
     std::string lock;      // of an exclusion
@@ -123,19 +157,34 @@ class Explorer {
     };
 
     bool refused(const std::optional<Refusal>& refusal);
+    struct TracedRun {
+        std::vector<FunctionCall> calls;
+        std::uint64_t from_ns;
+        std::uint64_t to_ns;
+    };
     bool trace();
+    bool take_trace(const Ran& ran, FunctionTrace* trace,
+                    std::vector<std::vector<TracedRun>>& traced);
     void take_stops(std::vector<Profile> profiles);
     bool take_references();
     void note_longest(const Ran& ran);
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
     std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
+    void run_orders();
     bool run_order(const std::vector<Edge>& edges, const Order* order);
+    [[nodiscard]] Judgement judged(const Observation& seen, std::uint64_t seed);
     void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
                std::uint64_t seed);
+    void note_one(const Order& order, Ending ending, const Observation& seen);
     void deviates(const Judgement& judged, const Observation& seen, const std::vector<Edge>& edges,
                   std::uint64_t seed);
     bool confirm(Deviation& deviation);
     bool shrink(Deviation& deviation);
+    bool shrink_hits(Deviation& deviation);
+    std::optional<bool> still_shows(const std::vector<Edge>& edges, const Deviation& deviation);
+    bool replay(Deviation& deviation);
+    [[nodiscard]] RunEnd end_of(const Observation& seen, const Deviation& deviation) const;
+    [[nodiscard]] bool is_wanted(const Observation& seen) const;
     std::optional<bool> shows(const std::vector<Edge>& edges, std::uint64_t seed,
                               const std::string& signature);
     [[nodiscard]] bool over() const;

@@ -21,6 +21,7 @@ struct Reference {
     std::string name;                // "collapse, ftruncate"; "ftruncate alone"
     std::vector<std::string> absent; // actors that did nothing in it
     Observation seen;
+    std::vector<std::string> actors = {}; // the others, in this order
 };
 
 // Of one operation, by the actor that does it.
@@ -29,6 +30,8 @@ struct Relaxation {
     std::string when = {};       // pattern of results; "" = always
     bool absent = false;         // then the run may equal a reference without this actor
     bool each_page = false;      // then each page may be that of another reference
+    bool result = false;         // then this actor's results may be others
+    std::vector<std::string> setups = {}; // only with these; none = all
     std::string may_differ = {}; // names of values, as kernel/state.hpp has them; "" = none
     std::string why = {};
 };
@@ -44,13 +47,15 @@ struct Judgement {
     bool relaxed = false;       // it fits by a relaxation alone
     std::string signature = {}; // of a difference: the names of what differs, without pages
     std::string text = {};      // of a difference, with its values, against the nearest reference
+    std::vector<std::string> names = {}; // of the State's values that differ, one of each kind
 };
 Judgement judge(const Observation& seen, const std::vector<Reference>& references,
                 const Rules& rules);
 
-// How the State after a run differs from that after another.
-std::vector<Difference> state_differences(const Observation& reference, const Observation& seen,
-                                          const Allowed& may_differ);
+// How the State after a run differs from that after another; `most`: as in compare().
+std::vector<Difference>
+state_differences(const Observation& reference, const Observation& seen, const Allowed& may_differ,
+                  std::size_t most = std::numeric_limits<std::size_t>::max());
 
 // Of two runs that should be equal: also the results that differ, each as "result NAME".
 std::vector<Difference> all_differences(const Observation& a, const Observation& b);

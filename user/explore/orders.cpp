@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -24,13 +25,23 @@ std::vector<std::size_t> shuffled(std::size_t count, Rng& rng) {
     return all;
 }
 
+// A lock is taken in many functions: of each, the first, second and last time.
+std::set<unsigned> hits_of(const Place& place) {
+    std::map<std::string, std::vector<unsigned>> by_caller;
+    for (unsigned hit = 1; hit <= place.hits; ++hit)
+        by_caller[hit <= place.callers.size() ? place.callers[hit - 1] : ""].push_back(hit);
+    std::set<unsigned> hits;
+    for (const auto& [caller, all] : by_caller)
+        hits.insert({all.front(), all[std::min<std::size_t>(1, all.size() - 1)], all.back()});
+    return hits;
+}
+
 } // namespace
 
 std::vector<Stop> stops_of(const Profile& profile, std::size_t most) {
     std::vector<Stop> stops;
     for (const Place& place : profile.places) {
-        const std::set<unsigned> hits = {1, std::min(2U, place.hits), place.hits};
-        for (const unsigned hit : hits)
+        for (const unsigned hit : hits_of(place))
             stops.push_back({.site = {.actor = profile.actor,
                                       .kind = FL_SITE_ENTER,
                                       .name = place.function,
@@ -44,115 +55,228 @@ std::vector<Stop> stops_of(const Profile& profile, std::size_t most) {
     return stops;
 }
 
-std::vector<Edge> serial_edges(const std::vector<std::string>& actors) {
+std::vector<Edge> edges_of(const std::vector<std::string>& actors,
+                           const std::vector<std::vector<Stop>>& stops,
+                           const std::vector<Turn>& turns) {
     std::vector<Edge> edges;
-    // The middle one makes the order; the others name the first and last site of each.
-    for (std::size_t i = 0; i + 1 < actors.size(); ++i) {
-        edges.push_back({user_site(actors[i], first_site), user_site(actors[i + 1], first_site)});
-        edges.push_back({user_site(actors[i], last_site), user_site(actors[i + 1], first_site)});
-        edges.push_back({user_site(actors[i], last_site), user_site(actors[i + 1], last_site)});
+    if (turns.size() < 2)
+        return edges;
+    std::vector<SiteRef> from; // where each actor goes on
+    for (const std::string& actor : actors)
+        from.push_back(user_site(actor, first_site));
+    const auto end_of = [&](const Turn& turn) {
+        return turn.stop ? stops.at(turn.actor).at(*turn.stop).site
+                         : user_site(actors.at(turn.actor), last_site);
+    };
+    // An actor's sites appear in the order in which it comes to them. The first edge holds nobody
+    // up: it names the beginning of the first actor, from which its hits count.
+    edges.push_back({from[turns[0].actor], from[turns[1].actor]});
+    for (std::size_t i = 0; i + 1 < turns.size(); ++i) {
+        edges.push_back({end_of(turns[i]), from[turns[i + 1].actor]});
+        from[turns[i].actor] = end_of(turns[i]);
     }
+    // Nor does the last: it names an end, so that the module knows when that actor is past its
+    // stops.
+    edges.push_back({end_of(turns[turns.size() - 2]), end_of(turns.back())});
     return edges;
 }
 
-OrderList::OrderList(const std::vector<Profile>& profiles, std::vector<std::vector<Stop>> stops)
-    : stops_(std::move(stops)) {
-    for (const Profile& profile : profiles)
-        actors_.push_back(profile.actor);
-    for (const std::vector<Stop>& list : stops_)
+std::vector<Edge> serial_edges(const std::vector<std::string>& actors) {
+    std::vector<Turn> turns;
+    for (std::size_t i = 0; i < actors.size(); ++i)
+        turns.push_back({.actor = i});
+    return edges_of(actors, {}, turns);
+}
+
+OrderList::OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops)
+    : actors_(std::move(actors)), stops_(std::move(stops)) {
+    for (const std::vector<Stop>& list : stops_) {
         dropped_.emplace_back(list.size(), false);
-    for (std::size_t actor = 0; actor < 2; ++actor)
-        for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
-            orders_.push_back(one(actor, stop));
-    for (std::size_t actor = 0; actor < 2; ++actor)
-        for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
-            for (std::size_t other = 0; other < stops_.at(1 - actor).size(); ++other)
-                orders_.push_back(two(actor, stop, other));
-    std::stable_sort(orders_.begin(), orders_.end(), [](const Order& a, const Order& b) {
-        return std::pair(a.preemptions, a.cost) < std::pair(b.preemptions, b.cost);
-    });
+        ended_.emplace_back(list.size());
+    }
+    const auto cheap_first = [](const Key& a, const Key& b) { return a.cost < b.cost; };
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor)
+        add_one(actor);
+    ones_ = keys_.size();
+    std::stable_sort(keys_.begin(), keys_.end(), cheap_first);
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor)
+        for (std::size_t other = 0; other < actors_.size(); ++other)
+            if (other != actor)
+                add_two(actor, other);
+    std::stable_sort(keys_.begin() + static_cast<std::ptrdiff_t>(ones_), keys_.end(), cheap_first);
 }
 
-Order OrderList::one(std::size_t actor, std::size_t stop) const {
-    const Stop& s = stops_[actor][stop];
-    const std::string& x = actors_[actor];
-    const std::string& y = actors_[1 - actor];
-    // Each actor's sites appear in the order in which it comes to them. The last edge holds nobody
-    // up: it names the end of X, so that the module knows when X has gone past s.
-    std::vector<Edge> edges = {{s.site, user_site(y, first_site)},
-                               {user_site(y, last_site), s.site},
-                               {user_site(x, last_site), user_site(y, last_site)}};
-    return {
-        .edges = std::move(edges), .preemptions = 1, .cost = s.rank, .actor = actor, .stop = stop};
+// Where the turns of all others, each to its end, can be while `actor` is held once: some before it
+// begins, some while it is held, the rest after its end. Empty turns of its own stand for it.
+std::vector<std::vector<Turn>> OrderList::places_of(std::size_t actor) const {
+    std::vector<std::size_t> others;
+    for (std::size_t other = 0; other < actors_.size(); ++other)
+        if (other != actor)
+            others.push_back(other);
+    std::vector<std::vector<Turn>> places;
+    do
+        for (std::size_t from = 0; from < others.size(); ++from)
+            for (std::size_t to = from + 1; to <= others.size(); ++to) {
+                std::vector<Turn> turns;
+                for (std::size_t i = 0; i <= others.size(); ++i) {
+                    if (i == from || i == to)
+                        turns.push_back({.actor = actor});
+                    if (i < others.size())
+                        turns.push_back({.actor = others[i]});
+                }
+                places.push_back(std::move(turns));
+            }
+    while (std::next_permutation(others.begin(), others.end()));
+    return places;
 }
 
-Order OrderList::two(std::size_t actor, std::size_t stop, std::size_t other) const {
-    const Stop& s = stops_[actor][stop];
-    const Stop& t = stops_[1 - actor][other];
-    const std::string& x = actors_[actor];
-    const std::string& y = actors_[1 - actor];
-    std::vector<Edge> edges = {{s.site, user_site(y, first_site)},
-                               {t.site, s.site},
-                               {user_site(x, last_site), t.site},
-                               {user_site(x, last_site), user_site(y, last_site)}};
-    return {.edges = std::move(edges),
-            .preemptions = 2,
-            .cost = s.rank + t.rank,
-            .actor = actor,
-            .stop = stop,
-            .other = other};
+void OrderList::add_one(std::size_t actor) {
+    const std::size_t places = places_of(actor).size();
+    for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
+        for (std::size_t place = 0; place < places; ++place)
+            keys_.push_back({.cost = stops_[actor][stop].rank,
+                             .stop = static_cast<std::uint16_t>(stop),
+                             .other_stop = 0,
+                             .actor = static_cast<std::uint8_t>(actor),
+                             .other = 0,
+                             .preemptions = 1,
+                             .place = static_cast<std::uint8_t>(place)});
+}
+
+void OrderList::add_two(std::size_t actor, std::size_t other) {
+    constexpr std::size_t gaps = 5; // before, between and after four turns
+    const std::size_t places = actors_.size() > 2 ? gaps : 1;
+    for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
+        for (std::size_t second = 0; second < stops_.at(other).size(); ++second)
+            for (std::size_t place = 0; place < places; ++place)
+                keys_.push_back({.cost = stops_[actor][stop].rank + stops_[other][second].rank,
+                                 .stop = static_cast<std::uint16_t>(stop),
+                                 .other_stop = static_cast<std::uint16_t>(second),
+                                 .actor = static_cast<std::uint8_t>(actor),
+                                 .other = static_cast<std::uint8_t>(other),
+                                 .preemptions = 2,
+                                 .place = static_cast<std::uint8_t>(place)});
+}
+
+std::vector<Turn> OrderList::turns_of(const Key& key) const {
+    if (key.preemptions == 1) {
+        std::vector<Turn> turns = places_of(key.actor).at(key.place);
+        const auto first = std::find(turns.begin(), turns.end(), Turn{.actor = key.actor});
+        first->stop = key.stop;
+        return turns;
+    }
+    std::vector<Turn> turns = {{.actor = key.actor, .stop = key.stop},
+                               {.actor = key.other, .stop = key.other_stop},
+                               {.actor = key.actor},
+                               {.actor = key.other}};
+    for (std::size_t third = 0; third < actors_.size(); ++third)
+        if (third != key.actor && third != key.other)
+            turns.insert(turns.begin() + key.place, {.actor = third});
+    return turns;
 }
 
 std::optional<Order> OrderList::next() {
-    while (at_ < orders_.size()) {
-        const Order& order = orders_[at_++];
-        const bool dropped =
-            order.preemptions > 1 && (dropped_[order.actor][order.stop] ||
-                                      (order.other && dropped_[1 - order.actor][*order.other]));
-        if (dropped)
+    while (at_ < keys_.size()) {
+        if (at_ == ones_)
+            prefer_changes();
+        const Key& key = keys_[at_++];
+        if (key.preemptions > 1 &&
+            (dropped_[key.actor][key.stop] || dropped_[key.other][key.other_stop]))
             continue;
+        if (is_implied(key)) {
+            ++implied_;
+            continue;
+        }
         ++given_;
-        return order;
+        std::vector<Turn> turns = turns_of(key);
+        std::vector<Edge> edges = edges_of(actors_, stops_, turns);
+        return Order{.edges = std::move(edges),
+                     .turns = std::move(turns),
+                     .preemptions = key.preemptions,
+                     .cost = key.cost};
     }
     return std::nullopt;
 }
 
+// Without a third actor alone: what that did may have freed the lock.
+void OrderList::exclude(const Order& order) {
+    if (order.preemptions != 2 || actors_.size() > 2)
+        return;
+    const Turn& held = order.turns.at(0);
+    const Turn& kept_out = order.turns.at(1);
+    const unsigned position = stops_[kept_out.actor][*kept_out.stop].position;
+    const auto [known, fresh] =
+        excluded_.try_emplace({held.actor, *held.stop, kept_out.actor}, position);
+    known->second = std::min(known->second, position);
+}
+
+bool OrderList::is_implied(const Key& key) const {
+    const auto found = key.preemptions == 2
+                           ? excluded_.find({key.actor, key.stop, key.other})
+                           : excluded_.end();
+    return found != excluded_.end() &&
+           stops_[key.other][key.other_stop].position > found->second;
+}
+
 void OrderList::drop(std::size_t actor, std::size_t stop) { dropped_.at(actor).at(stop) = true; }
 
-PctDraw draw_pct(const std::vector<std::string>& actors,
-                 const std::vector<std::vector<Stop>>& stops, unsigned depth, Rng& rng) {
-    PctDraw draw;
-    std::vector<std::optional<Stop>> held(actors.size());
-    const std::vector<std::size_t> turns = shuffled(actors.size(), rng);
-    std::size_t turn = 0;
-    const auto after = [&turns](std::size_t one) { return (one + 1) % turns.size(); };
-    // Where the next one goes on from.
-    const auto next_site = [&] {
-        const std::size_t next = turns[after(turn)];
-        return held[next] ? held[next]->site : user_site(actors[next], first_site);
+void OrderList::note(std::size_t actor, std::size_t stop, std::string ended) {
+    std::string& known = ended_.at(actor).at(stop);
+    known += (known.empty() ? "" : "; ") + std::move(ended); // of each place of a third actor
+}
+
+void OrderList::prefer_changes() {
+    std::vector<std::vector<bool>> changes;
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+        std::vector<std::size_t> in_order(stops_[actor].size());
+        std::iota(in_order.begin(), in_order.end(), 0);
+        std::sort(in_order.begin(), in_order.end(), [&](std::size_t a, std::size_t b) {
+            return stops_[actor][a].position < stops_[actor][b].position;
+        });
+        std::vector<bool>& here = changes.emplace_back(in_order.size(), false);
+        std::optional<std::size_t> last; // that was noted
+        for (const std::size_t stop : in_order) {
+            if (ended_[actor][stop].empty())
+                continue;
+            if (last && ended_[actor][*last] != ended_[actor][stop])
+                here[*last] = here[stop] = true;
+            last = stop;
+        }
+    }
+    const auto cost_of = [&](const Key& key) {
+        return std::pair((changes[key.actor][key.stop] ? 0 : 1) +
+                             (changes[key.other][key.other_stop] ? 0 : 1),
+                         key.cost);
     };
+    std::stable_sort(keys_.begin() + static_cast<std::ptrdiff_t>(ones_), keys_.end(),
+                     [&](const Key& a, const Key& b) { return cost_of(a) < cost_of(b); });
+}
+
+Order draw_pct(const std::vector<std::string>& actors, const std::vector<std::vector<Stop>>& stops,
+               unsigned depth, Rng& rng) {
+    Order draw;
+    std::vector<std::optional<std::size_t>> held(actors.size());
+    const std::vector<std::size_t> places = shuffled(actors.size(), rng);
+    std::size_t place = 0;
+    const auto go_on = [&] { place = (place + 1) % places.size(); };
     for (unsigned change = 0; change + 1 < depth; ++change) {
-        const std::size_t runs = turns[turn];
-        std::vector<const Stop*> ahead;
-        for (const Stop& stop : stops.at(runs))
-            if (!held[runs] || stop.position > held[runs]->position)
-                ahead.push_back(&stop);
+        const std::size_t runs = places[place];
+        std::vector<std::size_t> ahead;
+        for (std::size_t stop = 0; stop < stops.at(runs).size(); ++stop)
+            if (!held[runs] ||
+                stops[runs][stop].position > stops[runs][*held[runs]].position)
+                ahead.push_back(stop);
         if (ahead.empty())
             break;
-        const Stop& at = *ahead[rng.below(ahead.size())];
         // The one that runs stops there, and is the last from now on.
-        draw.edges.push_back({at.site, next_site()});
-        held[runs] = at;
-        turn = after(turn);
+        held[runs] = ahead[rng.below(ahead.size())];
+        draw.turns.push_back({.actor = runs, .stop = held[runs]});
+        go_on();
         ++draw.preemptions;
     }
-    // Each comes to its end, in turn. The last edge names the end of the last one.
-    const std::string& first = actors[turns[turn]];
-    for (std::size_t i = 0; i + 1 < actors.size(); ++i) {
-        draw.edges.push_back({user_site(actors[turns[turn]], last_site), next_site()});
-        turn = after(turn);
-    }
-    draw.edges.push_back({user_site(first, last_site), user_site(actors[turns[turn]], last_site)});
+    for (std::size_t i = 0; i < actors.size(); ++i, go_on())
+        draw.turns.push_back({.actor = places[place]});
+    draw.edges = edges_of(actors, stops, draw.turns);
     return draw;
 }
 

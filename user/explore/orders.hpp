@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// Which orders of two actors there are at the granularity of sites, and which comes next.
+// Which orders of two or three actors there are at the granularity of sites, and which comes next.
 //
-// An order is a set of edges. With X held at a site s and Y the other one:
-//     one preemption   X runs to s, Y runs to its end, X goes on
-//     two              X runs to s, Y to t, X to its end, Y goes on
-//     three            X to s, Y to t, X to s2, Y to its end, X goes on
-//     more             by PCT: see PctDraw
+// An order is a list of turns: in each an actor runs on to a stop of its own, or to its end. With X,
+// Y and perhaps Z:
+//     one preemption   X to a stop, Y to its end, X to its end
+//     two              X to a stop, Y to a stop, X to its end, Y to its end
+//     more             by PCT: see draw_pct()
+// A third actor runs from its beginning to its end between any of these turns, before, or after.
 #ifndef FAULTLINE_EXPLORE_ORDERS_HPP
 #define FAULTLINE_EXPLORE_ORDERS_HPP
 
@@ -14,8 +15,11 @@
 #include "explore/profile.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace faultline {
@@ -31,57 +35,87 @@ struct Stop {
     unsigned position = 0; // among all calls of the actor, in the order in which they come
     std::string why;
 };
-// First, second, last hit of each place, best first. `most` = 0: all.
+// First, second, last hit of each place from each function that calls it, best first. `most` = 0:
+// all.
 std::vector<Stop> stops_of(const Profile& profile, std::size_t most);
+
+// An actor runs on to that stop of its list, or to its end.
+struct Turn {
+    std::size_t actor = 0;
+    std::optional<std::size_t> stop = {};
+    friend bool operator==(const Turn&, const Turn&) = default;
+};
+// What makes the actors take these turns. The last turn of each is to its end.
+std::vector<Edge> edges_of(const std::vector<std::string>& actors,
+                           const std::vector<std::vector<Stop>>& stops,
+                           const std::vector<Turn>& turns);
+// The actors one after the other.
+std::vector<Edge> serial_edges(const std::vector<std::string>& actors);
 
 struct Order {
     std::vector<Edge> edges;
+    std::vector<Turn> turns;
     unsigned preemptions = 0;
     unsigned cost = 0; // of the ranks: the cheap come first
-    // Which stop of which actor, by their places in the lists of stops: for the matrix.
-    std::size_t actor = 0;                 // X
-    std::size_t stop = 0;                  // s
-    std::optional<std::size_t> other = {}; // t
 };
 
-// The actors one after the other: "a b", "b a".
-std::vector<Edge> serial_edges(const std::vector<std::string>& actors);
-
-// All orders with one and two preemptions, cheap first. Two actors: the first two profiles.
+// All orders with one and two preemptions, those with one first, and of these the cheap.
 class OrderList {
   public:
-    OrderList(const std::vector<Profile>& profiles, std::vector<std::vector<Stop>> stops);
+    OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops);
 
     // Nothing: all have been given out.
     std::optional<Order> next();
-    [[nodiscard]] std::size_t all() const { return orders_.size(); }
+    [[nodiscard]] std::size_t all() const { return keys_.size(); }
     [[nodiscard]] std::size_t given() const { return given_; }
-    [[nodiscard]] const std::vector<std::vector<Stop>>& stops() const { return stops_; }
-    // What the order was the first time is not asked again: of a site that was never reached, or at
-    // which the other one is excluded anyway, orders with more preemptions tell nothing.
+    // Of a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
+    // Of two preemptions: with the first actor at its stop, a lock kept the second one from its own.
+    // It keeps it from all that come later, too: these orders are not given out.
+    void exclude(const Order& order);
+    // How many were left out so.
+    [[nodiscard]] std::size_t implied() const { return implied_; }
+    // How a run ended whose actor was held at this stop alone. Where that is not as at the stop
+    // before, something happens between the two: orders with two preemptions begin with such stops.
+    void note(std::size_t actor, std::size_t stop, std::string ended);
 
   private:
-    [[nodiscard]] Order one(std::size_t actor, std::size_t stop) const;
-    [[nodiscard]] Order two(std::size_t actor, std::size_t stop, std::size_t other) const;
+    // An order, small: there are hundreds of thousands.
+    struct Key {
+        unsigned cost;
+        std::uint16_t stop;
+        std::uint16_t other_stop;
+        std::uint8_t actor;
+        std::uint8_t other;
+        std::uint8_t preemptions;
+        std::uint8_t place; // of the other actors' turns
+    };
+    [[nodiscard]] std::vector<Turn> turns_of(const Key& key) const;
+    [[nodiscard]] std::vector<std::vector<Turn>> places_of(std::size_t actor) const;
+    void add_one(std::size_t actor);
+    void add_two(std::size_t actor, std::size_t other);
+    void prefer_changes();
 
     std::vector<std::string> actors_;
     std::vector<std::vector<Stop>> stops_;
-    std::vector<Order> orders_;
+    std::vector<Key> keys_;
     std::vector<std::vector<bool>> dropped_; // by actor and stop
+    std::vector<std::vector<std::string>> ended_; // ...
+    [[nodiscard]] bool is_implied(const Key& key) const;
+
+    // By actor, stop and the other actor: the position from which on a lock keeps that out.
+    std::map<std::tuple<std::size_t, std::size_t, std::size_t>, unsigned> excluded_;
+    std::size_t implied_ = 0;
     std::size_t given_ = 0;
     std::size_t at_ = 0;
+    std::size_t ones_ = 0; // keys with one preemption
 };
 
 // Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010): with n actors, k stops of
 // all actors and random priorities that change at d - 1 random stops, one run finds a bug of depth
 // d with a probability of at least 1 / (n * k^(d-1)).
-struct PctDraw {
-    std::vector<Edge> edges;
-    unsigned preemptions = 0;
-};
-PctDraw draw_pct(const std::vector<std::string>& actors,
-                 const std::vector<std::vector<Stop>>& stops, unsigned depth, Rng& rng);
+Order draw_pct(const std::vector<std::string>& actors, const std::vector<std::vector<Stop>>& stops,
+               unsigned depth, Rng& rng);
 double pct_bound(std::size_t actors, std::size_t stops, unsigned depth);
 
 } // namespace faultline

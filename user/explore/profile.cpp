@@ -14,6 +14,7 @@ namespace faultline {
 namespace {
 
 constexpr std::string_view own_module = "faultline";
+constexpr std::string_view own_way_in = "full_proxy_unlocked_ioctl"; // debugfs calls the module
 
 // What a name says that its function does. The first that fits counts.
 struct Theme {
@@ -115,6 +116,15 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
                           .depth = static_cast<unsigned>(stack.size()),
                           .atomic = call.atomic});
     }
+    // The way to our own module, by which the actor says that it has come to its end.
+    const auto last_call = std::find_if(visits.rbegin(), visits.rend(), [](const Visit& one) {
+        return one.function.ends_with("sys_ioctl");
+    });
+    if (last_call != visits.rend() &&
+        std::any_of(visits.rbegin(), last_call, [](const Visit& one) {
+            return one.function == own_way_in;
+        }))
+        visits.erase(std::prev(last_call.base()), visits.end());
     return visits;
 }
 
@@ -122,6 +132,7 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
                    const ProfileOptions& options) {
     std::map<std::string, std::vector<unsigned>> hits;      // by function, in each run
     std::map<std::string, std::vector<unsigned>> positions; // in the first run
+    std::map<std::string, std::vector<std::string>> callers; // ...
     std::map<std::string, Place> places;
     for (std::size_t run = 0; run < runs.size(); ++run)
         for (std::size_t at = 0; at < runs[run].size(); ++at) {
@@ -129,8 +140,10 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
             std::vector<unsigned>& counts = hits[visit.function];
             counts.resize(runs.size());
             ++counts[run];
-            if (run == 0)
+            if (run == 0) {
                 positions[visit.function].push_back(static_cast<unsigned>(at));
+                callers[visit.function].push_back(visit.caller);
+            }
             const bool wanted = is_in(options.parts, visit.part) ||
                                 is_in(options.parts, visit.caller_part) ||
                                 place_in(options.first, visit.function) < options.first.size();
@@ -153,6 +166,7 @@ Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& run
         if (place.hits == 0)
             continue;
         place.positions = std::move(positions[function]);
+        place.callers = std::move(callers[function]);
         profile.places.push_back(std::move(place));
     }
     return profile;
@@ -174,15 +188,13 @@ void rank(std::vector<Profile>& profiles, const ProfileOptions& options) {
             if (first < options.first.size()) {
                 place.rank = static_cast<unsigned>(first);
                 place.why = "listed";
-            } else if (actors[place.function] > 1 && theme < themes().size()) {
+            } else if (actors[place.function] > 1) {
                 place.rank = listed + static_cast<unsigned>(theme);
-                place.why = fmt::format("{} actors pass it, {}", actors[place.function], what);
-            } else if (theme < themes().size()) {
-                place.rank = listed + kinds + static_cast<unsigned>(theme);
-                place.why = what;
+                place.why = fmt::format("{} actors pass it{}{}", actors[place.function],
+                                        what.empty() ? "" : ", ", what);
             } else {
-                place.rank = listed + 2 * kinds + (actors[place.function] > 1 ? 0 : 1);
-                place.why = actors[place.function] > 1 ? "several actors pass it" : "the rest";
+                place.rank = listed + kinds + 1 + static_cast<unsigned>(theme);
+                place.why = what.empty() ? "the rest" : what;
             }
         }
         std::stable_sort(profile.places.begin(), profile.places.end(),
@@ -192,35 +204,71 @@ void rank(std::vector<Profile>& profiles, const ProfileOptions& options) {
     }
 }
 
+namespace {
+
+bool is_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+// The word in front of the first '(' of a line that defines a function, "SYSCALL_DEFINE3(madvise,"
+// as it is; "" of any other line.
+std::string_view defined_in(std::string_view line) {
+    const std::size_t open = line.find('(');
+    if (open == line.npos || line.empty() || !is_name(line.front()) || line.ends_with(';'))
+        return {};
+    std::size_t start = open;
+    while (start > 0 && is_name(line[start - 1]))
+        --start;
+    return line.substr(start, open - start);
+}
+
+class PatchFunctions {
+  public:
+    // "" adds nothing.
+    void add(std::string_view line) {
+        const std::string_view name = defined_in(line);
+        if (!name.starts_with("SYSCALL_DEFINE"))
+            return put(name);
+        const std::size_t from = line.find('(') + 1;
+        const std::string_view call = line.substr(from, line.find_first_of(",)", from) - from);
+        for (const char* prefix : {"__do_sys_", "__x64_sys_", "__arm64_sys_", "__s390x_sys_", "sys_"})
+            put(prefix + std::string(call));
+    }
+    void put(std::string_view name) {
+        if (!name.empty() && !is_in(found_, name))
+            found_.emplace_back(name);
+    }
+    std::vector<std::string> take() { return std::move(found_); }
+
+  private:
+    std::vector<std::string> found_;
+};
+
+} // namespace
+
 std::vector<std::string> functions_of_patch(std::string_view text) {
-    std::vector<std::string> found;
-    const auto add = [&found](std::string_view name) {
-        if (!name.empty() && !is_in(found, name))
-            found.emplace_back(name);
-    };
-    const auto is_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+    PatchFunctions found;
     const bool diff = text.find("\n@@ ") != std::string_view::npos || text.starts_with("@@ ");
+    std::string_view begun; // the line of the function that the hunk is in by now
     for (std::size_t from = 0; from < text.size();) {
         const std::size_t end = std::min(text.find('\n', from), text.size());
         std::string_view line = text.substr(from, end - from);
         from = end + 1;
-        if (diff) {
-            const std::size_t behind = line.starts_with("@@ ") ? line.find(" @@", 2) : line.npos;
-            const std::size_t open = behind == line.npos ? line.npos : line.find('(', behind);
-            if (open == line.npos)
-                continue;
-            std::size_t start = open;
-            while (start > 0 && is_name(static_cast<unsigned char>(line[start - 1])))
-                --start;
-            add(line.substr(start, open - start));
-            continue;
+        if (!diff) {
+            line = line.substr(0, line.find('#'));
+            const auto start = std::find_if(line.begin(), line.end(), is_name);
+            found.put(std::string_view(start, std::find_if_not(start, line.end(), is_name)));
+        } else if (line.starts_with("@@ ")) {
+            const std::size_t behind = line.find(" @@ ", 2);
+            begun = {};
+            if (behind != line.npos)
+                found.add(line.substr(behind + 4));
+        } else if (!line.empty() && !line.starts_with("+++") && !line.starts_with("---")) {
+            if (!defined_in(line.substr(1)).empty() && line.front() != '-')
+                begun = line.substr(1);
+            if (line.front() == '+' || line.front() == '-')
+                found.add(begun);
         }
-        line = line.substr(0, line.find('#'));
-        const auto start = std::find_if(line.begin(), line.end(), is_name);
-        const auto stop = std::find_if_not(start, line.end(), is_name);
-        add(std::string_view(start, stop));
     }
-    return found;
+    return found.take();
 }
 
 } // namespace faultline

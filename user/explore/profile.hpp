@@ -19,6 +19,7 @@ struct Place {
     std::string part = {};                // "mm", "fs", "" for all else
     unsigned hits = 0;                    // in the run with the fewest of those that were traced
     std::vector<unsigned> positions = {}; // of its hits among all calls, in the first run
+    std::vector<std::string> callers = {}; // of its hits, in the first run
     unsigned depth = 0;                   // of the call that is least deep
     bool atomic = false;                  // its first call came with preemption or interrupts off
     unsigned rank = 0;                    // 0 is best; see why

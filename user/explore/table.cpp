@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <iterator>
 #include <set>
 
 namespace faultline {
@@ -59,13 +60,16 @@ Relaxation read_relaxation(TableReader& table) {
     Relaxation one{.when = table.text("when").text,
                    .absent = table.flag("absent", false),
                    .each_page = table.flag("each_page", false),
+                   .result = table.flag("result", false),
+                   .setups = plain(table.texts("setups")),
                    .may_differ = table.text("may_differ").text,
                    .why = table.text("why", true).text};
-    if (!one.absent && !one.each_page && one.may_differ.empty())
-        table.complain(table.at(), "it relaxes nothing: absent, each_page or may_differ");
-    if (one.absent && one.when.empty())
+    if (!one.absent && !one.each_page && !one.result && one.may_differ.empty())
+        table.complain(table.at(), "it relaxes nothing: absent, each_page, result or may_differ");
+    if ((one.absent || one.result) && one.when.empty())
         table.complain(table.at(),
-                       "an operation may have done nothing only with some result: when");
+                       "an operation may have done nothing, or have another result, only with "
+                       "some result: when");
     table.finish();
     return one;
 }
@@ -89,6 +93,10 @@ OperationRow read_operation(const Text& name, TableReader& table,
             row.relaxations.push_back(read_relaxation(one));
     else
         table.allow("relax");
+    for (const Relaxation& one : row.relaxations)
+        for (const std::string& setup : one.setups)
+            if (row_named(setups, setup) == nullptr)
+                table.complain(table.at(), unknown("setup", setup, names_of(setups)).message);
     table.finish();
     return row;
 }
@@ -129,6 +137,11 @@ ReadTable read_table(const std::string& text) {
         each_table(top, "operations", [&table](const Text& name, TableReader& one) {
             table.operations.push_back(read_operation(name, one, table.setups));
         });
+        if (top.has("relax"))
+            for (TableReader& one : top.tables("relax"))
+                table.relaxations.push_back(read_relaxation(one));
+        else
+            top.allow("relax");
         if (table.setups.empty())
             top.complain(top.at(), "the file has no setup: [setups.NAME]");
         if (table.operations.empty())
@@ -140,9 +153,10 @@ ReadTable read_table(const std::string& text) {
 std::string Topic::name() const { return fmt::format("{}: {}", setup, fmt::join(operations, " ")); }
 
 std::vector<Topic> all_topics(const ExploreTable& table) {
-    std::vector<Topic> topics;
-    std::vector<Topic> with_itself;
-    for (const SetupRow& setup : table.setups)
+    std::vector<std::vector<Topic>> of_setups;
+    for (const SetupRow& setup : table.setups) {
+        std::vector<Topic>& topics = of_setups.emplace_back();
+        std::vector<Topic> with_itself;
         for (std::size_t i = 0; i < table.operations.size(); ++i)
             for (std::size_t k = i; k < table.operations.size(); ++k) {
                 const OperationRow& a = table.operations[i];
@@ -150,8 +164,18 @@ std::vector<Topic> all_topics(const ExploreTable& table) {
                 if (goes_with(a, setup.name) && goes_with(b, setup.name))
                     (i == k ? with_itself : topics).push_back({setup.name, {a.name, b.name}});
             }
-    topics.insert(topics.end(), with_itself.begin(), with_itself.end());
-    return topics;
+        topics.insert(topics.end(), with_itself.begin(), with_itself.end());
+    }
+    std::vector<Topic> all;
+    for (std::size_t at = 0, more = 1; more != 0; ++at) {
+        more = 0;
+        for (std::vector<Topic>& topics : of_setups)
+            if (at < topics.size()) {
+                all.push_back(std::move(topics[at]));
+                ++more;
+            }
+    }
+    return all;
 }
 
 std::vector<std::string> actors_of(const Topic& topic) {
@@ -160,7 +184,7 @@ std::vector<std::string> actors_of(const Topic& topic) {
         std::string name = operation;
         for (unsigned number = 2; std::find(actors.begin(), actors.end(), name) != actors.end();
              ++number)
-            name = fmt::format("{}-{}", operation, number);
+            name = fmt::format("{}_{}", operation, number);
         actors.push_back(std::move(name));
     }
     return actors;
@@ -216,10 +240,18 @@ Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic)
 
 std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& topic) {
     std::vector<Relaxation> all;
+    const auto is_here = [&topic](const Relaxation& one) {
+        return one.setups.empty() ||
+               std::find(one.setups.begin(), one.setups.end(), topic.setup) != one.setups.end();
+    };
+    std::copy_if(table.relaxations.begin(), table.relaxations.end(), std::back_inserter(all),
+                 is_here);
     const std::vector<std::string> actors = actors_of(topic);
     for (std::size_t i = 0; i < actors.size(); ++i)
         if (const OperationRow* operation = table.operation(topic.operations[i]))
             for (Relaxation one : operation->relaxations) {
+                if (!is_here(one))
+                    continue;
                 one.actor = actors[i];
                 one.when = filled(one.when, actors[i]);
                 one.may_differ = filled(one.may_differ, actors[i]);

@@ -22,7 +22,7 @@ struct SetupRow {
     std::vector<std::string> needs;
 };
 
-// In its texts {me} stands for the name of the actor that does it: "collapse", "collapse-2".
+// In its texts {me} stands for the name of the actor that does it: "collapse", "collapse_2".
 struct OperationRow {
     std::string name;
     std::string about;
@@ -36,6 +36,7 @@ struct OperationRow {
 struct ExploreTable {
     std::vector<SetupRow> setups;
     std::vector<OperationRow> operations;
+    std::vector<Relaxation> relaxations = {}; // of all of them
     [[nodiscard]] const SetupRow* setup(std::string_view name) const;
     [[nodiscard]] const OperationRow* operation(std::string_view name) const;
 };
@@ -53,7 +54,7 @@ struct Topic {
     [[nodiscard]] std::string name() const; // "shmem: collapse ftruncate"
 };
 // All pairs that a setup has, most promising first: in the order of the table, the pairs of
-// different operations before those of one with itself.
+// different operations before those of one with itself; one of each setup in turn.
 std::vector<Topic> all_topics(const ExploreTable& table);
 
 // The names of the actors of a topic.

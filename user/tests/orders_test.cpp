@@ -14,8 +14,11 @@
 namespace faultline {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
+using testing::UnorderedElementsAre;
 
 // Places with their hits, which alternate as long as there are any: "p q p q p p".
 Profile profile_with(const std::string& actor,
@@ -128,14 +131,23 @@ std::vector<Order> all_of(OrderList& list) {
     return all;
 }
 
+std::vector<Turn> held_in(const Order& order) {
+    std::vector<Turn> held;
+    for (const Turn& turn : order.turns)
+        if (turn.stop)
+            held.push_back(turn);
+    return held;
+}
+const Stop& stop_of(const Actors& actors, const Turn& turn) {
+    return actors.stops.at(turn.actor).at(*turn.stop);
+}
+
 TEST(SerialEdges, PutOneActorBehindTheOther) {
     EXPECT_EQ(to_string(serial_edges({"a", "b"})), "a@user:begin -> b@user:begin; "
                                                    "a@user:end -> b@user:begin; "
                                                    "a@user:end -> b@user:end");
     EXPECT_EQ(to_string(serial_edges({"c", "a", "b"})), "c@user:begin -> a@user:begin; "
                                                         "c@user:end -> a@user:begin; "
-                                                        "c@user:end -> a@user:end; "
-                                                        "a@user:begin -> b@user:begin; "
                                                         "a@user:end -> b@user:begin; "
                                                         "a@user:end -> b@user:end");
     EXPECT_THAT(serial_edges({"a"}), IsEmpty());
@@ -149,30 +161,33 @@ TEST(SerialEdges, PutOneActorBehindTheOther) {
 
 TEST(Orders, HaveOneOrTwoPreemptions) {
     const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {{"g", 1}})});
-    OrderList list(actors.profiles, actors.stops);
+    OrderList list(actors.names, actors.stops);
     std::vector<std::string> texts;
     for (const Order& order : all_of(list))
         texts.push_back(fmt::format("{}: {}", order.preemptions, to_string(order.edges)));
-    EXPECT_THAT(texts, ElementsAre("1: a@enter:f -> b@user:begin; b@user:end -> a@enter:f; "
-                                   "a@user:end -> b@user:end",
-                                   "1: b@enter:g -> a@user:begin; a@user:end -> b@enter:g; "
-                                   "b@user:end -> a@user:end",
-                                   "2: a@enter:f -> b@user:begin; b@enter:g -> a@enter:f; "
+    EXPECT_THAT(texts, ElementsAre("1: a@user:begin -> b@user:begin; a@enter:f -> b@user:begin; "
+                                   "b@user:end -> a@enter:f; b@user:end -> a@user:end",
+                                   "1: b@user:begin -> a@user:begin; b@enter:g -> a@user:begin; "
                                    "a@user:end -> b@enter:g; a@user:end -> b@user:end",
-                                   "2: b@enter:g -> a@user:begin; a@enter:f -> b@enter:g; "
-                                   "b@user:end -> a@enter:f; b@user:end -> a@user:end"));
+                                   "2: a@user:begin -> b@user:begin; a@enter:f -> b@user:begin; "
+                                   "b@enter:g -> a@enter:f; a@user:end -> b@enter:g; "
+                                   "a@user:end -> b@user:end",
+                                   "2: b@user:begin -> a@user:begin; b@enter:g -> a@user:begin; "
+                                   "a@enter:f -> b@enter:g; b@user:end -> a@enter:f; "
+                                   "b@user:end -> a@user:end"));
 }
 
 TEST(Orders, CompileAndNameSitesInTheirOrder) {
-    const Actors actors = two_actors();
-    OrderList list(actors.profiles, actors.stops);
-    for (const Order& order : all_of(list))
-        EXPECT_EQ(actors.wrong_with(order.edges), "");
+    for (const Actors& actors : {two_actors(), three_actors()}) {
+        OrderList list(actors.names, actors.stops);
+        for (const Order& order : all_of(list))
+            EXPECT_EQ(actors.wrong_with(order.edges), "");
+    }
 }
 
 TEST(Orders, AreAllThatThereAreEachOnce) {
     const Actors actors = two_actors();
-    OrderList list(actors.profiles, actors.stops);
+    OrderList list(actors.names, actors.stops);
     const std::size_t a = actors.stops[0].size();
     const std::size_t b = actors.stops[1].size();
     ASSERT_EQ(a, 4U);
@@ -188,13 +203,11 @@ TEST(Orders, AreAllThatThereAreEachOnce) {
     for (const Order& order : all) {
         texts.insert(to_string(order.edges));
         ++preemptions[order.preemptions];
-        EXPECT_EQ(order.other.has_value(), order.preemptions == 2);
-        // The matrix goes by these.
-        EXPECT_EQ(order.edges.front().before, actors.stops.at(order.actor).at(order.stop).site);
-        if (order.other) {
-            EXPECT_EQ(order.edges.at(1).before,
-                      actors.stops.at(1 - order.actor).at(*order.other).site);
-        }
+        const std::vector<Turn> held = held_in(order);
+        ASSERT_EQ(held.size(), order.preemptions);
+        // The page goes by these.
+        for (std::size_t i = 0; i < held.size(); ++i)
+            EXPECT_EQ(order.edges.at(i + 1).before, stop_of(actors, held[i]).site);
     }
     EXPECT_EQ(texts.size(), all.size());
     EXPECT_EQ(preemptions, (std::map<unsigned, std::size_t>{{1, a + b}, {2, 2 * a * b}}));
@@ -202,14 +215,14 @@ TEST(Orders, AreAllThatThereAreEachOnce) {
 
 TEST(Orders, CheapOnesComeFirst) {
     const Actors actors = two_actors();
-    OrderList list(actors.profiles, actors.stops);
+    OrderList list(actors.names, actors.stops);
     std::pair<unsigned, unsigned> last;
     for (const Order& order : all_of(list)) {
         EXPECT_LE(last, std::pair(order.preemptions, order.cost));
         last = {order.preemptions, order.cost};
-        unsigned ranks = actors.stops[order.actor][order.stop].rank;
-        if (order.other)
-            ranks += actors.stops[1 - order.actor][*order.other].rank;
+        unsigned ranks = 0;
+        for (const Turn& turn : held_in(order))
+            ranks += stop_of(actors, turn).rank;
         EXPECT_EQ(order.cost, ranks);
     }
     EXPECT_EQ(last, std::pair(2U, 1U)) << "g of a, and g of b";
@@ -217,14 +230,14 @@ TEST(Orders, CheapOnesComeFirst) {
 
 TEST(Orders, OfADroppedStopHaveNoSecondPreemption) {
     const Actors actors = two_actors();
-    OrderList list(actors.profiles, actors.stops);
+    OrderList list(actors.names, actors.stops);
     list.drop(0, 1);
     std::size_t one = 0;
     std::size_t two = 0;
     for (const Order& order : all_of(list)) {
         ++(order.preemptions == 1 ? one : two);
         if (order.preemptions == 2) {
-            EXPECT_NE(order.actor == 0 ? order.stop : *order.other, 1U);
+            EXPECT_THAT(order.turns, Not(Contains(Turn{.actor = 0, .stop = 1})));
         }
     }
     EXPECT_EQ(one, 6U) << "with one preemption, all";
@@ -235,23 +248,86 @@ TEST(Orders, OfADroppedStopHaveNoSecondPreemption) {
     EXPECT_THROW(list.drop(2, 0), std::out_of_range);
 }
 
+TEST(Orders, BehindAnExcludedStopAreNotGivenOut) {
+    const Actors actors = two_actors(); // a: f, f#2, f#3, g; b: g, g#2
+    OrderList list(actors.names, actors.stops);
+    std::size_t two = 0;
+    while (const std::optional<Order> order = list.next()) {
+        if (order->preemptions != 2)
+            continue;
+        ++two;
+        const std::vector<Turn> held = held_in(*order);
+        EXPECT_FALSE(held[0].actor == 0 && *held[1].stop == 1)
+            << "b is kept from its first stop, and so from the second: " << to_string(order->edges);
+        if (held[0].actor == 0)
+            list.exclude(*order);
+    }
+    EXPECT_EQ(list.implied(), 4U);
+    EXPECT_EQ(two, 2U * 4U * 2U - 4U);
+}
+
 TEST(Orders, CanBeDroppedWhileTheyAreGivenOut) {
     const Actors actors = two_actors();
-    OrderList list(actors.profiles, actors.stops);
+    OrderList list(actors.names, actors.stops);
     while (const std::optional<Order> order = list.next()) {
         EXPECT_EQ(order->preemptions, 1U) << "no site was ever reached";
-        list.drop(order->actor, order->stop);
+        const Turn held = held_in(*order).front();
+        list.drop(held.actor, *held.stop);
     }
     EXPECT_EQ(list.given(), 6U);
 }
 
+// Three actors: one is held while one or both of the others run, before or after whom the rest does.
+TEST(Orders, OfThreeActorsHaveAllPlacesOfTheThird) {
+    const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {}),
+                         profile_with("c", {})});
+    OrderList list(actors.names, actors.stops);
+    const Turn held{.actor = 0, .stop = 0};
+    const Turn a{.actor = 0};
+    const Turn b{.actor = 1};
+    const Turn c{.actor = 2};
+    std::vector<std::vector<Turn>> turns;
+    for (const Order& order : all_of(list))
+        turns.push_back(order.turns);
+    EXPECT_THAT(turns, UnorderedElementsAre(
+                           std::vector{held, b, a, c}, std::vector{held, b, c, a},
+                           std::vector{b, held, c, a}, std::vector{held, c, a, b},
+                           std::vector{held, c, b, a}, std::vector{c, held, b, a}));
+    const Actors two_held({profile_with("a", {{"f", 1}}), profile_with("b", {{"g", 1}}),
+                           profile_with("c", {})});
+    OrderList longer(two_held.names, two_held.stops);
+    unsigned two = 0;
+    for (const Order& order : all_of(longer))
+        two += order.preemptions == 2 ? 1 : 0;
+    EXPECT_EQ(two, 2U * 5U);
+}
+
+// Of a's stops f, f#2, f#3 and g the first two ended alike.
+TEST(Orders, WithTwoPreemptionsBeginWhereTheEndChanges) {
+    const Actors actors({profile_with("a", {{"f", 4}}), profile_with("b", {{"g", 2}})});
+    ASSERT_EQ(actors.stops[0].size(), 3U);
+    OrderList list(actors.names, actors.stops);
+    std::vector<Turn> firsts;
+    while (const std::optional<Order> order = list.next()) {
+        const std::vector<Turn> held = held_in(*order);
+        if (order->preemptions == 1)
+            list.note(held[0].actor, *held[0].stop,
+                      held[0] == Turn{.actor = 0, .stop = 2} ? "another" : "one");
+        else
+            firsts.push_back(held[0].actor == 0 ? held[0] : held[1]);
+    }
+    ASSERT_EQ(firsts.size(), 2U * 3U * 2U);
+    for (std::size_t i = 0; i < firsts.size(); ++i)
+        EXPECT_EQ(*firsts[i].stop == 0, i >= 8U) << "f, which ends as f#2 does, comes last";
+}
+
 TEST(Orders, OfActorsWithoutStopsAreNone) {
     const Actors none({profile_with("a", {}), profile_with("b", {})});
-    OrderList empty(none.profiles, none.stops);
+    OrderList empty(none.names, none.stops);
     EXPECT_EQ(empty.all(), 0U);
     EXPECT_FALSE(empty.next());
     const Actors half({profile_with("a", {{"f", 2}}), profile_with("b", {})});
-    OrderList list(half.profiles, half.stops);
+    OrderList list(half.names, half.stops);
     EXPECT_EQ(list.all(), 2U);
     for (const Order& order : all_of(list))
         EXPECT_EQ(half.wrong_with(order.edges), "");
@@ -263,7 +339,7 @@ TEST(Pct, DrawsCompileAndNameSitesInTheirOrder) {
         for (unsigned depth = 1; depth < 8; ++depth)
             for (std::uint64_t seed = 0; seed < 200; ++seed) {
                 Rng rng(seed);
-                const PctDraw draw = draw_pct(actors.names, actors.stops, depth, rng);
+                const Order draw = draw_pct(actors.names, actors.stops, depth, rng);
                 ASSERT_EQ(actors.wrong_with(draw.edges), "") << depth << " " << seed;
                 EXPECT_LT(draw.preemptions, depth);
                 Rng again(seed);
@@ -291,7 +367,8 @@ TEST(Pct, FindsABugAsOftenAsItsBoundPromises) {
     const Actors actors = two_actors();
     constexpr unsigned depth = 3;
     const double bound = pct_bound(2, actors.stops[0].size() + actors.stops[1].size(), depth);
-    const std::string wanted = "a@enter:f#3 -> b@user:begin; b@enter:g#2 -> a@enter:f#3; "
+    const std::string wanted = "a@user:begin -> b@user:begin; a@enter:f#3 -> b@user:begin; "
+                               "b@enter:g#2 -> a@enter:f#3; "
                                "a@user:end -> b@enter:g#2; a@user:end -> b@user:end";
     constexpr unsigned draws = 20000;
     unsigned found = 0;

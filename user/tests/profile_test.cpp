@@ -270,18 +270,18 @@ Profile profile_with(std::string actor, const std::vector<std::string>& function
 // One of each rank, from worst to best, and the same of another actor.
 TEST(Rank, GoesByListThenByActorsAndThemes) {
     std::vector<Profile> profiles = {
-        profile_with("x", {"nothing", "with_all", "folio_of_x", "put_page_of_x", "rmap_of_x",
-                           "filemap_of_x", "pte_of_x", "lock_of_x", "folio_of_all",
-                           "put_page_of_all", "rmap_of_all", "filemap_of_all", "pte_of_all",
+        profile_with("x", {"nothing", "folio_of_x", "put_page_of_x", "rmap_of_x",
+                           "filemap_of_x", "pte_of_x", "lock_of_x", "with_all",
+                           "folio_of_all", "put_page_of_all", "rmap_of_all", "filemap_of_all", "pte_of_all",
                            "lock_of_all", "second.part.0", "first"}),
         profile_with("y", {"with_all", "folio_of_all", "put_page_of_all", "rmap_of_all",
                            "filemap_of_all", "pte_of_all", "lock_of_all"})};
     rank(profiles, {.first = {"first", "not_there", "second"}});
     EXPECT_THAT(functions_of(profiles[0]),
                 ElementsAre("first", "second.part.0", "lock_of_all", "pte_of_all", "filemap_of_all",
-                            "rmap_of_all", "put_page_of_all", "folio_of_all", "lock_of_x",
-                            "pte_of_x", "filemap_of_x", "rmap_of_x", "put_page_of_x", "folio_of_x",
-                            "with_all", "nothing"));
+                            "rmap_of_all", "put_page_of_all", "folio_of_all", "with_all",
+                            "lock_of_x", "pte_of_x", "filemap_of_x", "rmap_of_x", "put_page_of_x",
+                            "folio_of_x", "nothing"));
     std::vector<unsigned> ranks;
     for (const Place& place : profiles[0].places)
         ranks.push_back(place.rank);
@@ -300,7 +300,7 @@ TEST(Rank, GoesByListThenByActorsAndThemes) {
     EXPECT_EQ(why("rmap_of_x"), "changes reverse mappings");
     EXPECT_EQ(why("put_page_of_x"), "changes counters or references");
     EXPECT_EQ(why("folio_of_x"), "changes a folio or a VMA");
-    EXPECT_EQ(why("with_all"), "several actors pass it");
+    EXPECT_EQ(why("with_all"), "2 actors pass it");
     EXPECT_EQ(why("nothing"), "the rest");
     for (const Place& place : profiles[1].places)
         EXPECT_EQ(place.rank, place_of(profiles[0], place.function)->rank) << place.function;
@@ -355,6 +355,24 @@ TEST(FunctionsOfPatch, AreThoseOfTheHunksOfADiff) {
     EXPECT_THAT(functions_of_patch("@@ -1 +1 @@ void first_line(void)"), ElementsAre("first_line"));
     EXPECT_THAT(functions_of_patch("--- a\n+++ b\n@@ -1 +1 @@\n-a\n+b\n"), IsEmpty());
     EXPECT_THAT(functions_of_patch("@@ "), IsEmpty());
+}
+
+// The header of a hunk names the function before it; a system call has other names in the kernel.
+TEST(FunctionsOfPatch, AreThoseThatBeginInAHunkAndChange) {
+    EXPECT_THAT(functions_of_patch("@@ -1,9 +1,9 @@ static int before(int x)\n"
+                                   " }\n"
+                                   " \n"
+                                   " static void unchanged(void)\n"
+                                   " {\n"
+                                   " }\n"
+                                   " static void changed(struct page *page,\n"
+                                   "+\tcall(page);\n"
+                                   "-static void gone(void)\n"
+                                   "+int declared(void);\n"),
+                ElementsAre("before", "changed"));
+    EXPECT_THAT(functions_of_patch("@@ -1 +1 @@ SYSCALL_DEFINE3(madvise, unsigned long, start,\n"),
+                ElementsAre("__do_sys_madvise", "__x64_sys_madvise", "__arm64_sys_madvise",
+                            "__s390x_sys_madvise", "sys_madvise"));
 }
 
 TEST(FunctionsOfPatch, AreTheLinesOfAList) {
