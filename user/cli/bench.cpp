@@ -2,6 +2,7 @@
 // faultline bench: what a schedule buys over hammering, and what the loaded module costs.
 #include "cli/common.hpp"
 #include "engine/stop.hpp"
+#include "explore/explorer.hpp"
 #include "kernel/state.hpp"
 
 #include <algorithm>
@@ -26,10 +27,12 @@ constexpr unsigned cost_rounds = 7;      // pairs of unloaded and loaded
 constexpr std::size_t fault_pages = 4096;
 constexpr unsigned collapses = 8;
 constexpr std::size_t state_pages = 512; // of a mapping and of its file
+constexpr std::chrono::seconds explore_budget{60}; // of a search without a schedule
 
 // What a search found: the run that showed the hazard, or that none did.
 struct Search {
     unsigned runs = 0;
+    double seconds = 0;
     bool seen = false;
     bool valid = true;
     std::string why;
@@ -39,8 +42,10 @@ Search search(const Scenario& scenario, const Variant& variant, const Control& c
               Options options) {
     options.stop_at_forbidden = true;
     options.give_up = false;
+    const auto start = Clock::now();
     const VariantReport report = run_variant(scenario, variant, &control, options);
     Search found;
+    found.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     found.runs = static_cast<unsigned>(report.counts.runs);
     found.seen = report.caught();
     found.valid = report.verdict != Verdict::error && report.verdict != Verdict::skip;
@@ -65,10 +70,27 @@ Search median_search(const Scenario& scenario, const Variant& variant, const Con
     return all[repeats / 2];
 }
 
+// Without the schedule: the explorer finds the places and the orders. Its time has all of that.
+Search explored(const Scenario& scenario, const Variant& variant, const Control& control,
+                const Options& base) {
+    ExploreOptions options;
+    options.budget = explore_budget;
+    options.seed = base.seed;
+    options.wanted = control.produces;
+    const ExploreReport report = Explorer(subject_of(scenario, variant, &control), options).run();
+    Search found;
+    found.seen = report.seen_wanted.has_value();
+    found.runs = static_cast<unsigned>(found.seen ? report.seen_wanted->first : report.orders);
+    found.seconds = found.seen ? report.seen_wanted->second : report.seconds;
+    found.valid = !report.refusal;
+    found.why = report.refusal ? report.refusal->why : "";
+    return found;
+}
+
 std::string runs_text(const Search& search) {
     if (!search.valid)
         return "-";
-    return (search.seen ? "" : ">") + std::to_string(search.runs);
+    return fmt::format("{}{} {:.1f}s", search.seen ? "" : ">", search.runs, search.seconds);
 }
 
 std::string ratio_text(const Search& scheduled, const Search& running) {
@@ -81,7 +103,7 @@ std::string ratio_text(const Search& scheduled, const Search& running) {
 Json runs_json(const Search& search) {
     if (!search.valid)
         return nullptr;
-    return Json{{"runs", search.runs}, {"seen", search.seen}};
+    return Json{{"runs", search.runs}, {"seconds", search.seconds}, {"seen", search.seen}};
 }
 
 bool bench_control(const Scenario& scenario, const Control& control, const Options& base,
@@ -98,14 +120,17 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
     options.rig.jitter_us = free_jitter_us;
     const Search running = median_search(scenario, variant, control, options);
 
+    const Search without = explored(scenario, *declared, control, base);
+
     options = base;
     options.runs = rate_runs;
     const VariantReport plain = run_variant(scenario, variant, nullptr, options);
 
     const std::string name = fmt::format("{}/{} {}", scenario.name, control.variant, control.name);
-    fmt::print("{:<56} {:>10} {:>10} {:>8} {:>8.0f}\n", name, runs_text(scheduled),
-               runs_text(running), ratio_text(scheduled, running), plain.rate());
-    for (const Search* one : {&scheduled, &running})
+    fmt::print("{:<52} {:>12} {:>12} {:>8} {:>12} {:>8.0f}\n", name, runs_text(scheduled),
+               runs_text(running), ratio_text(scheduled, running), runs_text(without),
+               plain.rate());
+    for (const Search* one : {&scheduled, &running, &without})
         if (!one->valid)
             fmt::print("    {}\n", one->why);
     Json line{{"kind", "bench"},
@@ -115,6 +140,7 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
               {"bound", base.runs},
               {"scheduled", runs_json(scheduled)},
               {"free", runs_json(running)},
+              {"explored", runs_json(without)},
               {"rate", plain.rate()}};
     json.put(line.dump() + "\n");
     return scheduled.valid && running.valid;
@@ -350,9 +376,10 @@ int bench_command(const Arguments& arguments) {
     options.runs = arguments.runs.value_or(search_bound);
     options.seed = arguments.seed;
     options.rig.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
-    fmt::print("\n{:<56} {:>10} {:>10} {:>8} {:>8}\n",
-               "runs until the hazard is seen (median of 3)", "scheduled", "free", "ratio",
-               "runs/s");
+    good = bench_explore(arguments, *json) && good;
+    fmt::print("\n{:<52} {:>12} {:>12} {:>8} {:>12} {:>8}\n",
+               "runs and time until the hazard is seen (median of 3)", "scheduled", "free", "ratio",
+               "explored", "runs/s");
     for (const Chosen& chosen : *all)
         for (const Control& control : chosen.scenario->controls) {
             if (stop_signal() != 0)

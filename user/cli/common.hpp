@@ -79,6 +79,9 @@ const Control* find_control_of(const Scenario& scenario, std::string_view name);
 
 System this_system();
 
+// A table of the parts of a run's time while orders are explored; false if it cannot be done.
+bool bench_explore(const Arguments& arguments, Sink& json);
+
 } // namespace faultline
 
 #endif // FAULTLINE_CLI_COMMON_HPP

@@ -153,32 +153,41 @@ ExploreReport Explorer::run() {
     report_.traced = seconds();
     const bool ready = traced && take_references();
     report_.reference = seconds() - report_.traced;
-    if (ready) {
-        orders_ = std::make_unique<OrderList>(actors_, report_.stops);
-        report_.all_orders = orders_->all();
-        rig_->clear_times();
-        report_.times = {};
-        const double began = seconds();
-        run_orders();
-        report_.times.run = rig_->times();
-        report_.times.all = seconds() - began;
-        report_.operation = longest_ms_ / 1000;
-        report_.implied = orders_->implied();
-        const OrderTimes times = report_.times; // of the orders alone
-        for (Deviation& one : report_.deviations)
-            if (report_.refusal || stop_signal() != 0 || (one.again != 0 && !replay(one)))
-                break;
-        report_.times = times;
-        std::size_t stops = 0;
-        for (const std::vector<Stop>& list : report_.stops)
-            stops += list.size();
-        report_.pct_bound = pct_bound(actors_.size(), stops, options_.depth);
-    }
+    if (ready)
+        run_all();
     if (rig_)
         (void)rig_->tear_down(); // a refusal has said it if tasks are stuck
     report_.seconds = seconds();
     report_.bound = unseen_bound(report_.endings[Ending::realised]);
     return std::move(report_);
+}
+
+void Explorer::run_all() {
+    orders_ = std::make_unique<OrderList>(actors_, report_.stops);
+    report_.all_orders = orders_->all();
+    const Result<Balance> before = options_.balance();
+    rig_->clear_times();
+    report_.times = {};
+    const double began = seconds();
+    run_orders();
+    report_.times.run = rig_->times();
+    report_.times.all = seconds() - began;
+    report_.operation = longest_ms_ / 1000;
+    report_.implied = orders_->implied();
+    const Result<Balance> after = report_.refusal ? before : options_.balance();
+    if (!before || !after)
+        refused(Refusal{.why = (before ? after : before).error().to_string()});
+    else
+        report_.losses = losses(*before, *after, report_.times.runs);
+    const OrderTimes times = report_.times; // of the orders alone
+    for (Deviation& one : report_.deviations)
+        if (report_.refusal || stop_signal() != 0 || (one.again != 0 && !replay(one)))
+            break;
+    report_.times = times;
+    std::size_t stops = 0;
+    for (const std::vector<Stop>& list : report_.stops)
+        stops += list.size();
+    report_.pct_bound = pct_bound(actors_.size(), stops, options_.depth);
 }
 
 // Those of the list, then random ones.

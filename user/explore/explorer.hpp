@@ -5,6 +5,7 @@
 #define FAULTLINE_EXPLORE_EXPLORER_HPP
 
 #include "engine/rig.hpp"
+#include "explore/balance.hpp"
 #include "explore/oracle.hpp"
 #include "explore/orders.hpp"
 #include "explore/profile.hpp"
@@ -42,6 +43,7 @@ struct ExploreOptions {
     ProfileOptions profile;
     // Gives the places of each actor where there is no kernel to trace: in tests.
     std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
+    std::function<Result<Balance>()> balance = Balance::take;
     RigOptions rig;
     std::set<std::string> done; // schedules of an earlier session: not run again
 };
@@ -102,6 +104,7 @@ struct ExploreReport {
     std::map<std::string, std::uint64_t> locks;   // where the excluded slept
     std::map<std::string, std::uint64_t> relaxed; // runs that fit by this relaxation alone
     std::vector<Deviation> deviations;
+    std::vector<std::string> losses; // of all runs together: see explore/balance.hpp
     double seconds = 0;
     double traced = 0;    // seconds for the places
     double reference = 0; // ...for the serial runs
@@ -171,6 +174,7 @@ class Explorer {
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
     std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
     void run_orders();
+    void run_all();
     bool run_order(const std::vector<Edge>& edges, const Order* order);
     [[nodiscard]] Judgement judged(const Observation& seen, std::uint64_t seed);
     void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,

@@ -143,6 +143,7 @@ class ExplorerTest : public testing::Test {
                 profiles.push_back({actor, places[actor]});
             return profiles;
         };
+        options.balance = []() -> Result<Balance> { return Balance{}; };
         places["a"] = {place("f", 0), place("g", 1)};
         places["b"] = {place("h", 0)};
     }
@@ -271,6 +272,21 @@ TEST_F(ExplorerTest, AStopThatWasNotReachedIsNotAskedAgain) {
             EXPECT_EQ(record.schedule.find("a@enter:f"), std::string::npos) << record.schedule;
         }
     EXPECT_EQ(records.back().preemptions, 0U) << "two orders are left out";
+}
+
+TEST_F(ExplorerTest, WhatAllRunsTogetherLoseIsSaid) {
+    Balance now{.available = 1000000};
+    options.balance = [&now]() -> Result<Balance> {
+        const Balance taken = now;
+        now.available -= 100000;
+        return taken;
+    };
+    options.stop_at_first = true;
+    break_at_f(); // else it would go on for the whole budget
+    const ExploreReport report = explore(all_orders);
+    EXPECT_THAT(report.losses, ElementsAre(HasSubstr("100000 kB less of free memory")));
+    options.balance = []() -> Result<Balance> { return Error::make(EACCES, "no"); };
+    EXPECT_TRUE(explore(all_orders).refusal);
 }
 
 TEST_F(ExplorerTest, PlacesThatCannotBePatchedAreNoStops) {

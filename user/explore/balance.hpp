@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+// What many runs together must leave as it was, and no single run can show: memory that is lost
+// bit by bit, and counters of this process that go wrong, which the kernel says at its exit alone.
+#ifndef FAULTLINE_EXPLORE_BALANCE_HPP
+#define FAULTLINE_EXPLORE_BALANCE_HPP
+
+#include "kernel/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+// In kB.
+struct Balance {
+    std::int64_t counted = 0;   // VmRSS: what the kernel counts for this process
+    std::int64_t mapped = 0;    // Rss of /proc/self/smaps_rollup: what its page tables map
+    std::int64_t tables = 0;    // VmPTE
+    std::int64_t available = 0; // of the machine's memory, without caches
+    // Drops the machine's caches.
+    static Result<Balance> take();
+};
+
+// A sentence for each that is off by more than noise: per-CPU counters are read inexactly, and
+// other tasks use memory, too.
+std::vector<std::string> losses(const Balance& before, const Balance& after, std::uint64_t runs);
+
+} // namespace faultline
+
+#endif // FAULTLINE_EXPLORE_BALANCE_HPP
