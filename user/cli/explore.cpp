@@ -57,10 +57,13 @@ Result<Task> task_of(const ExploreTable& table, const Topic& topic) {
 }
 
 Task task_of(const Scenario& scenario, const Variant& variant, const Control* control) {
+    Subject subject = subject_of(scenario, variant, control);
+    if (const ScenarioFile* file = file_of(scenario))
+        subject.helpers = waiting_actors(*file, variant.name);
     return {.name = fmt::format("{}/{}{}{}", scenario.name, variant.name,
                                 control == nullptr ? "" : "+",
                                 control == nullptr ? "" : control->name),
-            .subject = subject_of(scenario, variant, control),
+            .subject = std::move(subject),
             .produces = control == nullptr ? "" : std::string(control->produces),
             .file = file_of(scenario)};
 }

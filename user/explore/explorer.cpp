@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 namespace faultline {
 
@@ -145,6 +146,7 @@ Explorer::Explorer(Subject subject, ExploreOptions options)
     options_.rig.timeout = run_bound;
     options_.rig.bounds.in_order = true;
     options_.rig.bounds.excluded_ms = asleep_ms;
+    options_.rig.bounds.wait_ms = most_wait_ms;
 }
 
 ExploreReport Explorer::run() {
@@ -267,19 +269,16 @@ bool Explorer::trace() {
     std::optional<FunctionTrace> trace;
     bool tracing = false;
     RigOptions options = options_.rig;
-    options.staged = [&](const std::vector<pid_t>& tasks) {
+    options.staged = [&](std::vector<pid_t> tasks) {
+        std::replace(tasks.begin(), tasks.end(), 0, ::getpid()); // for a thread of the kernel
         return tracing ? trace->start(tasks) : Result<void>();
     };
     Rig rig(subject_.scenario, *subject_.all, nullptr, options);
     // The actors' names are known when the experiment has been made.
-    if (refused(rig.prepare({})))
+    if (refused(rig.prepare({})) || !take_actors(rig))
         return false;
-    actors_ = rig.actors();
-    if (actors_.size() < 2 || actors_.size() > 3)
-        return !refused(
-            Refusal{.verdict = Verdict::skip,
-                    .why = fmt::format("{} actors: two or three can be explored", actors_.size())});
     if (options_.profiles) {
+        serial_ = permutations(actors_);
         take_stops(options_.profiles(actors_));
         return true;
     }
@@ -293,13 +292,22 @@ bool Explorer::trace() {
         const Result<void> scheduled = rig.schedule(serial_edges(order));
         if (!scheduled)
             return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
-        for (unsigned i = 0; i <= traced_runs; ++i) {
+        bool had = true;
+        for (unsigned i = 0; i <= traced_runs && had; ++i) {
             tracing = i != 0; // the first fills caches
             const std::optional<Ran> ran = run_once(rig, seed_of(0));
-            if (!ran || !take_trace(*ran, tracing ? &*trace : nullptr, traced))
+            if (!ran)
+                return false;
+            had = tracing || ran->result.overlapped != 0;
+            if (had && !take_trace(*ran, tracing ? &*trace : nullptr, traced))
                 return false;
         }
+        if (had)
+            serial_.push_back(order);
     }
+    if (serial_.empty())
+        return !refused(Refusal{.verdict = Verdict::skip,
+                                .why = "the actors cannot be had one after the other"});
     trace.reset(); // the functions are as fast as before
     const Result<RunningSymbols> symbols = RunningSymbols::read();
     if (!symbols)
@@ -316,11 +324,25 @@ bool Explorer::trace() {
     return true;
 }
 
+bool Explorer::take_actors(const Rig& rig) {
+    for (std::size_t i = 0; i < rig.actors().size(); ++i)
+        if (subject_.helpers.count(rig.actors()[i]) == 0) {
+            actors_.push_back(rig.actors()[i]);
+            tasks_.push_back(i);
+        }
+    if (actors_.size() == 2 || actors_.size() == 3)
+        return true;
+    return !refused(
+        Refusal{.verdict = Verdict::skip,
+                .why = fmt::format("{} actors that wait for no other: two or three can be explored",
+                                   actors_.size())});
+}
+
 // Adds the calls of a run, by actor, from its first step to its last. `trace`: null if there are
 // none.
 bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
                           std::vector<std::vector<TracedRun>>& traced) {
-    std::vector<std::vector<FunctionCall>> calls(actors_.size());
+    std::vector<std::vector<FunctionCall>> calls;
     if (trace != nullptr) {
         Result<std::vector<std::vector<FunctionCall>>> got = trace->stop();
         if (!got)
@@ -337,9 +359,26 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
                                     .why = actors_[actor] + " does not come to its end: a thread "
                                                             "of the kernel, or it exits before"});
         if (trace != nullptr)
-            traced[actor].push_back({std::move(calls[actor]), begin->left_ns, end->reached_ns});
+            traced[actor].push_back({std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns});
     }
     return true;
+}
+
+// Of many pages of one kind, all of them: to look through thousands of names takes seconds.
+void Explorer::note_unstable(const std::string& name) {
+    constexpr std::size_t most_pages = 8;
+    if (allows(rules_.unstable, name))
+        return;
+    std::string kind = kind_of(name);
+    unsigned& pages = unstable_pages_[kind];
+    if (kind != name && ++pages > most_pages) {
+        std::erase_if(rules_.unstable,
+                      [&kind](const MayDiffer& one) { return kind_of(one.words) == kind; });
+        kind.replace(kind.find(" page N ") + 6, 1, "*");
+        rules_.unstable.push_back({kind, "differs between equal serial runs"});
+        return;
+    }
+    rules_.unstable.push_back({name, "differs between equal serial runs"});
 }
 
 // How long an operation takes without another in its way.
@@ -383,7 +422,7 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
     if (refused(rig->prepare({}, absent.empty() ? functions : std::vector<std::string>())))
         return false;
     (void)rig->experiment().observe();
-    for (const std::vector<std::string>& order : permutations(actors_)) {
+    for (const std::vector<std::string>& order : serial_) {
         std::vector<std::string> present;
         for (const std::string& actor : order)
             if (std::find(absent.begin(), absent.end(), actor) == absent.end())
@@ -404,8 +443,7 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
                     continue;
                 }
                 for (const Difference& one : all_differences(*first, ran->seen))
-                    if (!allows(rules_.unstable, one.name))
-                        rules_.unstable.push_back({one.name, "differs between equal serial runs"});
+                    note_unstable(one.name);
             }
             references_[seed].push_back({.name = fmt::format("{}{}", fmt::join(present, ", "),
                                                              absent.empty() ? "" : " alone"),

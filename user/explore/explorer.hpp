@@ -135,6 +135,9 @@ struct Subject {
     std::vector<std::pair<const Variant*, std::string>> without = {};
     std::vector<Relaxation> relaxations = {};
     const Control* control = nullptr; // of the runs that are judged, and of no serial run
+    // Actors that wait for others, such as the handler of a userfaultfd: they run beside the rest,
+    // which could not be had one after the other without them.
+    std::set<std::string> helpers = {};
 };
 // Of a topic's scenario: its variants "all" and "without-NAME".
 Subject subject_of(const Scenario& scenario, std::vector<Relaxation> relaxations);
@@ -165,12 +168,14 @@ class Explorer {
         std::uint64_t from_ns;
         std::uint64_t to_ns;
     };
+    bool take_actors(const Rig& rig);
     bool trace();
     bool take_trace(const Ran& ran, FunctionTrace* trace,
                     std::vector<std::vector<TracedRun>>& traced);
     void take_stops(std::vector<Profile> profiles);
     bool take_references();
     void note_longest(const Ran& ran);
+    void note_unstable(const std::string& name);
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
     std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
     void run_orders();
@@ -200,12 +205,15 @@ class Explorer {
     ExploreOptions options_;
     ExploreReport report_;
     Clock::time_point start_;
-    std::vector<std::string> actors_;
+    std::vector<std::string> actors_;      // without helpers
+    std::vector<std::size_t> tasks_;       // their places among all of the Rig
+    std::vector<std::vector<std::string>> serial_; // orders that can be had
     std::unique_ptr<Rig> rig_;
     unsigned runs_ = 0;
     double longest_ms_ = 0;                                      // of the serial runs
     std::map<std::uint64_t, std::vector<Reference>> references_; // by seed
     Rules rules_;
+    std::map<std::string, unsigned> unstable_pages_; // by kind
     std::unique_ptr<OrderList> orders_;
 };
 

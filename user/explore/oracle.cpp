@@ -33,12 +33,6 @@ std::optional<std::string> page_of(const std::string& name) {
     return number ? std::optional(name.substr(0, number->second)) : std::nullopt;
 }
 
-// Without the number of a page: equal differences of many pages are one.
-std::string kind_of(const std::string& name) {
-    const auto number = number_in(name);
-    return number ? name.substr(0, number->first) + "N" + name.substr(number->second) : name;
-}
-
 std::string result_of(const Observation& seen, const std::string& name) {
     for (const auto& [known, word] : seen.results)
         if (known == name)
@@ -284,6 +278,11 @@ std::optional<std::uint64_t> growth(const Observation& seen, const std::string& 
 }
 
 } // namespace
+
+std::string kind_of(const std::string& name) {
+    const auto number = number_in(name);
+    return number ? name.substr(0, number->first) + "N" + name.substr(number->second) : name;
+}
 
 std::vector<Difference> state_differences(const Observation& reference, const Observation& seen,
                                           const Allowed& may_differ, std::size_t most) {

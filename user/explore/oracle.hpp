@@ -52,6 +52,9 @@ struct Judgement {
 Judgement judge(const Observation& seen, const std::vector<Reference>& references,
                 const Rules& rules);
 
+// "mapping near page 7 mincore" -> "mapping near page N mincore"; other names as they are.
+std::string kind_of(const std::string& name);
+
 // How the State after a run differs from that after another; `most`: as in compare().
 std::vector<Difference>
 state_differences(const Observation& reference, const Observation& seen, const Allowed& may_differ,

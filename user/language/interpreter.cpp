@@ -368,6 +368,10 @@ class Interpreter final : public Experiment {
         Outcome outcome;
         Scope scope(&objects_);
         told_.clear();
+        // Before the steps of `judge`: these touch pages.
+        std::optional<Result<State>> after;
+        if (observing_)
+            after.emplace(take_state(true, observation_->after_seconds));
         for (std::size_t i = 0; i < plan_.results.size(); ++i) {
             const ActorResult& result = plan_.results[i];
             const std::int64_t slot =
@@ -400,8 +404,8 @@ class Interpreter final : public Experiment {
             sums_[i].first += as_number(word_of(plan_.measures[i].name.text)).value_or(0);
             sums_[i].second += as_number(word_of(plan_.measures[i].of.text)).value_or(0);
         }
-        if (observing_)
-            end_observation(outcome);
+        if (after)
+            end_observation(std::move(*after), outcome);
         return outcome;
     }
 
@@ -520,8 +524,7 @@ class Interpreter final : public Experiment {
         return scope;
     }
 
-    void end_observation(Outcome& outcome) {
-        Result<State> after = take_state(true, observation_->after_seconds);
+    void end_observation(Result<State> after, Outcome& outcome) {
         if (!after)
             outcome.forbid(after.error().to_string());
         else

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <regex>
 #include <set>
 
 namespace faultline {
@@ -325,6 +326,26 @@ const ScenarioFile* file_of(const Scenario& scenario) {
         if (&one->scenario == &scenario)
             return &one->file;
     return nullptr;
+}
+
+std::set<std::string> waiting_actors(const ScenarioFile& file, std::string_view variant) {
+    const auto chosen =
+        std::find_if(file.variants.begin(), file.variants.end(),
+                     [variant](const FileVariant& one) { return one.name.text == variant; });
+    std::set<std::string> waiting;
+    for (const FileActor& actor : file.actors) {
+        std::string steps = actor.steps.text;
+        if (chosen != file.variants.end())
+            for (const auto& [name, value] : chosen->parameters)
+                if (steps.find("{" + name + "}") != std::string::npos)
+                    steps += "\n" + value.text;
+        for (const FileActor& other : file.actors) {
+            static const std::string wait = R"(\b(until\s*=?\s*|wait_for\(|wait_gone\())";
+            if (std::regex_search(steps, std::regex(wait + other.name.text + R"(\b)")))
+                waiting.insert(actor.name.text);
+        }
+    }
+    return waiting;
 }
 
 LoadedFile load_scenario(const std::string& text, const std::string& path) {

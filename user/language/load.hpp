@@ -6,6 +6,7 @@
 #include "engine/scenario.hpp"
 #include "language/file.hpp"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct LoadedFile {
 };
 // `path` is for messages.
 LoadedFile load_scenario(const std::string& text, const std::string& path);
+// The actors whose steps wait for another to end: "until NAME", "until=NAME", "wait_for(NAME)".
+std::set<std::string> waiting_actors(const ScenarioFile& file, std::string_view variant);
+
 // The file of a scenario that was loaded; null for one of C++.
 const ScenarioFile* file_of(const Scenario& scenario);
 LoadedFile load_scenario_file(const std::string& path);
