@@ -16,7 +16,7 @@
 #include "calls_abi.h"
 #include "compat.h"
 
-#define FL_MAX_CALLS (1 << 19) /* 16 MiB */
+#define FL_MAX_CALLS (1 << 20) /* 32 MiB */
 /* ftrace turns preemption off around its handlers: ftrace_test_recursion_trylock(). */
 #define FL_HANDLER_DEPTH (IS_ENABLED(CONFIG_PREEMPT_COUNT) ? 1 : 0)
 
@@ -95,7 +95,7 @@ static int fl_calls_tasks(struct fl_calls_of *of, char *text)
 	char *word;
 	int nr;
 
-	while ((word = strsep(&text, " \n"))) {
+	while ((word = strsep(&text, "\n "))) {
 		if (!*word)
 			continue;
 		if (nr_tasks == FL_MAX_CALL_TASKS || kstrtoint(word, 10, &nr) ||
@@ -156,7 +156,7 @@ static int fl_calls_stop(struct fl_calls_of *of)
 static int fl_calls_command(void *state, char *text)
 {
 	struct fl_calls_of *of = state;
-	char *word = strsep(&text, " \n");
+	char *word = strsep(&text, "\n ");
 	int err = -EINVAL;
 
 	mutex_lock(&of->lock);

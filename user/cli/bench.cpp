@@ -26,7 +26,7 @@ constexpr unsigned free_jitter_us = 500; // free-running actors start up to this
 constexpr unsigned cost_rounds = 7;      // pairs of unloaded and loaded
 constexpr std::size_t fault_pages = 4096;
 constexpr unsigned collapses = 8;
-constexpr std::size_t state_pages = 512; // of a mapping and of its file
+constexpr std::size_t state_pages = 512;           // of a mapping and of its file
 constexpr std::chrono::seconds explore_budget{60}; // of a search without a schedule
 
 // What a search found: the run that showed the hazard, or that none did.

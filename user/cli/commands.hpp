@@ -33,8 +33,8 @@ struct Arguments {
     std::string module;
     bool verbose = false;
     bool first = false;
-    bool controls = false;       // of explore: their hazards
-    unsigned replays = 200;      // ...
+    bool controls = false;  // of explore: their hazards
+    unsigned replays = 200; // ...
     bool list_json = false;
     // of explore and trace
     std::string setup;

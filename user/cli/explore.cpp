@@ -27,7 +27,7 @@ constexpr std::chrono::seconds least_budget{30}; // of one task, if there is as 
 struct Task {
     std::string name;
     Subject subject;
-    std::string produces; // by a control
+    std::string produces;               // by a control
     const ScenarioFile* file = nullptr; // none: a scenario of C++
 };
 
@@ -56,32 +56,34 @@ Result<Task> task_of(const ExploreTable& table, const Topic& topic) {
                 .file = loaded.file};
 }
 
-Task task_of(const Scenario& scenario, const Variant& variant, const Control* control) {
+Task task_of(const ExploreTable& table, const Scenario& scenario, const Variant& variant,
+             const Control* control) {
     Subject subject = subject_of(scenario, variant, control);
+    subject.relaxations = table.relaxations; // those of all operations
     if (const ScenarioFile* file = file_of(scenario))
         subject.helpers = waiting_actors(*file, variant.name);
-    return {.name = fmt::format("{}/{}{}{}", scenario.name, variant.name,
-                                control == nullptr ? "" : "+",
-                                control == nullptr ? "" : control->name),
+    return {.name =
+                fmt::format("{}/{}{}{}", scenario.name, variant.name, control == nullptr ? "" : "+",
+                            control == nullptr ? "" : control->name),
             .subject = std::move(subject),
             .produces = control == nullptr ? "" : std::string(control->produces),
             .file = file_of(scenario)};
 }
 
 // Each control that brings a hazard back, under which the explorer must find that.
-std::vector<Task> controls_of(const std::vector<Chosen>& chosen) {
+std::vector<Task> controls_of(const ExploreTable& table, const std::vector<Chosen>& chosen) {
     std::vector<Task> tasks;
     for (const Chosen& one : chosen)
         for (const Control& control : one.scenario->controls)
             if (const Variant* variant = find_variant_of(*one.scenario, control.variant);
                 variant != nullptr && control.kind == Control::Kind::hazard &&
                 !control.by_name_only && !variant->by_name_only)
-                tasks.push_back(task_of(*one.scenario, *variant, &control));
+                tasks.push_back(task_of(table, *one.scenario, *variant, &control));
     return tasks;
 }
 
 // A scenario/variant+control by its name.
-Result<Task> task_of(const Chosen& chosen) {
+Result<Task> task_of(const ExploreTable& table, const Chosen& chosen) {
     const Scenario& scenario = *chosen.scenario;
     const Control* control = chosen.selection.control.empty()
                                  ? nullptr
@@ -95,16 +97,19 @@ Result<Task> task_of(const Chosen& chosen) {
     const Variant* variant = find_variant_of(scenario, name);
     if (variant == nullptr)
         return Error::make(0, fmt::format("{} has no variant \"{}\"", scenario.name, name));
-    return task_of(scenario, *variant, control);
+    return task_of(table, scenario, *variant, control);
 }
 
 Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
     std::vector<Task> tasks;
+    const Result<ExploreTable> table = load_table(arguments);
+    if (!table)
+        return table.error();
     if (arguments.controls) {
         const Result<std::vector<Chosen>> chosen = choose(arguments);
         if (!chosen)
             return chosen.error();
-        return controls_of(*chosen);
+        return controls_of(*table, *chosen);
     }
     const bool scenarios =
         !arguments.files.empty() ||
@@ -116,16 +121,13 @@ Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
         if (!chosen)
             return chosen.error();
         for (const Chosen& one : *chosen) {
-            Result<Task> task = task_of(one);
+            Result<Task> task = task_of(*table, one);
             if (!task)
                 return task.error();
             tasks.push_back(std::move(*task));
         }
         return tasks;
     }
-    const Result<ExploreTable> table = load_table(arguments);
-    if (!table)
-        return table.error();
     std::vector<Topic> topics;
     if (arguments.names.empty()) {
         for (const Topic& topic : all_topics(*table))
@@ -246,20 +248,19 @@ std::string plain_name(const std::string& name) {
 
 Json json_deviation(const Task& task, const ExploreReport& report, std::size_t number) {
     const Deviation& one = report.deviations[number];
-    Json json = {{"signature", one.signature}, {"text", one.text},
-                 {"results", one.words},       {"schedule", one.schedule},
-                 {"count", one.count},         {"order", one.order},
-                 {"seconds", one.seconds},     {"again", one.again},
-                 {"tries", one.tries},         {"shrunk", to_string(one.shrunk)},
-                 {"replayed", one.replayed},   {"replays", one.replays},
-                 {"otherwise", one.otherwise}};
+    Json json = {
+        {"signature", one.signature},      {"text", one.text},         {"results", one.words},
+        {"schedule", one.schedule},        {"count", one.count},       {"order", one.order},
+        {"seconds", one.seconds},          {"again", one.again},       {"tries", one.tries},
+        {"shrunk", to_string(one.shrunk)}, {"replayed", one.replayed}, {"replays", one.replays},
+        {"otherwise", one.otherwise}};
     if (task.file != nullptr && !one.fatal) {
         const std::string name = fmt::format("{}-{}", plain_name(task.name), number + 1);
         json["file_name"] = name + ".flt";
         json["file"] = print(found_file(
             *task.file, task.subject.all->name,
-            task.subject.control == nullptr ? std::string_view() : task.subject.control->name,
-            name, one));
+            task.subject.control == nullptr ? std::string_view() : task.subject.control->name, name,
+            one));
     }
     return json;
 }
@@ -354,6 +355,8 @@ void print_report(const Task& task, const ExploreReport& report) {
     for (std::size_t i = 0; i < report.stops.size(); ++i)
         fmt::print("  {}: {} places, {} stops\n", report.profiles[i].actor,
                    report.profiles[i].places.size(), report.stops[i].size());
+    if (report.calls_lost)
+        fmt::print("  more calls than the module notes: the last places are missing\n");
     if (!report.unpatched.empty())
         fmt::print("  cannot be patched here: {}\n", fmt::join(report.unpatched, ", "));
     if (report.refusal)
@@ -363,15 +366,14 @@ void print_report(const Task& task, const ExploreReport& report) {
         const auto found = report.endings.find(one);
         return found == report.endings.end() ? 0 : found->second;
     };
-    fmt::print("  places in {:.1f} s, serial runs in {:.1f} s\n"
-               "  {} orders ({} random) of {} with one and two preemptions, in {:.0f} s: {} "
-               "realised, {} excluded (and {} more by that), {} not reached, {} timed out; {:.0f}/s\n",
-               report.traced, report.reference, report.orders, report.random_orders,
-               report.all_orders, report.times.all,
-               ending(Ending::realised), ending(Ending::excluded), report.implied,
-               ending(Ending::not_reached),
-               ending(Ending::timed_out),
-               static_cast<double>(report.orders) / std::max(report.times.all, 0.001));
+    fmt::print(
+        "  places in {:.1f} s, serial runs in {:.1f} s\n"
+        "  {} orders ({} random) of {} with one and two preemptions, in {:.0f} s: {} "
+        "realised, {} excluded (and {} more by that), {} not reached, {} timed out; {:.0f}/s\n",
+        report.traced, report.reference, report.orders, report.random_orders, report.all_orders,
+        report.times.all, ending(Ending::realised), ending(Ending::excluded), report.implied,
+        ending(Ending::not_reached), ending(Ending::timed_out),
+        static_cast<double>(report.orders) / std::max(report.times.all, 0.001));
     print_times(report.times, report.operation);
     if (!report.locks.empty())
         fmt::print("  excluded by:\n{}", counted(report.locks));
@@ -433,6 +435,87 @@ bool bench_explore(const Arguments& arguments, Sink& json) {
     return good;
 }
 
+namespace {
+
+using OrdersDone = std::map<std::string, std::set<std::string>>;
+
+// Those first of which the fewest orders are done; of the controls, those that are not.
+Result<void> choose_tasks(std::vector<Task>& tasks, const OrdersDone& done,
+                          const Arguments& arguments) {
+    std::stable_sort(tasks.begin(), tasks.end(), [&done](const Task& a, const Task& b) {
+        const auto orders = [&done](const Task& task) {
+            const auto known = done.find(task.name);
+            return known == done.end() ? 0 : known->second.size();
+        };
+        return orders(a) < orders(b);
+    });
+    if (!arguments.controls)
+        return {};
+    const Result<std::set<std::string>> before = explored_before(arguments.resume);
+    if (!before)
+        return before.error();
+    std::erase_if(tasks, [&before](const Task& task) { return before->count(task.name) != 0; });
+    return {};
+}
+
+struct Channels {
+    Sink journal;
+    Sink mark;
+    ProgressLine progress;
+    static Result<Channels> open(const Arguments& arguments) {
+        Result<Sink> journal = Sink::open(arguments.journal);
+        Result<Sink> mark = Sink::open(arguments.mark);
+        Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
+        if (!journal || !mark)
+            return journal ? mark.error() : journal.error();
+        if (!progress)
+            return progress.error();
+        return Channels{std::move(*journal), std::move(*mark), std::move(*progress)};
+    }
+};
+
+ExploreReport explore(const Task& task, const ExploreOptions& options, Channels& channels) {
+    Explorer explorer(task.subject, options);
+    explorer.on_order = [&](const OrderRecord& record) {
+        channels.journal.put(json_order(task.name, record));
+        channels.progress.show({task.name,
+                                "",
+                                static_cast<unsigned>(record.report.orders),
+                                static_cast<unsigned>(record.report.all_orders),
+                                0,
+                                {}});
+    };
+    explorer.on_run = [&](const std::string& schedule, std::uint64_t seed) {
+        const Control* control = task.subject.control;
+        channels.mark.put(
+            json_start({task.name, "all", control == nullptr ? std::string_view() : control->name,
+                        schedule, 1}));
+        channels.mark.put(json_run(1, seed));
+    };
+    ExploreReport report = explorer.run();
+    channels.progress.clear();
+    channels.journal.put(json_report(task, report));
+    return report;
+}
+
+// Says what came of it. Is it as it should be?
+bool conclude(const Task& task, const ExploreReport& report, bool control, bool resumed) {
+    if (control)
+        print_control(task, report);
+    else
+        print_report(task, report);
+    if (report.refusal)
+        return report.refusal->verdict == Verdict::skip;
+    // Without an order that was had there is nothing to be sure of.
+    const bool tried = report.endings.count(Ending::realised) != 0 || resumed;
+    if (!tried)
+        fmt::print("  MISS: no order was realised\n");
+    return control ? report.seen_wanted.has_value()
+                   : report.deviations.empty() && report.losses.empty() && tried;
+}
+
+} // namespace
+
 int explore_command(const Arguments& arguments) {
     Result<std::vector<Task>> tasks = tasks_of(arguments);
     if (!tasks)
@@ -440,43 +523,26 @@ int explore_command(const Arguments& arguments) {
     Result<ExploreOptions> options = options_of(arguments);
     if (!options)
         return cannot(options.error().to_string());
-    const Result<std::map<std::string, std::set<std::string>>> done = orders_done(arguments.resume);
+    const Result<OrdersDone> done = orders_done(arguments.resume);
     if (!done)
         return cannot(done.error().to_string());
-    // Those first of which the fewest orders are done.
-    std::stable_sort(tasks->begin(), tasks->end(), [&done](const Task& a, const Task& b) {
-        const auto orders = [&done](const Task& task) {
-            const auto known = done->find(task.name);
-            return known == done->end() ? 0 : known->second.size();
-        };
-        return orders(a) < orders(b);
-    });
-    if (arguments.controls) {
-        const Result<std::set<std::string>> before = explored_before(arguments.resume);
-        if (!before)
-            return cannot(before.error().to_string());
-        std::erase_if(*tasks, [&before](const Task& task) { return before->count(task.name) != 0; });
-    }
+    if (const Result<void> chosen = choose_tasks(*tasks, *done, arguments); !chosen)
+        return cannot(chosen.error().to_string());
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
-    Result<Sink> journal = Sink::open(arguments.journal);
-    Result<Sink> mark = Sink::open(arguments.mark);
-    Result<ProgressLine> progress = ProgressLine::open(arguments.progress);
-    if (!journal || !mark || !progress)
-        return cannot((!journal ? journal.error()
-                       : !mark  ? mark.error()
-                                : progress.error())
-                          .to_string());
+    Result<Channels> channels = Channels::open(arguments);
+    if (!channels)
+        return cannot(channels.error().to_string());
     const auto start = std::chrono::steady_clock::now();
     bool good = true;
     for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {
-        Task& task = (*tasks)[i];
+        const Task& task = (*tasks)[i];
         // What is left of the budget is shared by those that are left, but to find the places costs
         // seconds: a session goes on where the last one stopped.
-        const auto spent = std::chrono::duration_cast<std::chrono::seconds>(
-            std::chrono::steady_clock::now() - start);
-        const auto left = std::chrono::seconds(arguments.budget) - spent;
+        const auto left = std::chrono::seconds(arguments.budget) -
+                          std::chrono::duration_cast<std::chrono::seconds>(
+                              std::chrono::steady_clock::now() - start);
         if (left.count() <= 0)
             break;
         options->budget =
@@ -484,40 +550,9 @@ int explore_command(const Arguments& arguments) {
         const auto known = done->find(task.name);
         options->done = known == done->end() ? std::set<std::string>() : known->second;
         options->wanted = arguments.controls ? task.produces : "";
-        Explorer explorer(task.subject, *options);
-        explorer.on_order = [&](const OrderRecord& record) {
-            journal->put(json_order(task.name, record));
-            progress->show({task.name,
-                            "",
-                            static_cast<unsigned>(record.report.orders),
-                            static_cast<unsigned>(record.report.all_orders),
-                            0,
-                            {}});
-        };
-        explorer.on_run = [&](const std::string& schedule, std::uint64_t seed) {
-            mark->put(json_start(
-                {task.name, "all",
-                 task.subject.control == nullptr ? std::string_view() : task.subject.control->name,
-                 schedule, 1}));
-            mark->put(json_run(1, seed));
-        };
-        const ExploreReport report = explorer.run();
-        progress->clear();
-        journal->put(json_report(task, report));
-        if (arguments.controls)
-            print_control(task, report);
-        else
-            print_report(task, report);
-        const bool skipped = report.refusal && report.refusal->verdict == Verdict::skip;
-        // Without an order that was had there is nothing to be sure of.
-        const bool tried = report.endings.count(Ending::realised) != 0 || !options->done.empty();
-        if (!report.refusal && !tried)
-            fmt::print("  MISS: no order was realised\n");
-        good = good && (report.refusal ? skipped
-                        : arguments.controls ? report.seen_wanted.has_value()
-                                             : report.deviations.empty() &&
-                                                   report.losses.empty() && tried);
-        if (report.refusal && (report.refusal->stuck || report.refusal->hung))
+        const ExploreReport report = explore(task, *options, *channels);
+        good = conclude(task, report, arguments.controls, !options->done.empty()) && good;
+        if (report.refusal && report.refusal->stuck)
             return status_bad; // this machine is of no more use
     }
     return good && stop_signal() == 0 ? status_good : status_bad;

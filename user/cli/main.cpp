@@ -140,7 +140,8 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
                       "the controls of these scenarios (default: of all), each no further than to "
                       "the outcome that it must produce");
     explore
-        ->add_option("--replays", arguments.replays, "of each difference, to see how often it comes")
+        ->add_option("--replays", arguments.replays,
+                     "of each difference, to see how often it comes")
         ->type_name("N")
         ->capture_default_str();
     explore->add_option("--journal", arguments.journal, "write each order as a JSON line")

@@ -247,10 +247,10 @@ template <typename Rows> const auto& row_of(const Rows& rows, const Variant& var
 // All that a run left behind: for explore, which has no author who would say what to look at.
 struct Observation {
     std::vector<std::pair<std::string, std::string>> results = {}; // of all steps, by name
-    std::optional<State> before = {};                         // what grows: of the machine alone
-    std::optional<State> after = {};                          // and of the objects that the setup made
-    double before_seconds = 0; // to take the first: a part of begin
-    double after_seconds = 0;  // ...the second: of judge
+    std::optional<State> before = {}; // what grows: of the machine alone
+    std::optional<State> after = {};  // and of the objects that the setup made
+    double before_seconds = 0;        // to take the first: a part of begin
+    double after_seconds = 0;         // ...the second: of judge
 };
 
 // One variant, living for many runs. Destroyed after disarming.

@@ -52,12 +52,12 @@ Result<Balance> Balance::take() {
 
 std::vector<std::string> losses(const Balance& before, const Balance& after, std::uint64_t runs) {
     std::vector<std::string> all;
-    const std::int64_t drift =
-        (after.counted - after.mapped) - (before.counted - before.mapped);
+    const std::int64_t drift = (after.counted - after.mapped) - (before.counted - before.mapped);
     if (std::abs(drift) > counter_noise)
-        all.push_back(fmt::format("the kernel counts {} kB {} for this process than its page tables "
-                                  "map, after {} runs",
-                                  std::abs(drift), drift > 0 ? "more" : "less", runs));
+        all.push_back(
+            fmt::format("the kernel counts {} kB {} for this process than its page tables "
+                        "map, after {} runs",
+                        std::abs(drift), drift > 0 ? "more" : "less", runs));
     if (after.tables - before.tables > table_noise)
         all.push_back(fmt::format("this process has {} kB more of page tables after {} runs",
                                   after.tables - before.tables, runs));

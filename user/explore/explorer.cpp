@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <malloc.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -152,6 +153,7 @@ Explorer::Explorer(Subject subject, ExploreOptions options)
 ExploreReport Explorer::run() {
     start_ = Clock::now();
     const bool traced = trace();
+    (void)::malloc_trim(0); // each fork() would copy what the trace took; no control is on
     report_.traced = seconds();
     const bool ready = traced && take_references();
     report_.reference = seconds() - report_.traced;
@@ -270,7 +272,9 @@ bool Explorer::trace() {
     bool tracing = false;
     RigOptions options = options_.rig;
     options.staged = [&](std::vector<pid_t> tasks) {
-        std::replace(tasks.begin(), tasks.end(), 0, ::getpid()); // for a thread of the kernel
+        for (std::size_t i = 0; i < tasks.size(); ++i)
+            if (std::find(tasks_.begin(), tasks_.end(), i) == tasks_.end())
+                tasks[i] = ::getpid(); // it calls nothing meanwhile; a helper would, a lot
         return tracing ? trace->start(tasks) : Result<void>();
     };
     Rig rig(subject_.scenario, *subject_.all, nullptr, options);
@@ -308,6 +312,7 @@ bool Explorer::trace() {
     if (serial_.empty())
         return !refused(Refusal{.verdict = Verdict::skip,
                                 .why = "the actors cannot be had one after the other"});
+    report_.calls_lost = trace->lost();
     trace.reset(); // the functions are as fast as before
     const Result<RunningSymbols> symbols = RunningSymbols::read();
     if (!symbols)
@@ -359,7 +364,8 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
                                     .why = actors_[actor] + " does not come to its end: a thread "
                                                             "of the kernel, or it exits before"});
         if (trace != nullptr)
-            traced[actor].push_back({std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns});
+            traced[actor].push_back(
+                {std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns});
     }
     return true;
 }
@@ -427,7 +433,12 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
         for (const std::string& actor : order)
             if (std::find(absent.begin(), absent.end(), actor) == absent.end())
                 present.push_back(actor);
-        const Result<void> scheduled = rig->schedule(serial_edges(order));
+        const std::vector<Edge> edges = serial_edges(order);
+        if (options_.done.count(to_string(edges)) != 0)
+            return !refused(
+                Refusal{.why = "an earlier machine died in a serial order: " + to_string(edges)});
+        on_run(text_of(edges, seed_of(0)), seed_of(0));
+        const Result<void> scheduled = rig->schedule(edges);
         if (!scheduled)
             return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
         for (unsigned number = 0; number < options_.seeds; ++number) {

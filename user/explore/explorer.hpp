@@ -58,9 +58,9 @@ struct RunEnd {
 // A result or a State that no serial order gives.
 struct Deviation {
     std::string signature;
-    std::string text;     // of the first
-    std::string words;    // all results of the first
-    std::string schedule; // of the first, with its seed
+    std::string text;                    // of the first
+    std::string words;                   // all results of the first
+    std::string schedule;                // of the first, with its seed
     std::vector<std::string> names = {}; // of the State's values that differ
     RunEnd end = {};                     // of the first
     std::vector<RunEnd> serial = {};     // of the same setup
@@ -75,15 +75,15 @@ struct Deviation {
     unsigned replayed = 0;         // of `replays` of these, so many gave it again
     unsigned replays = 0;
     std::map<std::string, unsigned> otherwise = {}; // how the rest ended
-    bool fatal = false;            // the run did not end
+    bool fatal = false;                             // the run did not end
 };
 
 // Where the time of the runs of all orders goes, in seconds: parts that add up to `all`, but for
 // what the explorer does between them.
 struct OrderTimes {
     RunTimes run;
-    double before = 0; // of run.lay_out: to take the State before
-    double after = 0;  // of run.judge: ...after
+    double before = 0;  // of run.lay_out: to take the State before
+    double after = 0;   // of run.judge: ...after
     double compare = 0; // with the serial runs
     double all = 0;
     std::uint64_t runs = 0;
@@ -93,6 +93,7 @@ struct ExploreReport {
     std::string name;
     std::vector<Profile> profiles;
     std::vector<std::vector<Stop>> stops;
+    bool calls_lost = false;            // there were too many: the last places are missing
     std::vector<std::string> unpatched; // places that this kernel's ftrace refused
     std::vector<Reference> references;  // of the first seed
     std::vector<std::string> unstable;  // values that differ between equal serial runs
@@ -111,7 +112,7 @@ struct ExploreReport {
     // Of ExploreOptions::wanted, when it was seen: the order's number, and the time.
     std::optional<std::pair<std::uint64_t, double>> seen_wanted;
     OrderTimes times;
-    double operation = 0; // seconds: the longest operation of a serial run
+    double operation = 0;           // seconds: the longest operation of a serial run
     double bound = 1;               // of what was not seen, in a realised order
     double pct_bound = 0;           // of one random order, for a bug of that depth
     std::optional<Refusal> refusal; // why it ended early, or never began
@@ -205,8 +206,8 @@ class Explorer {
     ExploreOptions options_;
     ExploreReport report_;
     Clock::time_point start_;
-    std::vector<std::string> actors_;      // without helpers
-    std::vector<std::size_t> tasks_;       // their places among all of the Rig
+    std::vector<std::string> actors_;              // without helpers
+    std::vector<std::size_t> tasks_;               // their places among all of the Rig
     std::vector<std::vector<std::string>> serial_; // orders that can be had
     std::unique_ptr<Rig> rig_;
     unsigned runs_ = 0;

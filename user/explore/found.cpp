@@ -55,9 +55,9 @@ void look_at_values(ScenarioFile& file, const Deviation& deviation) {
         const std::string& name = deviation.names[i];
         if (const std::string object = object_of(name); !object.empty())
             objects.insert(object);
-        file.judge.text += fmt::format("{}{} = state_value({}, \"{}\")",
-                                       file.judge.text.empty() ? "" : "\n", value_name(i),
-                                       before_name, name);
+        file.judge.text +=
+            fmt::format("{}{} = state_value({}, \"{}\")", file.judge.text.empty() ? "" : "\n",
+                        value_name(i), before_name, name);
         file.outcome.text += " " + value_name(i);
     }
     if (!deviation.names.empty())
@@ -83,13 +83,13 @@ ScenarioFile found_file(const ScenarioFile& from, std::string_view variant,
     for (FileActor& actor : file.actors)
         if (actor.kind != Actor::Kind::kernel_thread &&
             actor.steps.text.find(std::string("at ") + first_site) == std::string::npos)
-            actor.steps.text = fmt::format("at {}\n{}\nat {}", first_site, actor.steps.text,
-                                           last_site);
+            actor.steps.text =
+                fmt::format("at {}\n{}\nat {}", first_site, actor.steps.text, last_site);
     look_at_values(file, deviation);
 
-    const auto chosen = std::find_if(
-        from.variants.begin(), from.variants.end(),
-        [variant](const FileVariant& one) { return one.name.text == variant; });
+    const auto chosen =
+        std::find_if(from.variants.begin(), from.variants.end(),
+                     [variant](const FileVariant& one) { return one.name.text == variant; });
     FileVariant base;
     base.needs = chosen->needs;
     base.parameters = chosen->parameters;
@@ -102,9 +102,8 @@ ScenarioFile found_file(const ScenarioFile& from, std::string_view variant,
     FileVariant found = base;
     found.name = text("found");
     found.about = text("the order that was found");
-    found.schedule = text(to_string(deviation.shrunk.empty() && deviation.again == 0
-                                        ? deviation.edges
-                                        : deviation.shrunk));
+    found.schedule = text(to_string(
+        deviation.shrunk.empty() && deviation.again == 0 ? deviation.edges : deviation.shrunk));
     found.forced = !found.schedule.text.empty();
     file.variants.push_back(std::move(found));
     for (const RunEnd& end : deviation.serial) {
@@ -114,16 +113,15 @@ ScenarioFile found_file(const ScenarioFile& from, std::string_view variant,
         one.schedule = text(to_string(serial_edges(end.actors)));
         file.variants.push_back(std::move(one));
     }
-    std::erase_if(file.controls, [control](const FileControl& one) {
-        return one.name.text != control;
-    });
+    std::erase_if(file.controls,
+                  [control](const FileControl& one) { return one.name.text != control; });
     for (FileControl& one : file.controls) {
         one.variant = text("found");
         one.produces = text(words_of(outcome, deviation.end));
     }
     if (file.controls.empty()) // under a control it is what the control must produce
-        file.forbid.push_back({text(words_of(outcome, deviation.end)),
-                               text("no serial order ends so")});
+        file.forbid.push_back(
+            {text(words_of(outcome, deviation.end)), text("no serial order ends so")});
     return file;
 }
 

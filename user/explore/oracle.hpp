@@ -27,10 +27,10 @@ struct Reference {
 // Of one operation, by the actor that does it.
 struct Relaxation {
     std::string actor = {};
-    std::string when = {};       // pattern of results; "" = always
-    bool absent = false;         // then the run may equal a reference without this actor
-    bool each_page = false;      // then each page may be that of another reference
-    bool result = false;         // then this actor's results may be others
+    std::string when = {};                // pattern of results; "" = always
+    bool absent = false;                  // then the run may equal a reference without this actor
+    bool each_page = false;               // then each page may be that of another reference
+    bool result = false;                  // then this actor's results may be others
     std::vector<std::string> setups = {}; // only with these; none = all
     std::string may_differ = {}; // names of values, as kernel/state.hpp has them; "" = none
     std::string why = {};

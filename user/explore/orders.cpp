@@ -62,6 +62,7 @@ std::vector<Edge> edges_of(const std::vector<std::string>& actors,
     if (turns.size() < 2)
         return edges;
     std::vector<SiteRef> from; // where each actor goes on
+    from.reserve(actors.size());
     for (const std::string& actor : actors)
         from.push_back(user_site(actor, first_site));
     const auto end_of = [&](const Turn& turn) {
@@ -211,11 +212,9 @@ void OrderList::exclude(const Order& order) {
 }
 
 bool OrderList::is_implied(const Key& key) const {
-    const auto found = key.preemptions == 2
-                           ? excluded_.find({key.actor, key.stop, key.other})
-                           : excluded_.end();
-    return found != excluded_.end() &&
-           stops_[key.other][key.other_stop].position > found->second;
+    const auto found =
+        key.preemptions == 2 ? excluded_.find({key.actor, key.stop, key.other}) : excluded_.end();
+    return found != excluded_.end() && stops_[key.other][key.other_stop].position > found->second;
 }
 
 void OrderList::drop(std::size_t actor, std::size_t stop) { dropped_.at(actor).at(stop) = true; }
@@ -263,8 +262,7 @@ Order draw_pct(const std::vector<std::string>& actors, const std::vector<std::ve
         const std::size_t runs = places[place];
         std::vector<std::size_t> ahead;
         for (std::size_t stop = 0; stop < stops.at(runs).size(); ++stop)
-            if (!held[runs] ||
-                stops[runs][stop].position > stops[runs][*held[runs]].position)
+            if (!held[runs] || stops[runs][stop].position > stops[runs][*held[runs]].position)
                 ahead.push_back(stop);
         if (ahead.empty())
             break;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // Which orders of two or three actors there are at the granularity of sites, and which comes next.
 //
-// An order is a list of turns: in each an actor runs on to a stop of its own, or to its end. With X,
-// Y and perhaps Z:
+// An order is a list of turns: in each an actor runs on to a stop of its own, or to its end. With
+// X, Y and perhaps Z:
 //     one preemption   X to a stop, Y to its end, X to its end
 //     two              X to a stop, Y to a stop, X to its end, Y to its end
 //     more             by PCT: see draw_pct()
@@ -70,8 +70,8 @@ class OrderList {
     [[nodiscard]] std::size_t given() const { return given_; }
     // Of a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
-    // Of two preemptions: with the first actor at its stop, a lock kept the second one from its own.
-    // It keeps it from all that come later, too: these orders are not given out.
+    // Of two preemptions: with the first actor at its stop, a lock kept the second one from its
+    // own. It keeps it from all that come later, too: these orders are not given out.
     void exclude(const Order& order);
     // How many were left out so.
     [[nodiscard]] std::size_t implied() const { return implied_; }
@@ -99,7 +99,7 @@ class OrderList {
     std::vector<std::string> actors_;
     std::vector<std::vector<Stop>> stops_;
     std::vector<Key> keys_;
-    std::vector<std::vector<bool>> dropped_; // by actor and stop
+    std::vector<std::vector<bool>> dropped_;      // by actor and stop
     std::vector<std::vector<std::string>> ended_; // ...
     [[nodiscard]] bool is_implied(const Key& key) const;
 

@@ -54,8 +54,8 @@ bool is_in(const std::vector<std::string>& list, std::string_view name) {
     return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-std::string symbol_name(const RunningSymbol* symbol) {
-    return symbol == nullptr ? std::string() : symbol->name;
+std::string_view symbol_name(const RunningSymbol* symbol) {
+    return symbol == nullptr ? std::string_view() : std::string_view(symbol->name);
 }
 
 // A call that has not returned, as far as the calls after it tell.
@@ -111,8 +111,8 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
         visits.push_back({.function = function->name,
                           .module = function->module,
                           .caller = symbol_name(caller),
-                          .part = std::string(ranges.part_of(call.function)),
-                          .caller_part = std::string(ranges.part_of(call.caller)),
+                          .part = ranges.part_of(call.function),
+                          .caller_part = ranges.part_of(call.caller),
                           .depth = static_cast<unsigned>(stack.size()),
                           .atomic = call.atomic});
     }
@@ -120,8 +120,7 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
     const auto last_call = std::find_if(visits.rbegin(), visits.rend(), [](const Visit& one) {
         return one.function.ends_with("sys_ioctl");
     });
-    if (last_call != visits.rend() &&
-        std::any_of(visits.rbegin(), last_call, [](const Visit& one) {
+    if (last_call != visits.rend() && std::any_of(visits.rbegin(), last_call, [](const Visit& one) {
             return one.function == own_way_in;
         }))
         visits.erase(std::prev(last_call.base()), visits.end());
@@ -130,30 +129,31 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
 
 Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
                    const ProfileOptions& options) {
-    std::map<std::string, std::vector<unsigned>> hits;      // by function, in each run
-    std::map<std::string, std::vector<unsigned>> positions; // in the first run
+    std::map<std::string, std::vector<unsigned>> hits;       // by function, in each run
+    std::map<std::string, std::vector<unsigned>> positions;  // in the first run
     std::map<std::string, std::vector<std::string>> callers; // ...
     std::map<std::string, Place> places;
     for (std::size_t run = 0; run < runs.size(); ++run)
         for (std::size_t at = 0; at < runs[run].size(); ++at) {
             const Visit& visit = runs[run][at];
-            std::vector<unsigned>& counts = hits[visit.function];
+            const std::string function(visit.function);
+            std::vector<unsigned>& counts = hits[function];
             counts.resize(runs.size());
             ++counts[run];
             if (run == 0) {
-                positions[visit.function].push_back(static_cast<unsigned>(at));
-                callers[visit.function].push_back(visit.caller);
+                positions[function].push_back(static_cast<unsigned>(at));
+                callers[function].emplace_back(visit.caller);
             }
             const bool wanted = is_in(options.parts, visit.part) ||
                                 is_in(options.parts, visit.caller_part) ||
                                 place_in(options.first, visit.function) < options.first.size();
             if (!wanted || (options.depth != 0 && visit.depth > options.depth))
                 continue;
-            const auto [known, fresh] = places.try_emplace(visit.function);
+            const auto [known, fresh] = places.try_emplace(function);
             Place& place = known->second;
             if (fresh) {
-                place.function = visit.function;
-                place.part = visit.part;
+                place.function = function;
+                place.part = std::string(visit.part);
                 place.depth = visit.depth;
                 place.atomic = visit.atomic;
             }
@@ -229,7 +229,8 @@ class PatchFunctions {
             return put(name);
         const std::size_t from = line.find('(') + 1;
         const std::string_view call = line.substr(from, line.find_first_of(",)", from) - from);
-        for (const char* prefix : {"__do_sys_", "__x64_sys_", "__arm64_sys_", "__s390x_sys_", "sys_"})
+        for (const char* prefix :
+             {"__do_sys_", "__x64_sys_", "__arm64_sys_", "__s390x_sys_", "sys_"})
             put(prefix + std::string(call));
     }
     void put(std::string_view name) {

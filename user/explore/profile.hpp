@@ -16,14 +16,14 @@ namespace faultline {
 // A function that an actor passes between its first and its last step.
 struct Place {
     std::string function = {};
-    std::string part = {};                // "mm", "fs", "" for all else
-    unsigned hits = 0;                    // in the run with the fewest of those that were traced
-    std::vector<unsigned> positions = {}; // of its hits among all calls, in the first run
+    std::string part = {};                 // "mm", "fs", "" for all else
+    unsigned hits = 0;                     // in the run with the fewest of those that were traced
+    std::vector<unsigned> positions = {};  // of its hits among all calls, in the first run
     std::vector<std::string> callers = {}; // of its hits, in the first run
-    unsigned depth = 0;                   // of the call that is least deep
-    bool atomic = false;                  // its first call came with preemption or interrupts off
-    unsigned rank = 0;                    // 0 is best; see why
-    std::string why = {};                 // what gives it this rank
+    unsigned depth = 0;                    // of the call that is least deep
+    bool atomic = false;                   // its first call came with preemption or interrupts off
+    unsigned rank = 0;                     // 0 is best; see why
+    std::string why = {};                  // what gives it this rank
     friend bool operator==(const Place&, const Place&) = default;
 };
 
@@ -38,13 +38,14 @@ struct ProfileOptions {
     std::vector<std::string> first = {}; // functions that come before all others, in this order
 };
 
-// One call, with its depth in the tree of calls.
+// One call, with its depth in the tree of calls. Its texts are those of the symbols and ranges by
+// which it was found: there are hundreds of thousands of calls.
 struct Visit {
-    std::string function;
-    std::string module;
-    std::string caller;
-    std::string part;
-    std::string caller_part;
+    std::string_view function;
+    std::string_view module;
+    std::string_view caller;
+    std::string_view part;
+    std::string_view caller_part;
     unsigned depth = 0;
     bool atomic = false;
 };

@@ -17,8 +17,8 @@ Result<std::vector<std::vector<FunctionCall>>> parse_calls(std::span<const char>
         fl_call call{};
         std::memcpy(&call, raw.data(), sizeof(call));
         if (call.task >= tasks || (call.flags & ~(FL_CALL_INTERRUPT | FL_CALL_ATOMIC)) != 0)
-            return Error::make(EPROTO, fmt::format("a call of task {}, flags {:#x}", call.task,
-                                                   call.flags));
+            return Error::make(
+                EPROTO, fmt::format("a call of task {}, flags {:#x}", call.task, call.flags));
         calls[call.task].push_back({.time_ns = call.time_ns,
                                     .function = call.ip,
                                     .caller = call.caller,
@@ -39,16 +39,17 @@ Result<FunctionTrace> FunctionTrace::open() {
 
 Result<void> FunctionTrace::start(const std::vector<pid_t>& tasks) {
     tasks_ = tasks.size();
-    if (Result<void> told =
-            file_.send(fmt::format("{} {}", FL_CALLS_TASKS, fmt::join(tasks, " ")));
+    if (Result<void> told = file_.send(fmt::format("{} {}", FL_CALLS_TASKS, fmt::join(tasks, " ")));
         !told)
         return told;
     return file_.send(FL_CALLS_START);
 }
 
 Result<std::vector<std::vector<FunctionCall>>> FunctionTrace::stop() {
-    if (const Result<void> stopped = file_.send(FL_CALLS_STOP); !stopped)
+    const Result<void> stopped = file_.send(FL_CALLS_STOP);
+    if (!stopped && stopped.error().number != EOVERFLOW)
         return stopped.error();
+    lost_ = lost_ || !stopped;
     const Result<std::string> raw = file_.text();
     if (!raw)
         return raw.error();

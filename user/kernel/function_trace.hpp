@@ -34,14 +34,17 @@ class FunctionTrace {
 
     // ESRCH: there is no such task.
     Result<void> start(const std::vector<pid_t>& tasks);
-    // The calls since start(), by task. EOVERFLOW: there were too many.
+    // The calls since start(), by task.
     Result<std::vector<std::vector<FunctionCall>>> stop();
+    // There were more than the module has room for: the last ones of a stop() are missing.
+    [[nodiscard]] bool lost() const { return lost_; }
 
   private:
     explicit FunctionTrace(ModuleFile file) : file_(std::move(file)) {}
 
     ModuleFile file_;
     std::size_t tasks_ = 0;
+    bool lost_ = false;
 };
 
 } // namespace faultline

@@ -163,9 +163,8 @@ std::string value_text(const State* before, const State& after, const std::strin
 
 // In the order of their names' objects; of two states with one scope. From `most` on no more pages
 // are looked at.
-std::vector<Difference>
-compare(const State& before, const State& after, const Allowed& may_differ,
-        std::size_t most = std::numeric_limits<std::size_t>::max());
+std::vector<Difference> compare(const State& before, const State& after, const Allowed& may_differ,
+                                std::size_t most = std::numeric_limits<std::size_t>::max());
 
 } // namespace faultline
 

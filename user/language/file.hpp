@@ -121,7 +121,7 @@ struct ScenarioFile {
     Text setup;
     Text judge;
     Text outcome;                                // names of results, in order
-    std::int64_t draws = 0; // the seed of all runs; 0: each has its own
+    std::int64_t draws = 0;                      // the seed of all runs; 0: each has its own
     Text corrupts;                               // the page whose first byte a control flips
     std::vector<FileExpected> no_hazard_control; // why (words) and in which releases
     std::vector<FileActor> actors;

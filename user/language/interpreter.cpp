@@ -497,8 +497,7 @@ class Interpreter final : public Experiment {
             all += pages;
             any = true;
             if (const auto blocks = state.value(fmt::format("file {} st_blocks", name)))
-                state.note(fmt::format("file {} beside-pages", name),
-                           *blocks * 512 / page - pages);
+                state.note(fmt::format("file {} beside-pages", name), *blocks * 512 / page - pages);
         }
         if (const auto shmem = state.value("machine vmstat nr_shmem"); any && shmem)
             state.note("machine shmem-beside", *shmem - all);

@@ -40,7 +40,6 @@ class HvoExperiment : public Experiment {
     [[nodiscard]] const HvoBlock& block() const { return *block_; }
     [[nodiscard]] Extent& extent() const { return *extent_; }
 
-
   private:
     [[nodiscard]] StateScope state_scope(const Run& run) const;
 

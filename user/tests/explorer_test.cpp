@@ -166,7 +166,8 @@ class ExplorerTest : public testing::Test {
                 plan.begun = Error::make(ECANCELED, "these are enough");
         };
         explorer.on_run = [this](const std::string& schedule, std::uint64_t seed) {
-            runs.emplace_back(schedule, seed);
+            if (schedule.find("@enter:") != std::string::npos) // no serial order
+                runs.emplace_back(schedule, seed);
         };
         return explorer.run();
     }
@@ -522,7 +523,8 @@ TEST_F(ExplorerTest, TwoOrThreeActorsCanBeExplored) {
         ASSERT_TRUE(report.refusal);
         EXPECT_EQ(report.refusal->verdict, Verdict::skip);
         EXPECT_EQ(report.refusal->why,
-                  std::to_string(actors.size()) + " actors: two or three can be explored");
+                  std::to_string(actors.size()) +
+                      " actors that wait for no other: two or three can be explored");
         EXPECT_EQ(report.orders, 0U);
     }
 }

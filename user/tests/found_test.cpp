@@ -42,7 +42,8 @@ ScenarioFile file_of_topic() {
 }
 
 Deviation deviation() {
-    const Result<std::vector<Edge>> edges = parse_edges("read@enter:filemap_read -> cut@user:begin");
+    const Result<std::vector<Edge>> edges =
+        parse_edges("read@enter:filemap_read -> cut@user:begin");
     return {.signature = "file file st_blocks",
             .text = "",
             .words = "cut=ok read=data",
@@ -59,7 +60,8 @@ Deviation deviation() {
 }
 
 TEST(FoundFile, ReadsBackAndSaysWhatIsForbidden) {
-    const ScenarioFile file = found_file(file_of_topic(), "all", "", "small-cut-read-1", deviation());
+    const ScenarioFile file =
+        found_file(file_of_topic(), "all", "", "small-cut-read-1", deviation());
     const LoadedFile loaded = load_scenario(print(file), "found.flt");
     EXPECT_THAT(loaded.complaints, IsEmpty()) << to_string("found.flt", loaded.complaints);
     ASSERT_NE(loaded.scenario, nullptr);
@@ -74,8 +76,7 @@ TEST(FoundFile, ReadsBackAndSaysWhatIsForbidden) {
         expected.push_back(one.words);
     EXPECT_THAT(expected, ElementsAre("cut=ok read=EIO found_1=32 found_2=0",
                                       "cut=ok read=data found_1=32 found_2=0"));
-    EXPECT_EQ(loaded.scenario->variants[1].schedule,
-              to_string(serial_edges({"cut", "read"})));
+    EXPECT_EQ(loaded.scenario->variants[1].schedule, to_string(serial_edges({"cut", "read"})));
     ASSERT_THAT(file.forbid, SizeIs(1));
     EXPECT_EQ(file.forbid[0].when.text, "cut=ok read=data found_1=8 found_2=1");
     EXPECT_THAT(file.setup.text, HasSubstr("found_before = state(file, near)"));

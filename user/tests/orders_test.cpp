@@ -277,10 +277,11 @@ TEST(Orders, CanBeDroppedWhileTheyAreGivenOut) {
     EXPECT_EQ(list.given(), 6U);
 }
 
-// Three actors: one is held while one or both of the others run, before or after whom the rest does.
+// Three actors: one is held while one or both of the others run, before or after whom the rest
+// does.
 TEST(Orders, OfThreeActorsHaveAllPlacesOfTheThird) {
-    const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {}),
-                         profile_with("c", {})});
+    const Actors actors(
+        {profile_with("a", {{"f", 1}}), profile_with("b", {}), profile_with("c", {})});
     OrderList list(actors.names, actors.stops);
     const Turn held{.actor = 0, .stop = 0};
     const Turn a{.actor = 0};
@@ -289,12 +290,12 @@ TEST(Orders, OfThreeActorsHaveAllPlacesOfTheThird) {
     std::vector<std::vector<Turn>> turns;
     for (const Order& order : all_of(list))
         turns.push_back(order.turns);
-    EXPECT_THAT(turns, UnorderedElementsAre(
-                           std::vector{held, b, a, c}, std::vector{held, b, c, a},
-                           std::vector{b, held, c, a}, std::vector{held, c, a, b},
-                           std::vector{held, c, b, a}, std::vector{c, held, b, a}));
-    const Actors two_held({profile_with("a", {{"f", 1}}), profile_with("b", {{"g", 1}}),
-                           profile_with("c", {})});
+    EXPECT_THAT(turns,
+                UnorderedElementsAre(std::vector{held, b, a, c}, std::vector{held, b, c, a},
+                                     std::vector{b, held, c, a}, std::vector{held, c, a, b},
+                                     std::vector{held, c, b, a}, std::vector{c, held, b, a}));
+    const Actors two_held(
+        {profile_with("a", {{"f", 1}}), profile_with("b", {{"g", 1}}), profile_with("c", {})});
     OrderList longer(two_held.names, two_held.stops);
     unsigned two = 0;
     for (const Order& order : all_of(longer))

@@ -186,13 +186,13 @@ TEST(Visits, AddressesOfNoFunctionAreNone) {
     EXPECT_EQ(visits[0].caller, "");
 }
 
-Visit visit(std::string function, std::string part, unsigned depth = 1,
-            std::string caller_part = "") {
-    return {.function = std::move(function),
+Visit visit(std::string_view function, std::string_view part, unsigned depth = 1,
+            std::string_view caller_part = "") {
+    return {.function = function,
             .module = "",
             .caller = "",
-            .part = std::move(part),
-            .caller_part = std::move(caller_part),
+            .part = part,
+            .caller_part = caller_part,
             .depth = depth};
 }
 
@@ -270,10 +270,10 @@ Profile profile_with(std::string actor, const std::vector<std::string>& function
 // One of each rank, from worst to best, and the same of another actor.
 TEST(Rank, GoesByListThenByActorsAndThemes) {
     std::vector<Profile> profiles = {
-        profile_with("x", {"nothing", "folio_of_x", "put_page_of_x", "rmap_of_x",
-                           "filemap_of_x", "pte_of_x", "lock_of_x", "with_all",
-                           "folio_of_all", "put_page_of_all", "rmap_of_all", "filemap_of_all", "pte_of_all",
-                           "lock_of_all", "second.part.0", "first"}),
+        profile_with("x", {"nothing", "folio_of_x", "put_page_of_x", "rmap_of_x", "filemap_of_x",
+                           "pte_of_x", "lock_of_x", "with_all", "folio_of_all", "put_page_of_all",
+                           "rmap_of_all", "filemap_of_all", "pte_of_all", "lock_of_all",
+                           "second.part.0", "first"}),
         profile_with("y", {"with_all", "folio_of_all", "put_page_of_all", "rmap_of_all",
                            "filemap_of_all", "pte_of_all", "lock_of_all"})};
     rank(profiles, {.first = {"first", "not_there", "second"}});

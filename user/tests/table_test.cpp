@@ -91,7 +91,8 @@ TEST(ShippedTable, RelaxationsSayWhyAndNameResultsThatThereAre) {
         const std::vector<std::string> actors = actors_of(topic);
         for (const Relaxation& one : relaxations_of(shipped(), topic)) {
             EXPECT_THAT(one.why, Not(IsEmpty())) << topic.name();
-            EXPECT_TRUE(one.actor.empty() || std::find(actors.begin(), actors.end(), one.actor) != actors.end());
+            EXPECT_TRUE(one.actor.empty() ||
+                        std::find(actors.begin(), actors.end(), one.actor) != actors.end());
             const std::string result = one.when.substr(0, one.when.find('='));
             EXPECT_TRUE(one.when.empty() ||
                         std::find(actors.begin(), actors.end(), result) != actors.end())
@@ -218,9 +219,11 @@ TEST(ExploreTableReader, EachErrorHasItsPlace) {
          "x.toml:19:1: \"first\" has no key \"step\": is it \"steps\"?"},
         {", why = \"it may\"", "", "x.toml:22:3: \"relax\" lacks \"why\""},
         {"absent = true", "absent = 1", "x.toml:22:36: \"absent\" is true or false"},
-        {"absent = true, ", "", "x.toml:22:3: it relaxes nothing: absent, each_page, result or may_differ"},
+        {"absent = true, ", "",
+         "x.toml:22:3: it relaxes nothing: absent, each_page, result or may_differ"},
         {"when = \"{me}=EFAULT\", ", "",
-         "x.toml:22:3: an operation may have done nothing, or have another result, only with some result: when"},
+         "x.toml:22:3: an operation may have done nothing, or have another result, only with some "
+         "result: when"},
         {"each_page", "eachpage",
          "x.toml:24:5: \"relax\" has no key \"eachpage\": is it \"each_page\"?"},
         {"relax = [", "relaxes = [",
