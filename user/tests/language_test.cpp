@@ -700,7 +700,7 @@ forced = false
 [actors.slow]
 cpu = 0
 steps = '''
-meet(gate); clock_start(clock); sleep(2000); clock_stop(clock)
+meet(gate); clock_start(clock); sleep(100000); clock_stop(clock)
 bytes = look(near); gone = absent(near)
 page = nth(order, 3) as 0=drawn, 1=drawn, 2=drawn, 3=drawn, *=wrong
 store(near[9]); last = look(near[0..4])'''
