@@ -738,8 +738,8 @@ TEST(Language, ASiteOfAReaderIsASiteOfTheSchedule) {
             replaced(replaced(std::string(timing), "judge = ",
                               "schedule = \"" + schedule +
                                   "\"\nprepare = \"tables = pte_tables()\"\njudge = "),
-                     "meet(gate); clock_start(clock); sleep(2000)",
-                     "kept = pte_read(tables, 0, at=inside); clock_start(clock); sleep(2000)"),
+                     "meet(gate); clock_start(clock); sleep(100000)",
+                     "kept = pte_read(tables, 0, at=inside); clock_start(clock); sleep(100000)"),
             "view = mmap(file); munmap", "at given\nview = mmap(file); munmap"));
     };
     EXPECT_EQ(with("quick@user:given -> slow@user:inside"), "");
