@@ -9,6 +9,7 @@
 #include <linux/pid.h>
 #include <linux/preempt.h>
 #include <linux/timekeeping.h>
+#include <linux/trace_recursion.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
@@ -17,7 +18,7 @@
 #include "compat.h"
 
 #define FL_MAX_CALLS (1 << 20) /* 32 MiB */
-/* ftrace turns preemption off around its handlers: ftrace_test_recursion_trylock(). */
+/* ftrace_test_recursion_trylock() turns preemption off. */
 #define FL_HANDLER_DEPTH (IS_ENABLED(CONFIG_PREEMPT_COUNT) ? 1 : 0)
 
 struct fl_calls_of {
@@ -42,18 +43,13 @@ static int fl_calls_task(const struct fl_calls_of *of)
 	return -1;
 }
 
-static void fl_calls_hit(unsigned long ip, unsigned long parent_ip,
-			 struct ftrace_ops *ops, struct ftrace_regs *fregs)
+static void fl_calls_note(struct fl_calls_of *of, unsigned long ip,
+			  unsigned long parent_ip)
 {
-	struct fl_calls_of *of = container_of(ops, struct fl_calls_of, ops);
+	int task = fl_calls_task(of);
 	struct fl_call *call;
 	unsigned int at;
-	int task;
 
-	/* Pairs with the release in fl_calls_start(). */
-	if (!smp_load_acquire(&of->noting))
-		return;
-	task = fl_calls_task(of);
 	if (task < 0)
 		return;
 	at = atomic_fetch_inc(&of->nr);
@@ -67,6 +63,23 @@ static void fl_calls_hit(unsigned long ip, unsigned long parent_ip,
 	call->flags = in_task() ? 0 : FL_CALL_INTERRUPT;
 	if (irqs_disabled() || preempt_count() > FL_HANDLER_DEPTH)
 		call->flags |= FL_CALL_ATOMIC;
+}
+
+static void fl_calls_hit(unsigned long ip, unsigned long parent_ip,
+			 struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct fl_calls_of *of = container_of(ops, struct fl_calls_of, ops);
+	int bit;
+
+	/* Pairs with the release in fl_calls_start(). */
+	if (!smp_load_acquire(&of->noting))
+		return;
+	/* arm64 reads the clock by functions that are patched, too. */
+	bit = ftrace_test_recursion_trylock(ip, parent_ip);
+	if (bit < 0)
+		return;
+	fl_calls_note(of, ip, parent_ip);
+	ftrace_test_recursion_unlock(bit);
 }
 
 static int fl_calls_open(void *state, struct file *file)
