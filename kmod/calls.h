@@ -12,8 +12,8 @@
  * The calls must not be read while they are noted. What is written and what is read:
  * calls_abi.h.
  *
- * Errors: EINVAL (not a command, or too many tasks), ESRCH (no such task), ENOMEM,
- * EOVERFLOW (at a stop: calls were lost).
+ * Errors: EINVAL (not a command, or too many tasks), ESRCH (no such task), EBUSY
+ * (other tasks, while calls are noted), ENOMEM, EOVERFLOW (at a stop: calls were lost).
  */
 extern const struct fl_instrument fl_calls;
 

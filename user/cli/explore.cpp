@@ -170,39 +170,30 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
     return options;
 }
 
-// The orders of an earlier session, by what was explored. A line that was cut by the end of its
-// machine is not one.
-Result<std::map<std::string, std::set<std::string>>> orders_done(const std::string& path) {
-    std::map<std::string, std::set<std::string>> done;
+// Of an earlier session. A line that was cut by the end of its machine is no record.
+struct Earlier {
+    std::map<std::string, std::set<std::string>> orders; // by what was explored
+    std::set<std::string> ended;                         // explored to the end
+};
+Result<Earlier> read_earlier(const std::string& path) {
+    Earlier earlier;
     if (path.empty())
-        return done;
+        return earlier;
     const Result<std::string> text = read_text(path);
     if (!text)
         return text.error();
     std::istringstream lines(*text);
     for (std::string line; std::getline(lines, line);) {
         const Json json = Json::parse(line, nullptr, false);
-        if (json.is_object() && json.value("kind", "") == "order")
-            done[json.value("topic", "")].insert(json.value("schedule", ""));
+        if (!json.is_object())
+            continue;
+        const std::string topic = json.value("topic", "");
+        if (json.value("kind", "") == "order")
+            earlier.orders[topic].insert(json.value("schedule", ""));
+        else if (json.value("kind", "") == "explored")
+            earlier.ended.insert(topic);
     }
-    return done;
-}
-
-// What an earlier session came to the end of.
-Result<std::set<std::string>> explored_before(const std::string& path) {
-    std::set<std::string> names;
-    if (path.empty())
-        return names;
-    const Result<std::string> text = read_text(path);
-    if (!text)
-        return text.error();
-    std::istringstream lines(*text);
-    for (std::string line; std::getline(lines, line);) {
-        const Json json = Json::parse(line, nullptr, false);
-        if (json.is_object() && json.value("kind", "") == "explored")
-            names.insert(json.value("topic", ""));
-    }
-    return names;
+    return earlier;
 }
 
 std::string json_order(const std::string& topic, const OrderRecord& record) {
@@ -285,6 +276,7 @@ std::string json_report(const Task& task, const ExploreReport& report) {
     json["longest_operation"] = report.operation;
     json["bound"] = report.bound;
     json["losses"] = report.losses;
+    json["not_serial"] = report.not_serial;
     json["refusal"] = report.refusal ? Json(report.refusal->why) : Json(nullptr);
     json["differences"] = Json::array();
     for (std::size_t i = 0; i < report.deviations.size(); ++i)
@@ -355,6 +347,8 @@ void print_report(const Task& task, const ExploreReport& report) {
     for (std::size_t i = 0; i < report.stops.size(); ++i)
         fmt::print("  {}: {} places, {} stops\n", report.profiles[i].actor,
                    report.profiles[i].places.size(), report.stops[i].size());
+    for (const std::string& order : report.not_serial)
+        fmt::print("  no serial run to compare with, as it cannot be had: {}\n", order);
     if (report.calls_lost)
         fmt::print("  more calls than the module notes: the last places are missing\n");
     if (!report.unpatched.empty())
@@ -437,25 +431,18 @@ bool bench_explore(const Arguments& arguments, Sink& json) {
 
 namespace {
 
-using OrdersDone = std::map<std::string, std::set<std::string>>;
-
 // Those first of which the fewest orders are done; of the controls, those that are not.
-Result<void> choose_tasks(std::vector<Task>& tasks, const OrdersDone& done,
-                          const Arguments& arguments) {
-    std::stable_sort(tasks.begin(), tasks.end(), [&done](const Task& a, const Task& b) {
-        const auto orders = [&done](const Task& task) {
-            const auto known = done.find(task.name);
-            return known == done.end() ? 0 : known->second.size();
+void choose_tasks(std::vector<Task>& tasks, const Earlier& earlier, bool controls) {
+    std::stable_sort(tasks.begin(), tasks.end(), [&earlier](const Task& a, const Task& b) {
+        const auto orders = [&earlier](const Task& task) {
+            const auto known = earlier.orders.find(task.name);
+            return known == earlier.orders.end() ? 0 : known->second.size();
         };
         return orders(a) < orders(b);
     });
-    if (!arguments.controls)
-        return {};
-    const Result<std::set<std::string>> before = explored_before(arguments.resume);
-    if (!before)
-        return before.error();
-    std::erase_if(tasks, [&before](const Task& task) { return before->count(task.name) != 0; });
-    return {};
+    if (controls)
+        std::erase_if(tasks,
+                      [&earlier](const Task& task) { return earlier.ended.count(task.name) != 0; });
 }
 
 struct Channels {
@@ -523,11 +510,10 @@ int explore_command(const Arguments& arguments) {
     Result<ExploreOptions> options = options_of(arguments);
     if (!options)
         return cannot(options.error().to_string());
-    const Result<OrdersDone> done = orders_done(arguments.resume);
-    if (!done)
-        return cannot(done.error().to_string());
-    if (const Result<void> chosen = choose_tasks(*tasks, *done, arguments); !chosen)
-        return cannot(chosen.error().to_string());
+    const Result<Earlier> earlier = read_earlier(arguments.resume);
+    if (!earlier)
+        return cannot(earlier.error().to_string());
+    choose_tasks(*tasks, *earlier, arguments.controls);
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
@@ -543,12 +529,15 @@ int explore_command(const Arguments& arguments) {
         const auto left = std::chrono::seconds(arguments.budget) -
                           std::chrono::duration_cast<std::chrono::seconds>(
                               std::chrono::steady_clock::now() - start);
-        if (left.count() <= 0)
+        if (left.count() <= 0) {
+            fmt::print("{} of {} not tried in this session: its time is over\n", tasks->size() - i,
+                       tasks->size());
             break;
+        }
         options->budget =
             std::max(left / static_cast<long>(tasks->size() - i), std::min(left, least_budget));
-        const auto known = done->find(task.name);
-        options->done = known == done->end() ? std::set<std::string>() : known->second;
+        const auto known = earlier->orders.find(task.name);
+        options->done = known == earlier->orders.end() ? std::set<std::string>() : known->second;
         options->wanted = arguments.controls ? task.produces : "";
         const ExploreReport report = explore(task, *options, *channels);
         good = conclude(task, report, arguments.controls, !options->done.empty()) && good;

@@ -308,6 +308,8 @@ bool Explorer::trace() {
         }
         if (had)
             serial_.push_back(order);
+        else
+            report_.not_serial.push_back(fmt::format("{}", fmt::join(order, ", ")));
     }
     if (serial_.empty())
         return !refused(Refusal{.verdict = Verdict::skip,
@@ -537,8 +539,8 @@ void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order
     if (ending == Ending::excluded) {
         lock = lock_of(ran.result);
         ++report_.locks[lock];
-        if (order != nullptr)
-            orders_->exclude(*order);
+        if (order != nullptr && order->preemptions == 2)
+            note_excluded(*order, ran);
     }
     if (order != nullptr && order->preemptions == 1)
         note_one(*order, ending, ran.seen);
@@ -554,6 +556,20 @@ void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order
     if (!judgement.fits)
         deviates(judgement, ran.seen, edges, seed);
     on_order(record);
+}
+
+// Was it the second actor that a lock kept from its stop, while the first was at its own? The first
+// one's way to its end may be what was excluded, by a lock that the second has at that stop alone.
+void Explorer::note_excluded(const Order& order, const Ran& ran) {
+    std::vector<bool> reached;
+    for (const Turn& turn : order.turns)
+        if (turn.stop) {
+            const fl_site_result* site = site_of(
+                ran.result, ran.sites, to_string(report_.stops[turn.actor][*turn.stop].site));
+            reached.push_back(site != nullptr && site->reached_ns != 0);
+        }
+    if (reached == std::vector<bool>{true, false})
+        orders_->exclude(order);
 }
 
 // Of an order with one preemption, by which those with two are chosen.

@@ -93,11 +93,12 @@ struct ExploreReport {
     std::string name;
     std::vector<Profile> profiles;
     std::vector<std::vector<Stop>> stops;
-    bool calls_lost = false;            // there were too many: the last places are missing
-    std::vector<std::string> unpatched; // places that this kernel's ftrace refused
-    std::vector<Reference> references;  // of the first seed
-    std::vector<std::string> unstable;  // values that differ between equal serial runs
-    std::size_t all_orders = 0;         // with one and two preemptions
+    std::vector<std::string> not_serial; // serial orders that the actors cannot have
+    bool calls_lost = false;             // there were too many: the last places are missing
+    std::vector<std::string> unpatched;  // places that this kernel's ftrace refused
+    std::vector<Reference> references;   // of the first seed
+    std::vector<std::string> unstable;   // values that differ between equal serial runs
+    std::size_t all_orders = 0;          // with one and two preemptions
     std::uint64_t orders = 0;
     std::uint64_t random_orders = 0; // of those, drawn by PCT
     std::size_t implied = 0; // not tried: a lock that excluded an earlier stop excludes these, too
@@ -185,6 +186,7 @@ class Explorer {
     [[nodiscard]] Judgement judged(const Observation& seen, std::uint64_t seed);
     void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
                std::uint64_t seed);
+    void note_excluded(const Order& order, const Ran& ran);
     void note_one(const Order& order, Ending ending, const Observation& seen);
     void deviates(const Judgement& judged, const Observation& seen, const std::vector<Edge>& edges,
                   std::uint64_t seed);

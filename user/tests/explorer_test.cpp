@@ -275,6 +275,29 @@ TEST_F(ExplorerTest, AStopThatWasNotReachedIsNotAskedAgain) {
     EXPECT_EQ(records.back().preemptions, 0U) << "two orders are left out";
 }
 
+// With a at f, b is excluded from h: so it is from k, which comes after. But if it was at h, it was
+// a that was excluded, and k may be had.
+TEST_F(ExplorerTest, OnlyAnActorThatIsKeptFromItsStopIsKeptFromLaterOnes) {
+    places["b"] = {place("h", 0), place("k", 1)};
+    bool at_h = false;
+    kernel->answer = [this, &at_h](unsigned) {
+        const std::vector<std::string> edges = edges_of(kernel->armed);
+        const bool both = edges.size() == 5 && edges[1].starts_with("a@enter:f") &&
+                          edges[2].starts_with("b@enter:h");
+        fl_result result = both ? excluded() : overlapping();
+        for (unsigned i = 0; i < kernel->armed.nr_sites; ++i)
+            if (std::string_view(kernel->armed.sites[i].name) != "h" || at_h)
+                result.sites[i].reached_ns = 1;
+        return result;
+    };
+    const std::size_t all = 4 + 2 * 2 * 2; // with one preemption, and with two
+    EXPECT_EQ(explore(all - 1).implied, 1U);
+    records.clear();
+    plan.begun = {};
+    at_h = true;
+    EXPECT_EQ(explore(all).implied, 0U);
+}
+
 TEST_F(ExplorerTest, WhatAllRunsTogetherLoseIsSaid) {
     Balance now{.available = 1000000};
     options.balance = [&now]() -> Result<Balance> {
