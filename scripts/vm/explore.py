@@ -9,11 +9,12 @@ from pathlib import Path
 from . import build, explore_page, kernels, qemu, runs
 from .outcome import Driver, Report, read_channel
 from .packages import say
-from .results import Record, parse_marks
+from .results import Record, parse_marks, parse_status
 from .tables import CRASHES, DEFAULT_BOOT, ENDING_TEXT, MACHINES, Arch, Ending
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
+STATUS_STUCK = 3  # user/cli/commands.hpp
 
 
 @dataclass
@@ -131,7 +132,10 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[P
         runs.show_report(report)
         if report.ending not in CRASHES:
             journal.write()
-            break
+            if parse_status(read_channel(place, "status")).codes.get("faultline") != STATUS_STUCK:
+                break
+            say("a task is stuck for good; the rest goes on in a fresh machine")
+            continue
         crash = journal.add_crash(report.ending, read_channel(place, "mark"))
         journal.write()
         if not crash:

@@ -11,7 +11,9 @@
 namespace faultline {
 
 inline constexpr int status_good = 0;
-inline constexpr int status_bad = 1;    // something failed unexpectedly, missed or erred
+inline constexpr int status_bad = 1; // something failed unexpectedly, missed or erred
+inline constexpr int status_stuck =
+    3; // explore: a task that is stuck for good ended it; the rest needs a fresh machine
 inline constexpr int status_cannot = 2; // not root, no module, wrong usage: nothing was tried
 
 struct Arguments {

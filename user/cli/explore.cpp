@@ -546,7 +546,7 @@ int explore_command(const Arguments& arguments) {
         const ExploreReport report = explore(task, *options, *channels);
         good = conclude(task, report, arguments.controls, !options->done.empty()) && good;
         if (report.refusal && report.refusal->stuck)
-            return status_bad; // this machine is of no more use
+            return status_stuck; // this machine is of no more use
     }
     return good && stop_signal() == 0 ? status_good : status_bad;
 }

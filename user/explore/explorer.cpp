@@ -510,7 +510,7 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
         count(*ran, edges, order, seed);
         return !report_.refusal;
     }
-    if (report_.refusal->hung || report_.refusal->stuck)
+    if (report_.refusal->hung || report_.refusal->stuck) {
         report_.deviations.push_back({.signature = "a run that does not end",
                                       .text = report_.refusal->why,
                                       .words = "",
@@ -521,6 +521,13 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
                                       .order = report_.orders,
                                       .seconds = seconds(),
                                       .fatal = true});
+        on_order({.report = report_,
+                  .order = order,
+                  .schedule = to_string(edges),
+                  .ending = Ending::timed_out,
+                  .lock = {},
+                  .deviation = report_.deviations.back().signature});
+    }
     return false;
 }
 
@@ -543,7 +550,7 @@ void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order
             note_excluded(*order, ran);
     }
     if (order != nullptr && order->preemptions == 1)
-        note_one(*order, ending, ran.seen);
+        note_one(*order, ending, lock, ran.seen);
     const Judgement judgement = judged(ran.seen, seed);
     if (judgement.relaxed)
         ++report_.relaxed[judgement.by];
@@ -573,15 +580,16 @@ void Explorer::note_excluded(const Order& order, const Ran& ran) {
 }
 
 // Of an order with one preemption, by which those with two are chosen.
-void Explorer::note_one(const Order& order, Ending ending, const Observation& seen) {
+void Explorer::note_one(const Order& order, Ending ending, const std::string& lock,
+                        const Observation& seen) {
     const auto held = std::find_if(order.turns.begin(), order.turns.end(),
                                    [](const Turn& turn) { return turn.stop.has_value(); });
     if (ending == Ending::not_reached)
         return orders_->drop(held->actor, *held->stop);
     Outcome outcome;
     outcome.words = seen.results;
-    orders_->note(held->actor, *held->stop,
-                  fmt::format("{} {}", to_string(ending), to_string(outcome)));
+    orders_->note(
+        order, {.how = fmt::format("{} {}", to_string(ending), to_string(outcome)), .lock = lock});
 }
 
 void Explorer::deviates(const Judgement& judged, const Observation& seen,

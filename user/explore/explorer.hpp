@@ -187,7 +187,8 @@ class Explorer {
     void count(const Ran& ran, const std::vector<Edge>& edges, const Order* order,
                std::uint64_t seed);
     void note_excluded(const Order& order, const Ran& ran);
-    void note_one(const Order& order, Ending ending, const Observation& seen);
+    void note_one(const Order& order, Ending ending, const std::string& lock,
+                  const Observation& seen);
     void deviates(const Judgement& judged, const Observation& seen, const std::vector<Edge>& edges,
                   std::uint64_t seed);
     bool confirm(Deviation& deviation);

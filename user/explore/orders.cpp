@@ -105,6 +105,7 @@ OrderList::OrderList(std::vector<std::string> actors, std::vector<std::vector<St
             if (other != actor)
                 add_two(actor, other);
     std::stable_sort(keys_.begin() + static_cast<std::ptrdiff_t>(ones_), keys_.end(), cheap_first);
+    all_ = keys_.size();
 }
 
 // Where the turns of all others, each to its end, can be while `actor` is held once: some before it
@@ -177,9 +178,11 @@ std::vector<Turn> OrderList::turns_of(const Key& key) const {
 }
 
 std::optional<Order> OrderList::next() {
-    while (at_ < keys_.size()) {
+    while (true) {
         if (at_ == ones_)
             prefer_changes();
+        if (at_ == keys_.size())
+            return std::nullopt;
         const Key& key = keys_[at_++];
         if (key.preemptions > 1 &&
             (dropped_[key.actor][key.stop] || dropped_[key.other][key.other_stop]))
@@ -188,15 +191,19 @@ std::optional<Order> OrderList::next() {
             ++implied_;
             continue;
         }
+        if (at_ <= ones_ && is_between_excluded(key)) {
+            put_off_.push_back(key);
+            continue;
+        }
         ++given_;
         std::vector<Turn> turns = turns_of(key);
         std::vector<Edge> edges = edges_of(actors_, stops_, turns);
         return Order{.edges = std::move(edges),
                      .turns = std::move(turns),
                      .preemptions = key.preemptions,
-                     .cost = key.cost};
+                     .cost = key.cost,
+                     .place = key.place};
     }
-    return std::nullopt;
 }
 
 // Without a third actor alone: what that did may have freed the lock.
@@ -219,9 +226,23 @@ bool OrderList::is_implied(const Key& key) const {
 
 void OrderList::drop(std::size_t actor, std::size_t stop) { dropped_.at(actor).at(stop) = true; }
 
-void OrderList::note(std::size_t actor, std::size_t stop, std::string ended) {
-    std::string& known = ended_.at(actor).at(stop);
-    known += (known.empty() ? "" : "; ") + std::move(ended); // of each place of a third actor
+void OrderList::note(const Order& order, const OneEnded& ended) {
+    const auto held = std::find_if(order.turns.begin(), order.turns.end(),
+                                   [](const Turn& turn) { return turn.stop.has_value(); });
+    std::string& known = ended_.at(held->actor).at(*held->stop);
+    known += (known.empty() ? "" : "; ") + ended.how; // of each place of a third actor
+    one_locks_[{held->actor, order.place}][stops_[held->actor][*held->stop].position] = ended.lock;
+}
+
+bool OrderList::is_between_excluded(const Key& key) const {
+    const auto known = one_locks_.find({key.actor, key.place});
+    if (known == one_locks_.end())
+        return false;
+    const auto after = known->second.upper_bound(stops_[key.actor][key.stop].position);
+    if (after == known->second.begin() || after == known->second.end())
+        return false;
+    const std::string& lock = std::prev(after)->second;
+    return !lock.empty() && lock == after->second;
 }
 
 void OrderList::prefer_changes() {
@@ -242,13 +263,18 @@ void OrderList::prefer_changes() {
             last = stop;
         }
     }
-    const auto cost_of = [&](const Key& key) {
-        return std::pair((changes[key.actor][key.stop] ? 0 : 1) +
-                             (changes[key.other][key.other_stop] ? 0 : 1),
-                         key.cost);
+    const auto calm_of = [&](const Key& key) { // how many of its stops are at no change
+        return (changes[key.actor][key.stop] ? 0 : 1) +
+               (changes[key.other][key.other_stop] ? 0 : 1);
     };
-    std::stable_sort(keys_.begin() + static_cast<std::ptrdiff_t>(ones_), keys_.end(),
-                     [&](const Key& a, const Key& b) { return cost_of(a) < cost_of(b); });
+    const auto twos = keys_.begin() + static_cast<std::ptrdiff_t>(ones_);
+    std::stable_sort(twos, keys_.end(), [&](const Key& a, const Key& b) {
+        return std::pair(calm_of(a), a.cost) < std::pair(calm_of(b), b.cost);
+    });
+    const auto calm =
+        std::find_if(twos, keys_.end(), [&](const Key& key) { return calm_of(key) != 0; });
+    keys_.insert(calm, put_off_.begin(), put_off_.end());
+    put_off_.clear();
 }
 
 Order draw_pct(const std::vector<std::string>& actors, const std::vector<std::vector<Stop>>& stops,

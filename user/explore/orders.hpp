@@ -56,17 +56,26 @@ struct Order {
     std::vector<Edge> edges;
     std::vector<Turn> turns;
     unsigned preemptions = 0;
-    unsigned cost = 0; // of the ranks: the cheap come first
+    unsigned cost = 0;     // of the ranks: the cheap come first
+    std::size_t place = 0; // where the turns of the other actors are among these
 };
 
-// All orders with one and two preemptions, those with one first, and of these the cheap.
+// How an order with one preemption ended.
+struct OneEnded {
+    std::string how;  // its ending and its results
+    std::string lock; // that excluded it; "" if none did
+};
+
+// All orders with one and two preemptions, those with one first, and of these the cheap. Put off
+// until the first ones with two are done: a stop between two others at which the same lock excluded
+// the others. It excludes them there, too, unless it is dropped and taken again in between.
 class OrderList {
   public:
     OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops);
 
     // Nothing: all have been given out.
     std::optional<Order> next();
-    [[nodiscard]] std::size_t all() const { return keys_.size(); }
+    [[nodiscard]] std::size_t all() const { return all_; }
     [[nodiscard]] std::size_t given() const { return given_; }
     // Of a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
@@ -75,9 +84,9 @@ class OrderList {
     void exclude(const Order& order);
     // How many were left out so.
     [[nodiscard]] std::size_t implied() const { return implied_; }
-    // How a run ended whose actor was held at this stop alone. Where that is not as at the stop
-    // before, something happens between the two: orders with two preemptions begin with such stops.
-    void note(std::size_t actor, std::size_t stop, std::string ended);
+    // Of an order with one preemption. Where it ended otherwise than at the stop before, something
+    // happens between the two: orders with two preemptions begin with such stops.
+    void note(const Order& order, const OneEnded& ended);
 
   private:
     // An order, small: there are hundreds of thousands.
@@ -95,6 +104,7 @@ class OrderList {
     void add_one(std::size_t actor);
     void add_two(std::size_t actor, std::size_t other);
     void prefer_changes();
+    [[nodiscard]] bool is_between_excluded(const Key& key) const;
 
     std::vector<std::string> actors_;
     std::vector<std::vector<Stop>> stops_;
@@ -103,12 +113,16 @@ class OrderList {
     std::vector<std::vector<std::string>> ended_; // ...
     [[nodiscard]] bool is_implied(const Key& key) const;
 
+    // By actor and place of the others: by position, the lock that excluded an order.
+    std::map<std::pair<std::size_t, std::size_t>, std::map<unsigned, std::string>> one_locks_;
+    std::vector<Key> put_off_;
     // By actor, stop and the other actor: the position from which on a lock keeps that out.
     std::map<std::tuple<std::size_t, std::size_t, std::size_t>, unsigned> excluded_;
     std::size_t implied_ = 0;
     std::size_t given_ = 0;
     std::size_t at_ = 0;
     std::size_t ones_ = 0; // keys with one preemption
+    std::size_t all_ = 0;
 };
 
 // Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010): with n actors, k stops of

@@ -157,8 +157,8 @@ std::vector<Topic> all_topics(const ExploreTable& table) {
     for (const SetupRow& setup : table.setups) {
         std::vector<Topic>& topics = of_setups.emplace_back();
         std::vector<Topic> with_itself;
-        for (std::size_t i = 0; i < table.operations.size(); ++i)
-            for (std::size_t k = i; k < table.operations.size(); ++k) {
+        for (std::size_t k = 0; k < table.operations.size(); ++k)
+            for (std::size_t i = 0; i <= k; ++i) {
                 const OperationRow& a = table.operations[i];
                 const OperationRow& b = table.operations[k];
                 if (goes_with(a, setup.name) && goes_with(b, setup.name))

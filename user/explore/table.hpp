@@ -53,8 +53,9 @@ struct Topic {
     std::vector<std::string> operations;    // two or three; one may stand twice
     [[nodiscard]] std::string name() const; // "shmem: collapse ftruncate"
 };
-// All pairs that a setup has, most promising first: in the order of the table, the pairs of
-// different operations before those of one with itself; one of each setup in turn.
+// All pairs that a setup has, most promising first: the operations that stand first in the table
+// with each other, then the next one with each of these, and so on; last each with itself. One pair
+// of each setup in turn.
 std::vector<Topic> all_topics(const ExploreTable& table);
 
 // The names of the actors of a topic.

@@ -312,14 +312,43 @@ TEST(Orders, WithTwoPreemptionsBeginWhereTheEndChanges) {
     while (const std::optional<Order> order = list.next()) {
         const std::vector<Turn> held = held_in(*order);
         if (order->preemptions == 1)
-            list.note(held[0].actor, *held[0].stop,
-                      held[0] == Turn{.actor = 0, .stop = 2} ? "another" : "one");
+            list.note(*order, {.how = held[0] == Turn{.actor = 0, .stop = 2} ? "another" : "one",
+                               .lock = ""});
         else
             firsts.push_back(held[0].actor == 0 ? held[0] : held[1]);
     }
     ASSERT_EQ(firsts.size(), 2U * 3U * 2U);
     for (std::size_t i = 0; i < firsts.size(); ++i)
         EXPECT_EQ(*firsts[i].stop == 0, i >= 8U) << "f, which ends as f#2 does, comes last";
+}
+
+// a passes f, g, g, f. The first and the last come first: if the same lock keeps b out at both, it
+// most likely does in between.
+TEST(Orders, BetweenTwoThatALockExcludedComeLater) {
+    Profile profile = profile_with("a", {{"f", 2}, {"g", 2}});
+    profile.places[0].positions = {0, 5};
+    profile.places[1].positions = {2, 3};
+    const Actors actors({profile, profile_with("b", {{"h", 2}})});
+    const auto given_with = [&actors](const std::string& second_lock) {
+        OrderList list(actors.names, actors.stops);
+        std::string given; // f, g: with one preemption of a; 2: with two
+        std::string how;
+        while (const std::optional<Order> order = list.next()) {
+            const Turn held = held_in(*order)[0];
+            given += order->preemptions == 2 ? "2"
+                     : held.actor == 0       ? actors.stops[0][*held.stop].site.name
+                                             : "";
+            if (order->preemptions == 1)
+                list.note(*order,
+                          {.how = how += "all differ", .lock = given == "f" ? "l" : second_lock});
+        }
+        EXPECT_EQ(list.given(), list.all());
+        EXPECT_FALSE(list.next());
+        return given;
+    };
+    EXPECT_EQ(given_with("l"), "ff22222222gg22222222");
+    EXPECT_EQ(given_with("another"), "ffg222222222222g2222") << "the second g is between two, too";
+    EXPECT_EQ(given_with(""), "ffgg2222222222222222");
 }
 
 TEST(Orders, OfActorsWithoutStopsAreNone) {
