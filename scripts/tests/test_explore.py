@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from vm import explore_page
-from vm.explore import Journal
+from vm.explore import Journal, shown_in
 from vm.tables import Ending
 
 ONE = "collapse@enter:f#2 -> truncate@user:begin; truncate@user:end -> collapse@enter:f#2; collapse@user:end -> truncate@user:end"
@@ -51,6 +51,30 @@ class JournalTest(unittest.TestCase):
         self.assertEqual((crash["topic"], crash["schedule"], crash["ending"]), ("shmem: collapse truncate", ONE, "panic"))
         self.assertEqual(crash["replay"], f"shmem-collapse-truncate/all seed=7: {ONE}")
         self.assertIsNone(Journal(self.path).add_crash(Ending.HANG, ""))
+
+
+class ElsewhereTest(unittest.TestCase):
+    """What became of a found file in another machine."""
+
+    VARIANT = {"kind": "variant", "scenario": "shmem-a-b-1", "variant": "found", "control": None, "verdict": "FAIL",
+               "runs": 20, "overlaps": 18, "histogram": {"a=ok b=no": 5, "a=ok b=yes": 13, "a=- b=-": 2},
+               "forbidden": ["a=ok b=no", "a=- b=-"]}
+
+    def test_counts_the_runs_that_no_serial_order_explains(self) -> None:
+        other = {**self.VARIANT, "variant": "serial-1", "forbidden": []}
+        seen = shown_in([other, self.VARIANT], "shmem-a-b-1")
+        self.assertEqual(seen, {"runs": 20, "order_had": 18, "shown": 7, "skipped": ""})
+        self.assertIn("7 of 20 runs end", explore_page.elsewhere_text({"cell": "7.2 arm64", **(seen or {})}))
+
+    def test_says_why_it_cannot_be_tried(self) -> None:
+        skipped = {**self.VARIANT, "verdict": "SKIP", "why": "no userfaultfd", "runs": 0}
+        seen = shown_in([skipped], "shmem-a-b-1")
+        assert seen
+        self.assertEqual(explore_page.elsewhere_text({"cell": "6.1 x", **seen}), "cannot be tried on 6.1 x: no userfaultfd")
+
+    def test_a_machine_that_died_has_none(self) -> None:
+        self.assertIsNone(shown_in([{"kind": "begin"}], "shmem-a-b-1"))
+        self.assertIsNone(shown_in([{**self.VARIANT, "control": "blind"}], "shmem-a-b-1"))
 
 
 class PageTest(unittest.TestCase):

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from vm.__main__ import driver_of
+from vm.command_line import driver_of
 from vm.tables import Trouble
 
 

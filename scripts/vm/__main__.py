@@ -7,11 +7,11 @@ import re
 import subprocess
 import sys
 import time
-import tomllib
 import unittest
 from pathlib import Path
 
 from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs
+from .command_line import driver_of, name_in_file
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, Record, parse_driver
@@ -32,8 +32,6 @@ from .tables import (
     Trouble,
     arch_packages,
 )
-
-CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress", "mark"))
 
 
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
@@ -56,35 +54,6 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
     return kernels.stock(arguments.kernel, arch, update=arguments.update)
 
 
-def name_in_file(file: Path) -> str:
-    """Of the scenario in it. The driver says all else that is wrong."""
-    try:
-        name = tomllib.loads(file.read_text()).get("name")
-    except (OSError, ValueError) as error:
-        raise Trouble(Ending.USAGE, f"{file}: {error}") from error
-    if not isinstance(name, str) or not name:
-        raise Trouble(Ending.USAGE, f"{file}: no name = \"...\"")
-    return name
-
-
-def driver_of(runs_of_each: int | None, names: str) -> Driver:
-    """`names` may have files, path/FILE.flt/variant+control: the machine gets them, and knows them by their names."""
-    options = ["faultline run", *([f"--runs {runs_of_each}"] if runs_of_each else []), CHANNELS]
-    words, files = [], []
-    for word in names.split():
-        path, suffix, rest = word.partition(".flt")
-        if suffix:
-            file = Path(path + suffix)
-            if file not in files:
-                files.append(file)
-                options.append(f"--file /files/{file.name}")
-            word = name_in_file(file) + rest
-        words.append(word)
-    if len({file.name for file in files}) != len(files):
-        raise Trouble(Ending.USAGE, "two files of one name")
-    return Driver(" ".join(options), " ".join(words), tuple(files))
-
-
 def command_run(arguments: argparse.Namespace) -> Ending:
     kernel = _kernel(arguments)
     driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run)
@@ -103,6 +72,20 @@ def _seconds(text: str) -> float:
     if not found:
         raise Trouble(Ending.USAGE, f"BUDGET={text}: 90s, 5m or 2h")
     return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
+
+
+def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
+    """Where what explore finds is tried, too: by default the stock kernel if it is found in one of the user's own,
+    else another series."""
+    if arguments.other == "none":
+        return None
+    series, _, arch = arguments.other.partition("/")
+    if not series:
+        series = arguments.kernel if arguments.kimage else "7.2" if arguments.kernel == DEFAULT_KERNEL else DEFAULT_KERNEL
+    arch = arch or arguments.arch
+    if series not in KERNELS or arch not in ARCHES:
+        raise Trouble(Ending.USAGE, f"OTHER={arguments.other}: none, or one of {', '.join(KERNELS)}, or KERNEL/ARCH")
+    return explore.Cell(series, ARCHES[arch])
 
 
 def command_explore(arguments: argparse.Namespace) -> Ending:
@@ -124,8 +107,9 @@ def command_explore(arguments: argparse.Namespace) -> Ending:
     if arguments.controls:
         options.append("--controls")
     command = " ".join(["faultline explore", *options, *arguments.options.split(), *names])
-    return explore.run(ARCHES[arguments.arch], kernel, command, files, budget, qemu.Bounds(budget, arguments.quiet),
-                       arguments.kernel, arguments.fresh, arguments.boot, arguments.controls)
+    return explore.run(explore.Session(
+        ARCHES[arguments.arch], kernel, arguments.kernel, command, budget, qemu.Bounds(budget, arguments.quiet), files,
+        arguments.boot, arguments.fresh, arguments.controls, _other_cell(arguments)))
 
 
 def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
@@ -326,6 +310,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--patch", default="", help="a diff, or a list of functions: they come first")
             command.add_argument("--options", default="", help="other options of `faultline explore`")
             command.add_argument("--controls", action="store_true", help="the controls of scenarios, each up to the outcome that it must produce")
+            command.add_argument("--other", default="", help="where a difference is tried, too: KERNEL or KERNEL/ARCH; none")
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")

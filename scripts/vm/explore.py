@@ -6,14 +6,17 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import build, explore_page, kernels, qemu, runs
+from . import build, explore_page, kernels, packages, qemu, runs
+from .command_line import driver_of
 from .outcome import Driver, Report, read_channel
 from .packages import say
 from .results import Record, parse_marks, parse_status
-from .tables import CRASHES, DEFAULT_BOOT, ENDING_TEXT, MACHINES, Arch, Ending
+from .tables import CRASHES, DEFAULT_BOOT, ENDING_TEXT, KERNELS, MACHINES, Arch, Ending, arch_packages
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
+ELSEWHERE_RUNS = 20
+ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
 STATUS_STUCK = 3  # user/cli/commands.hpp
 
 
@@ -64,18 +67,20 @@ class Journal:
         fresh.write_text(text)
         fresh.replace(self.path)
 
-    def write_found(self) -> list[Path]:
+    def differences(self) -> list[Record]:
+        return [one for record in self.records for one in record.get("differences") or []]
+
+    def write_found(self) -> dict[Path, Record]:
         """A scenario file for each difference. Its name comes from a machine: no more than a name is taken."""
-        written: list[Path] = []
-        for record in self.records:
-            for one in record.get("differences") or []:
-                name = Path(str(one.get("file_name") or "")).name
-                if name and isinstance(one.get("file"), str):
-                    place = self.path.with_suffix("") / name
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.write_text(one["file"])
-                    written.append(place)
-        return list(dict.fromkeys(written))
+        written: dict[Path, Record] = {}
+        for one in self.differences():
+            name = Path(str(one.get("file_name") or "")).name
+            if name and isinstance(one.get("file"), str):
+                place = self.path.with_suffix("") / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(one["file"])
+                written[place] = one
+        return written
 
     def orders(self) -> list[Record]:
         return [record for record in self.records if record["kind"] == "order"]
@@ -106,15 +111,65 @@ def controls_table(records: list[Record]) -> str:
     return CONTROLS_HEAD + "".join(rows)
 
 
-def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[Path, ...], budget: float,
-        bounds: qemu.Bounds, label: str, fresh: bool, boot: str = DEFAULT_BOOT, controls: bool = False) -> Ending:
-    """`command` is `faultline explore` with options and names; `controls`: with --controls."""
-    path = journal_of(kernel, arch, "explore-controls" if controls else "explore")
-    if fresh:
+@dataclass(frozen=True)
+class Cell:
+    """A machine with a kernel, for which the name of a series is looked up when it is needed."""
+
+    series: str
+    arch: Arch
+
+
+@dataclass(frozen=True)
+class Session:
+    arch: Arch
+    kernel: kernels.UnpackedKernel
+    label: str  # of its folder
+    command: str  # `faultline explore` with options and names
+    budget: float  # seconds
+    bounds: qemu.Bounds
+    files: tuple[Path, ...] = ()
+    boot: str = DEFAULT_BOOT
+    fresh: bool = False  # forget the journal
+    controls: bool = False  # the command has --controls
+    other: Cell | None = None  # where differences are tried, too
+
+
+def shown_in(records: list[Record], name: str) -> Record | None:
+    """Of a run of found files: how often the one of that name ended as no serial order does."""
+    for record in records:
+        if (record.get("kind"), record.get("scenario"), record.get("variant"), record.get("control")) == \
+                ("variant", name, "found", None):
+            histogram, forbidden = record.get("histogram") or {}, record.get("forbidden") or []
+            return {"runs": record.get("runs", 0), "order_had": record.get("overlaps", 0),
+                    "shown": sum(histogram.get(outcome, 0) for outcome in forbidden),
+                    "skipped": record.get("why", "") if record.get("verdict") == "SKIP" else ""}
+    return None
+
+
+def try_elsewhere(session: Session, other: Cell, found: dict[Path, Record]) -> None:
+    """Each difference of this session on another cell, in one machine."""
+    packages.ensure_host(arch_packages(other.arch, KERNELS[other.series]))
+    kernel = kernels.stock(other.series, other.arch)
+    say(f"{len(found)} differences are tried on {kernel.release} {other.arch.name}, too")
+    driver = driver_of(ELSEWHERE_RUNS, " ".join(str(path) for path in found))
+    bounds = replace(session.bounds, total=ELSEWHERE_SECONDS * (1 + len(found)))
+    place = runs.new_folder(f"{session.label}-explore-elsewhere")
+    report = runs.boot(runs.prepare(other.arch, kernel, driver, [], place), bounds, show=False)
+    for path, one in found.items():
+        seen = shown_in(report.driver.records, path.stem)
+        cell = f"{kernel.release} {other.arch.name}"
+        one["elsewhere"] = {"cell": cell, **(seen or {"skipped": ENDING_TEXT[report.ending]})}
+
+
+def run(session: Session) -> Ending:
+    arch, kernel, label = session.arch, session.kernel, session.label
+    path = journal_of(kernel, arch, "explore-controls" if session.controls else "explore")
+    if session.fresh:
         path.unlink(missing_ok=True)
     journal = Journal.open(path)
+    earlier = len(journal.differences())
     folder = runs.new_folder(f"{label}-explore")
-    end = time.monotonic() + budget
+    end = time.monotonic() + session.budget
     worst = Ending.GOOD
     for number in range(1, MACHINES + 1):
         seconds = end - time.monotonic()
@@ -124,9 +179,9 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[P
         place.mkdir(exist_ok=True)
         known = place / "journal.json"
         known.write_text("".join(json.dumps(record) + "\n" for record in journal.records))
-        line = f"{command} {CHANNELS} --budget {int(seconds)} --resume {GUEST_JOURNAL}"
-        prepared = runs.prepare(arch, kernel, Driver(line, files=(*files, known)), [], place, boot)
-        report: Report = runs.boot(prepared, replace(bounds, total=seconds + bounds.quiet))
+        line = f"{session.command} {CHANNELS} --budget {int(seconds)} --resume {GUEST_JOURNAL}"
+        prepared = runs.prepare(arch, kernel, Driver(line, files=(*session.files, known)), [], place, session.boot)
+        report: Report = runs.boot(prepared, replace(session.bounds, total=seconds + session.bounds.quiet))
         journal.take(read_channel(place, "json"))
         worst = max(worst, report.ending)
         runs.show_report(report)
@@ -144,11 +199,18 @@ def run(arch: Arch, kernel: kernels.UnpackedKernel, command: str, files: tuple[P
         print(f"    replay: faultline replay '{crash['replay']}'")
     for problem in journal.problems:
         print(f"! {problem}")
-    if controls:
+    if session.controls:
         print(controls_table(journal.records))
+    found = journal.write_found()
+    fresh = {place: one for place, one in found.items() if any(one is late for late in journal.differences()[earlier:])}
+    if fresh and session.other and not session.controls:
+        try_elsewhere(session, session.other, fresh)
+        journal.write()
     drawn = path.with_suffix(".html")
     drawn.write_text(explore_page.page(journal.records, f"explore, {kernel.release} {arch.name}"))
     print(f"  {len(journal.orders())} orders so far: {path.relative_to(build.TOP)}, {drawn.name}")
-    for found in journal.write_found():
-        print(f"  make run RUN={found.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
+    for place, one in found.items():
+        print(f"  make run RUN={place.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
+        if one.get("elsewhere"):
+            print(f"    {explore_page.elsewhere_text(one['elsewhere'])}")
     return worst

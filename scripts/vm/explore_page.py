@@ -107,6 +107,13 @@ def _table(topic: Topic, actor: str) -> str:
             f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>\n{body}</tbody></table></div>')
 
 
+def elsewhere_text(one: Record) -> str:
+    if one.get("skipped"):
+        return f"cannot be tried on {one['cell']}: {one['skipped']}"
+    return (f"on {one['cell']}: {one['shown']} of {one['runs']} runs end as no serial order does here; "
+            f"{one['order_had']} had the order")
+
+
 def _section(topic: Topic, reports: list[Record]) -> str:
     actors = list(dict.fromkeys(place.held.partition("@")[0] for place in topic.fields()))
     counts = Counter(word_of(record) for record in topic.orders)
@@ -116,7 +123,9 @@ def _section(topic: Topic, reports: list[Record]) -> str:
     differences = "".join(
         f"<h4>{_text(one.get('signature'))}</h4><p>{_text(one.get('text'))}</p>"
         f"<pre>faultline replay '{_text(one.get('schedule'))}'</pre>"
-        f"<p>{_text(one.get('again'))} of {_text(one.get('tries'))} again; needed: {_text(one.get('shrunk') or 'no edge')}</p>"
+        f"<p>{_text(one.get('again'))} of {_text(one.get('tries'))} again; needed: {_text(one.get('shrunk') or 'no edge')}; "
+        f"replayed: {_text(one.get('replayed'))} of {_text(one.get('replays'))}</p>"
+        + (f"<p>{_text(elsewhere_text(one['elsewhere']))}</p>" if one.get("elsewhere") else "")
         for report in reports if report.get("topic") == topic.name for one in report.get("differences", []))
     return (f"<h2>{_text(topic.name)}</h2><p>{len(topic.orders)} orders: {_text(total)}</p>\n{differences}"
             + (f"<h3>Excluded by</h3><table>{excluded}</table>" if excluded else "")
