@@ -4,6 +4,7 @@
 #include "engine/stop.hpp"
 #include "explore/explorer.hpp"
 #include "explore/found.hpp"
+#include "explore/shrink.hpp"
 #include "explore/table.hpp"
 #include "language/load.hpp"
 #include "report/json.hpp"
@@ -237,26 +238,58 @@ std::string plain_name(const std::string& name) {
     return plain;
 }
 
-Json json_deviation(const Task& task, const ExploreReport& report, std::size_t number) {
-    const Deviation& one = report.deviations[number];
+// The scenario file of a difference, with the steps that it needs.
+struct Found {
+    std::string name;
+    ShrunkSteps shrunk;
+};
+
+std::optional<Found> found_of(const Task& task, const Deviation& one, std::size_t number) {
+    constexpr unsigned tries = 5;
+    constexpr std::chrono::seconds bound{60};
+    if (task.file == nullptr || one.fatal)
+        return std::nullopt;
+    const Control* control = task.subject.control;
+    const std::string name = fmt::format("{}-{}", plain_name(task.name), number + 1);
+    const ScenarioFile file =
+        found_file(*task.file, task.subject.all->name,
+                   control == nullptr ? std::string_view() : control->name, name, one);
+    const auto end = std::chrono::steady_clock::now() + bound;
+    const unsigned least = one.again * tries / std::max(one.tries, 1U);
+    const bool worth = least != 0 && still_found(file, least, tries);
+    return Found{name, shrink_steps(file, [&](const ScenarioFile& fewer) {
+                     return worth && std::chrono::steady_clock::now() < end && stop_signal() == 0 &&
+                            still_found(fewer, least, tries);
+                 })};
+}
+
+using FoundFiles = std::vector<std::optional<Found>>; // by difference
+
+FoundFiles found_of(const Task& task, const ExploreReport& report) {
+    FoundFiles files;
+    const bool goes_on = !report.refusal || !report.refusal->stuck;
+    for (std::size_t i = 0; i < report.deviations.size(); ++i)
+        files.push_back(goes_on ? found_of(task, report.deviations[i], i) : std::nullopt);
+    return files;
+}
+
+Json json_deviation(const Deviation& one, const std::optional<Found>& found) {
     Json json = {
         {"signature", one.signature},      {"text", one.text},         {"results", one.words},
         {"schedule", one.schedule},        {"count", one.count},       {"order", one.order},
         {"seconds", one.seconds},          {"again", one.again},       {"tries", one.tries},
         {"shrunk", to_string(one.shrunk)}, {"replayed", one.replayed}, {"replays", one.replays},
         {"otherwise", one.otherwise}};
-    if (task.file != nullptr && !one.fatal) {
-        const std::string name = fmt::format("{}-{}", plain_name(task.name), number + 1);
-        json["file_name"] = name + ".flt";
-        json["file"] = print(found_file(
-            *task.file, task.subject.all->name,
-            task.subject.control == nullptr ? std::string_view() : task.subject.control->name, name,
-            one));
+    if (found) {
+        json["file_name"] = found->name + ".flt";
+        json["file"] = print(found->shrunk.file);
+        json["steps"] = found->shrunk.steps;
+        json["steps_kept"] = found->shrunk.kept;
     }
     return json;
 }
 
-std::string json_report(const Task& task, const ExploreReport& report) {
+std::string json_report(const Task& task, const ExploreReport& report, const FoundFiles& files) {
     Json json;
     json["kind"] = "explored";
     json["topic"] = task.name;
@@ -280,7 +313,7 @@ std::string json_report(const Task& task, const ExploreReport& report) {
     json["refusal"] = report.refusal ? Json(report.refusal->why) : Json(nullptr);
     json["differences"] = Json::array();
     for (std::size_t i = 0; i < report.deviations.size(); ++i)
-        json["differences"].push_back(json_deviation(task, report, i));
+        json["differences"].push_back(json_deviation(report.deviations[i], files[i]));
     if (!task.produces.empty()) {
         json["produces"] = task.produces;
         json["seen"] = report.seen_wanted ? Json{{"order", report.seen_wanted->first},
@@ -323,7 +356,8 @@ void print_times(const OrderTimes& times, double operation) {
                times.runs, times.all * 1000 / runs, text, operation * 1000);
 }
 
-void print_deviation(const Deviation& one, std::size_t number, const std::string& produces) {
+void print_deviation(const Deviation& one, const std::optional<Found>& found, std::size_t number,
+                     const std::string& produces) {
     fmt::print("  difference {}: {}\n    {}\n", number, one.signature, one.text);
     if (!one.words.empty())
         fmt::print("    results: {}\n", one.words);
@@ -340,9 +374,12 @@ void print_deviation(const Deviation& one, std::size_t number, const std::string
         fmt::print("    replayed: {} of {}\n", one.replayed, one.replays);
     for (const auto& [how, count] : one.otherwise)
         fmt::print("      {} times: {}\n", count, how);
+    if (found)
+        fmt::print("    as a file: {}.flt, with {} of {} steps\n", found->name, found->shrunk.kept,
+                   found->shrunk.steps);
 }
 
-void print_report(const Task& task, const ExploreReport& report) {
+void print_report(const Task& task, const ExploreReport& report, const FoundFiles& files) {
     fmt::print("{}\n", task.name);
     for (std::size_t i = 0; i < report.stops.size(); ++i)
         fmt::print("  {}: {} places, {} stops\n", report.profiles[i].actor,
@@ -377,7 +414,7 @@ void print_report(const Task& task, const ExploreReport& report) {
         fmt::print("  not compared, as equal serial runs differ: {}\n",
                    fmt::join(report.unstable, ", "));
     for (std::size_t i = 0; i < report.deviations.size(); ++i)
-        print_deviation(report.deviations[i], i + 1, task.produces);
+        print_deviation(report.deviations[i], files[i], i + 1, task.produces);
     for (const std::string& loss : report.losses)
         fmt::print("  lost: {}\n", loss);
     fmt::print("  {} differences; any other in a realised order: < {:.1f} % (95 %)\n",
@@ -427,7 +464,7 @@ bool bench_explore(const Arguments& arguments, Sink& json) {
         if (report.refusal)
             fmt::print("    {}\n", report.refusal->why);
         print_times(report.times, report.operation);
-        json.put(json_report(*task, report));
+        json.put(json_report(*task, report, FoundFiles(report.deviations.size())));
         good = good && (!report.refusal || report.refusal->verdict == Verdict::skip);
     }
     return good;
@@ -465,7 +502,12 @@ struct Channels {
     }
 };
 
-ExploreReport explore(const Task& task, const ExploreOptions& options, Channels& channels) {
+struct Explored {
+    ExploreReport report;
+    FoundFiles files;
+};
+
+Explored explore(const Task& task, const ExploreOptions& options, Channels& channels) {
     Explorer explorer(task.subject, options);
     explorer.on_order = [&](const OrderRecord& record) {
         channels.journal.put(json_order(task.name, record));
@@ -483,18 +525,20 @@ ExploreReport explore(const Task& task, const ExploreOptions& options, Channels&
                         schedule, 1}));
         channels.mark.put(json_run(1, seed));
     };
-    ExploreReport report = explorer.run();
+    Explored explored{explorer.run(), {}};
+    explored.files = found_of(task, explored.report);
     channels.progress.clear();
-    channels.journal.put(json_report(task, report));
-    return report;
+    channels.journal.put(json_report(task, explored.report, explored.files));
+    return explored;
 }
 
 // Says what came of it. Is it as it should be?
-bool conclude(const Task& task, const ExploreReport& report, bool control, bool resumed) {
+bool conclude(const Task& task, const Explored& explored, bool control, bool resumed) {
+    const ExploreReport& report = explored.report;
     if (control)
         print_control(task, report);
     else
-        print_report(task, report);
+        print_report(task, report, explored.files);
     if (report.refusal)
         return report.refusal->verdict == Verdict::skip;
     // Without an order that was had there is nothing to be sure of.
@@ -543,9 +587,9 @@ int explore_command(const Arguments& arguments) {
         const auto known = earlier->orders.find(task.name);
         options->done = known == earlier->orders.end() ? std::set<std::string>() : known->second;
         options->wanted = arguments.controls ? task.produces : "";
-        const ExploreReport report = explore(task, *options, *channels);
-        good = conclude(task, report, arguments.controls, !options->done.empty()) && good;
-        if (report.refusal && report.refusal->stuck)
+        const Explored explored = explore(task, *options, *channels);
+        good = conclude(task, explored, arguments.controls, !options->done.empty()) && good;
+        if (explored.report.refusal && explored.report.refusal->stuck)
             return status_stuck; // this machine is of no more use
     }
     return good && stop_signal() == 0 ? status_good : status_bad;

@@ -65,6 +65,30 @@ void look_at_values(ScenarioFile& file, const Deviation& deviation) {
                                        before_name, fmt::join(objects, ", "));
 }
 
+// A line that is one of the variant's parameters becomes the steps that the parameter stands for.
+void put_steps_in_place(ScenarioFile& file, const std::map<std::string, Text>& parameters) {
+    for (FileActor& actor : file.actors)
+        for (const auto& [name, value] : parameters) {
+            const std::string line = "{" + name + "}";
+            std::string& steps = actor.steps.text;
+            const std::size_t at = steps.find(line);
+            const std::size_t end = at + line.size();
+            if (at != std::string::npos && (at == 0 || steps[at - 1] == '\n') &&
+                (end == steps.size() || steps[end] == '\n'))
+                steps.replace(at, line.size(), value.text);
+        }
+}
+
+// Does any text of the file that is no variant's have it?
+bool uses(const ScenarioFile& file, const std::string& parameter) {
+    const std::string word = "{" + parameter + "}";
+    const auto has = [&word](const Text& one) { return one.text.find(word) != std::string::npos; };
+    return has(file.prepare) || has(file.setup) || has(file.judge) || has(file.corrupts) ||
+           std::any_of(file.actors.begin(), file.actors.end(), [&has](const FileActor& actor) {
+               return has(actor.steps) || has(actor.kind_of);
+           });
+}
+
 } // namespace
 
 ScenarioFile found_file(const ScenarioFile& from, std::string_view variant,
@@ -92,7 +116,9 @@ ScenarioFile found_file(const ScenarioFile& from, std::string_view variant,
                      [variant](const FileVariant& one) { return one.name.text == variant; });
     FileVariant base;
     base.needs = chosen->needs;
+    put_steps_in_place(file, chosen->parameters);
     base.parameters = chosen->parameters;
+    std::erase_if(base.parameters, [&file](const auto& one) { return !uses(file, one.first); });
     std::set<std::string> expected;
     for (const RunEnd& end : deviation.serial)
         expected.insert(words_of(outcome, end));
