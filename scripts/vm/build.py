@@ -86,7 +86,8 @@ def user(arch: Arch = ARCHES[DEFAULT_ARCH], tests: bool = False) -> Path:
         options = [] if arch.native else _cross_options(arch)
         _make(["cmake", "-S", str(TOP / "user"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", *options],
               "the driver", environment)
-    _make(["cmake", "--build", str(folder), JOBS], "the driver", environment)
+    target = [] if tests else ["--target", "faultline"]
+    _make(["cmake", "--build", str(folder), JOBS, *target], "the driver", environment)
     return folder / "faultline"
 
 
