@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 // faultline bench: what a schedule buys over hammering, and what the loaded module costs.
 #include "cli/common.hpp"
+#include "cli/fuzzy_sync.hpp"
 #include "engine/stop.hpp"
 #include "explore/explorer.hpp"
 #include "kernel/state.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fmt/format.h>
 #include <functional>
@@ -87,6 +89,12 @@ Search explored(const Scenario& scenario, const Variant& variant, const Control&
     return found;
 }
 
+// A line of the table of controls.
+void print_row(const std::array<std::string, 8>& cells) {
+    fmt::print("{:<52} {:>11} {:>12} {:>7} {:>12} {:>7} {:>12} {:>7}\n", cells[0], cells[1],
+               cells[2], cells[3], cells[4], cells[5], cells[6], cells[7]);
+}
+
 std::string runs_text(const Search& search) {
     if (!search.valid)
         return "-";
@@ -120,6 +128,9 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
     options.rig.jitter_us = free_jitter_us;
     const Search running = median_search(scenario, variant, control, options);
 
+    options.rig.jitter_us = 0;
+    const Search fuzzy = median_search(with_fuzzy_sync(scenario), variant, control, options);
+
     const Search without = explored(scenario, *declared, control, base);
 
     options = base;
@@ -127,10 +138,10 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
     const VariantReport plain = run_variant(scenario, variant, nullptr, options);
 
     const std::string name = fmt::format("{}/{} {}", scenario.name, control.variant, control.name);
-    fmt::print("{:<52} {:>12} {:>12} {:>8} {:>12} {:>8.0f}\n", name, runs_text(scheduled),
-               runs_text(running), ratio_text(scheduled, running), runs_text(without),
-               plain.rate());
-    for (const Search* one : {&scheduled, &running, &without})
+    print_row({name, runs_text(scheduled), runs_text(running), ratio_text(scheduled, running),
+               runs_text(fuzzy), ratio_text(scheduled, fuzzy), runs_text(without),
+               fmt::format("{:.0f}", plain.rate())});
+    for (const Search* one : {&scheduled, &running, &fuzzy, &without})
         if (!one->valid)
             fmt::print("    {}\n", one->why);
     Json line{{"kind", "bench"},
@@ -140,10 +151,11 @@ bool bench_control(const Scenario& scenario, const Control& control, const Optio
               {"bound", base.runs},
               {"scheduled", runs_json(scheduled)},
               {"free", runs_json(running)},
+              {"fuzzy", runs_json(fuzzy)},
               {"explored", runs_json(without)},
               {"rate", plain.rate()}};
     json.put(line.dump() + "\n");
-    return scheduled.valid && running.valid;
+    return scheduled.valid && running.valid && fuzzy.valid;
 }
 
 // A private mapping, unmapped at the end.
@@ -377,9 +389,9 @@ int bench_command(const Arguments& arguments) {
     options.seed = arguments.seed;
     options.rig.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
     good = bench_explore(arguments, *json) && good;
-    fmt::print("\n{:<52} {:>12} {:>12} {:>8} {:>12} {:>8}\n",
-               "runs and time until the hazard is seen (median of 3)", "scheduled", "free", "ratio",
-               "explored", "runs/s");
+    fmt::print("\n");
+    print_row({"runs and time until the hazard is seen (median of 3)", "scheduled", "free", "ratio",
+               "fuzzy", "ratio", "explored", "runs/s"});
     for (const Chosen& chosen : *all)
         for (const Control& control : chosen.scenario->controls) {
             if (stop_signal() != 0)
