@@ -150,7 +150,7 @@ def try_elsewhere(session: Session, other: Cell, found: dict[Path, Record]) -> N
     """Each difference of this session on another cell, in one machine."""
     packages.ensure_host(arch_packages(other.arch, KERNELS[other.series]))
     kernel = kernels.stock(other.series, other.arch)
-    say(f"{len(found)} differences are tried on {kernel.release} {other.arch.name}, too")
+    say(f"differences of this session, tried on {kernel.release} {other.arch.name}, too: {len(found)}")
     driver = driver_of(ELSEWHERE_RUNS, " ".join(str(path) for path in found))
     bounds = replace(session.bounds, total=ELSEWHERE_SECONDS * (1 + len(found)))
     place = runs.new_folder(f"{session.label}-explore-elsewhere")

@@ -35,8 +35,9 @@ struct Arguments {
     std::string module;
     bool verbose = false;
     bool first = false;
-    bool controls = false;  // of explore: their hazards
-    unsigned replays = 200; // ...
+    bool controls = false;           // of explore: their hazards
+    unsigned replays = 200;          // ...
+    std::vector<std::string> forbid; // ...: patterns of results
     bool list_json = false;
     // of explore and trace
     std::string setup;

@@ -118,17 +118,19 @@ Result<ProgressLine> ProgressLine::open(const std::string& path) {
     return ProgressLine(std::move(*file));
 }
 
-void ProgressLine::show(const Progress& progress) {
+void ProgressLine::show(const Progress& progress) { show(human_progress(progress)); }
+
+void ProgressLine::show(const std::string& text) {
     const auto now = std::chrono::steady_clock::now();
     if (now - written_at_ >= std::chrono::seconds(1)) {
         written_at_ = now;
-        file_.put(human_progress(progress) + "\n");
+        file_.put(text + "\n");
     }
     if (!terminal_ || now - shown_at_ < std::chrono::milliseconds(200))
         return;
     shown_at_ = now;
     shown_ = true;
-    fmt::print(stderr, "\r\033[K{}", human_progress(progress));
+    fmt::print(stderr, "\r\033[K{}", text);
     std::fflush(stderr);
 }
 

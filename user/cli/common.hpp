@@ -41,6 +41,7 @@ class ProgressLine {
   public:
     static Result<ProgressLine> open(const std::string& path); // "" = on a terminal alone
     void show(const Progress& progress);
+    void show(const std::string& text);
     void clear();
 
   private:

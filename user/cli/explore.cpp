@@ -10,6 +10,7 @@
 #include "report/json.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -159,6 +160,7 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
     options.depth = arguments.depth;
     options.stop_at_first = arguments.first;
     options.replays = arguments.replays;
+    options.forbid = arguments.forbid;
     options.profile.depth = arguments.call_depth;
     if (!arguments.parts.empty())
         options.profile.parts = arguments.parts;
@@ -289,6 +291,17 @@ Json json_deviation(const Deviation& one, const std::optional<Found>& found) {
     return json;
 }
 
+// Of all orders with one and two preemptions: those that were tried, or that a lock excludes.
+double share_of(const ExploreReport& report) {
+    const auto known = static_cast<double>(report.orders - report.random_orders + report.implied);
+    return report.all_orders == 0 ? 0 : known / static_cast<double>(report.all_orders);
+}
+
+// How likely the random orders were to find a bug that needs so many ordered places.
+double pct_found(const ExploreReport& report) {
+    return 1 - std::pow(1 - report.pct_bound, static_cast<double>(report.random_orders));
+}
+
 std::string json_report(const Task& task, const ExploreReport& report, const FoundFiles& files) {
     Json json;
     json["kind"] = "explored";
@@ -297,6 +310,9 @@ std::string json_report(const Task& task, const ExploreReport& report, const Fou
     json["all_orders"] = report.all_orders;
     json["random_orders"] = report.random_orders;
     json["implied"] = report.implied;
+    json["share"] = share_of(report);
+    json["pct"] = {
+        {"depth", report.pct_depth}, {"of_one", report.pct_bound}, {"of_all", pct_found(report)}};
     for (const auto& [ending, count] : report.endings)
         json["endings"][std::string(to_string(ending))] = count;
     json["locks"] = report.locks;
@@ -399,11 +415,13 @@ void print_report(const Task& task, const ExploreReport& report, const FoundFile
     };
     fmt::print(
         "  places in {:.1f} s, serial runs in {:.1f} s\n"
-        "  {} orders ({} random) of {} with one and two preemptions, in {:.0f} s: {} "
+        "  {} orders of {} with one and two preemptions ({:.1f} %), and {} random ones, in {:.0f} "
+        "s: {} "
         "realised, {} excluded (and {} more by that), {} not reached, {} timed out; {:.0f}/s\n",
-        report.traced, report.reference, report.orders, report.random_orders, report.all_orders,
-        report.times.all, ending(Ending::realised), ending(Ending::excluded), report.implied,
-        ending(Ending::not_reached), ending(Ending::timed_out),
+        report.traced, report.reference, report.orders - report.random_orders, report.all_orders,
+        share_of(report) * 100, report.random_orders, report.times.all, ending(Ending::realised),
+        ending(Ending::excluded), report.implied, ending(Ending::not_reached),
+        ending(Ending::timed_out),
         static_cast<double>(report.orders) / std::max(report.times.all, 0.001));
     print_times(report.times, report.operation);
     if (!report.locks.empty())
@@ -417,8 +435,14 @@ void print_report(const Task& task, const ExploreReport& report, const FoundFile
         print_deviation(report.deviations[i], files[i], i + 1, task.produces);
     for (const std::string& loss : report.losses)
         fmt::print("  lost: {}\n", loss);
-    fmt::print("  {} differences; any other in a realised order: < {:.1f} % (95 %)\n",
-               report.deviations.size(), report.bound * 100);
+    if (report.random_orders != 0)
+        fmt::print(
+            "  random orders (PCT): a bug of depth {} is found by one with at least {:.1e}, by "
+            "all with {:.1e}\n",
+            report.pct_depth, report.pct_bound, pct_found(report));
+    fmt::print("  {} difference{}; any other in a realised order: < {:.1f} % (95 %)\n",
+               report.deviations.size(), report.deviations.size() == 1 ? "" : "s",
+               report.bound * 100);
 }
 
 // One line: was the control's hazard found without its schedule?
@@ -502,6 +526,18 @@ struct Channels {
     }
 };
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string progress_of(const std::string& name, const ExploreReport& report, double seconds) {
+    const auto known = report.orders + report.implied;
+    return fmt::format("{}  {} orders, {} left, {:.0f}/s, {} differences", name, report.orders,
+                       report.all_orders > known ? report.all_orders - known : 0,
+                       static_cast<double>(report.orders) / std::max(seconds, 0.001),
+                       report.deviations.size());
+}
+
 struct Explored {
     ExploreReport report;
     FoundFiles files;
@@ -509,14 +545,10 @@ struct Explored {
 
 Explored explore(const Task& task, const ExploreOptions& options, Channels& channels) {
     Explorer explorer(task.subject, options);
+    const auto start = std::chrono::steady_clock::now();
     explorer.on_order = [&](const OrderRecord& record) {
         channels.journal.put(json_order(task.name, record));
-        channels.progress.show({task.name,
-                                "",
-                                static_cast<unsigned>(record.report.orders),
-                                static_cast<unsigned>(record.report.all_orders),
-                                0,
-                                {}});
+        channels.progress.show(progress_of(task.name, record.report, seconds_since(start)));
     };
     explorer.on_run = [&](const std::string& schedule, std::uint64_t seed) {
         const Control* control = task.subject.control;

@@ -136,6 +136,10 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->type_name("N")
         ->capture_default_str();
     explore->add_flag("--first", arguments.first, "no further than to the first difference");
+    explore
+        ->add_option("--forbid", arguments.forbid,
+                     "results that are wrong in any order, \"seen=hole event=no\"")
+        ->type_name("PATTERN");
     explore->add_flag("--controls", arguments.controls,
                       "the controls of these scenarios (default: of all), each no further than to "
                       "the outcome that it must produce");

@@ -191,6 +191,7 @@ void Explorer::run_all() {
     std::size_t stops = 0;
     for (const std::vector<Stop>& list : report_.stops)
         stops += list.size();
+    report_.pct_depth = options_.depth;
     report_.pct_bound = pct_bound(actors_.size(), stops, options_.depth);
 }
 
@@ -534,6 +535,13 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
 Judgement Explorer::judged(const Observation& seen, std::uint64_t seed) {
     const auto start = Clock::now();
     Judgement made = judge(seen, references_[seed], rules_);
+    Outcome outcome;
+    outcome.words = seen.results;
+    for (const std::string& pattern : options_.forbid)
+        if (made.fits && matches(outcome, pattern)) {
+            made = {.fits = false, .signature = "forbidden: " + pattern};
+            made.text = to_string(outcome);
+        }
     report_.times.compare += std::chrono::duration<double>(Clock::now() - start).count();
     return made;
 }
@@ -620,8 +628,9 @@ void Explorer::deviates(const Judgement& judged, const Observation& seen,
             fresh.serial.back().actors = one.actors;
         }
     // Whoever waits for one outcome wants no more than the time to that.
-    if (options_.wanted.empty() && confirm(fresh) && fresh.again != 0 && shrink(fresh))
-        shrink_hits(fresh);
+    if (options_.wanted.empty() && confirm(fresh) && fresh.again != 0 && shrink(fresh) &&
+        shrink_hits(fresh))
+        shrink_places(fresh);
     report_.deviations.push_back(std::move(fresh));
 }
 
@@ -716,6 +725,66 @@ bool Explorer::shrink_hits(Deviation& deviation) {
             deviation.shrunk = std::move(simpler);
     }
     return true;
+}
+
+// A lock's fourth hit says nothing to a reader, and another kernel counts otherwise: instead the
+// nearest first call of a function of mm or fs, where that does as well.
+bool Explorer::shrink_places(Deviation& deviation) {
+    std::set<std::string> tried;
+    for (std::size_t i = 0; i < 2 * deviation.shrunk.size(); ++i) {
+        const Edge& edge = deviation.shrunk[i / 2];
+        const SiteRef site = i % 2 == 0 ? edge.before : edge.after;
+        if (site.kind != FL_SITE_ENTER || !tried.insert(to_string(site)).second)
+            continue;
+        for (const SiteRef& nearest : telling_places(site)) {
+            std::vector<Edge> simpler = deviation.shrunk;
+            for (Edge& one : simpler)
+                for (SiteRef* end : {&one.before, &one.after})
+                    if (*end == site)
+                        *end = nearest;
+            const std::optional<bool> shown = still_shows(simpler, deviation);
+            if (!shown)
+                return false;
+            if (*shown) {
+                deviation.shrunk = std::move(simpler);
+                break;
+            }
+        }
+    }
+    return true;
+}
+
+// Nearest first; none if the site is such a place itself.
+std::vector<SiteRef> Explorer::telling_places(const SiteRef& site) const {
+    constexpr std::size_t most = 8;
+    const auto actor = static_cast<std::size_t>(
+        std::find(actors_.begin(), actors_.end(), site.actor) - actors_.begin());
+    if (actor == actors_.size())
+        return {};
+    const auto is_telling = [&](const SiteRef& one) {
+        const std::vector<Place>& places = report_.profiles[actor].places;
+        return one.hit <= 1 &&
+               std::any_of(places.begin(), places.end(), [&one](const Place& place) {
+                   return place.function == one.name && !place.part.empty();
+               });
+    };
+    const std::vector<Stop>& stops = report_.stops[actor];
+    const auto here = std::find_if(stops.begin(), stops.end(),
+                                   [&site](const Stop& one) { return one.site == site; });
+    if (is_telling(site) || here == stops.end())
+        return {};
+    std::vector<std::pair<unsigned, SiteRef>> near;
+    for (const Stop& one : stops)
+        if (is_telling(one.site))
+            near.emplace_back(one.position > here->position ? one.position - here->position
+                                                            : here->position - one.position,
+                              one.site);
+    std::stable_sort(near.begin(), near.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<SiteRef> places;
+    for (std::size_t i = 0; i < std::min(near.size(), most); ++i)
+        places.push_back(near[i].second);
+    return places;
 }
 
 // How often the shrunk schedule gives it, and how the other runs end.

@@ -34,12 +34,13 @@ std::string_view to_string(Ending ending);
 struct ExploreOptions {
     std::chrono::seconds budget{300};
     std::uint64_t seed = 1;
-    unsigned seeds = 4;          // how many setups there are, in turn
-    std::size_t most_stops = 80; // of each actor
-    unsigned depth = 4;          // of PCT, when all orders with two preemptions are done
-    unsigned replays = 200;      // of each difference
-    bool stop_at_first = false;  // difference
-    std::string wanted = {};     // stop at the first difference whose results have this pattern
+    unsigned seeds = 4;                   // how many setups there are, in turn
+    std::size_t most_stops = 80;          // of each actor
+    unsigned depth = 4;                   // of PCT, when all orders with two preemptions are done
+    unsigned replays = 200;               // of each difference
+    bool stop_at_first = false;           // difference
+    std::vector<std::string> forbid = {}; // patterns of results that no order may have
+    std::string wanted = {}; // stop at the first difference whose results have this pattern
     ProfileOptions profile;
     // Gives the places of each actor where there is no kernel to trace: in tests.
     std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
@@ -113,8 +114,9 @@ struct ExploreReport {
     // Of ExploreOptions::wanted, when it was seen: the order's number, and the time.
     std::optional<std::pair<std::uint64_t, double>> seen_wanted;
     OrderTimes times;
-    double operation = 0;           // seconds: the longest operation of a serial run
-    double bound = 1;               // of what was not seen, in a realised order
+    double operation = 0; // seconds: the longest operation of a serial run
+    double bound = 1;     // of what was not seen, in a realised order
+    unsigned pct_depth = 0;
     double pct_bound = 0;           // of one random order, for a bug of that depth
     std::optional<Refusal> refusal; // why it ended early, or never began
 };
@@ -194,6 +196,8 @@ class Explorer {
     bool confirm(Deviation& deviation);
     bool shrink(Deviation& deviation);
     bool shrink_hits(Deviation& deviation);
+    bool shrink_places(Deviation& deviation);
+    [[nodiscard]] std::vector<SiteRef> telling_places(const SiteRef& site) const;
     std::optional<bool> still_shows(const std::vector<Edge>& edges, const Deviation& deviation);
     bool replay(Deviation& deviation);
     [[nodiscard]] RunEnd end_of(const Observation& seen, const Deviation& deviation) const;

@@ -444,6 +444,40 @@ TEST_F(ExplorerTest, ADifferenceIsConfirmedAndShrunk) {
     EXPECT_EQ(report.orders, records.size()) << "runs that confirm and shrink are no orders";
 }
 
+// a passes a lock, f, the lock again, where the difference is, and g: f is nearer than g.
+TEST_F(ExplorerTest, ALocksHitBecomesTheNearestCallThatShowsItToo) {
+    Place lock = place("_raw_spin_lock", 3);
+    lock.part = "";
+    places["a"] = {lock, place("f", 2), place("g", 9)};
+    for (const bool f_does : {true, false}) {
+        records.clear();
+        plan.begun = {};
+        plan.results = [f_does](const std::vector<std::string>& edges, const OneRun&,
+                                std::string_view) {
+            bool broken = false;
+            for (const std::string at : {"_raw_spin_lock", "g", f_does ? "f" : "g"})
+                broken = broken || (has(edges, "a@enter:" + at + " -> b@user:begin") &&
+                                    has(edges, "b@user:end -> a@enter:" + at));
+            return Results{{"a", broken ? "lost" : "ok"}, {"b", "ok"}};
+        };
+        options.stop_at_first = true;
+        const ExploreReport report = explore(all_orders);
+        ASSERT_EQ(report.deviations.size(), 1U);
+        const std::string at = f_does ? "a@enter:f" : "a@enter:g";
+        EXPECT_EQ(to_string(report.deviations[0].shrunk),
+                  at + " -> b@user:begin; b@user:end -> " + at);
+    }
+}
+
+TEST_F(ExplorerTest, AResultThatIsForbiddenIsADifferenceInAnyOrder) {
+    options.forbid = {"a=none", "a=ok b=ok"};
+    options.stop_at_first = true;
+    const ExploreReport report = explore(1);
+    ASSERT_EQ(report.deviations.size(), 1U);
+    EXPECT_EQ(report.deviations[0].signature, "forbidden: a=ok b=ok");
+    EXPECT_EQ(report.deviations[0].text, "a=ok b=ok");
+}
+
 TEST_F(ExplorerTest, ADifferenceThatNeedsNoEdgeSaysSo) {
     // b is in the way of a in all runs but serial ones.
     plan.results = [](const std::vector<std::string>& edges, const OneRun&, std::string_view) {
