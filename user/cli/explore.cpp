@@ -24,12 +24,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds least_budget{30}; // of one task, if there is as much
+constexpr std::size_t few_tasks = 9;             // as many get all their orders at once
 
 // What is explored, with its texts: the scenario of a topic is made here.
 struct Task {
     std::string name;
     Subject subject;
     std::string produces;               // by a control
+    Topic topic = {};                   // of the table; none: a scenario
     const ScenarioFile* file = nullptr; // none: a scenario of C++
 };
 
@@ -55,6 +57,7 @@ Result<Task> task_of(const ExploreTable& table, const Topic& topic) {
     return Task{.name = topic.name(),
                 .subject = subject_of(*loaded.scenario, relaxations_of(table, topic)),
                 .produces = {},
+                .topic = topic,
                 .file = loaded.file};
 }
 
@@ -510,6 +513,39 @@ void choose_tasks(std::vector<Task>& tasks, const Earlier& earlier, bool control
                       [&earlier](const Task& task) { return earlier.ended.count(task.name) != 0; });
 }
 
+// The places of operations by their setup: other pairs need not trace them again.
+class KnownPlaces {
+  public:
+    // Nothing: some of them are not known.
+    std::function<std::vector<Profile>(const std::vector<std::string>&)>
+    of(const Topic& topic) const {
+        std::vector<Profile> all;
+        for (const std::string& operation : topic.operations) {
+            const auto known = places_.find({topic.setup, operation});
+            if (known == places_.end())
+                return {};
+            all.push_back(known->second);
+        }
+        if (all.empty())
+            return {};
+        return [all](const std::vector<std::string>& actors) {
+            std::vector<Profile> profiles = all;
+            for (std::size_t i = 0; i < profiles.size(); ++i)
+                profiles[i].actor = actors.at(i);
+            return profiles;
+        };
+    }
+    void note(const Topic& topic, const ExploreReport& report) {
+        if (!report.not_serial.empty() || report.profiles.size() != topic.operations.size())
+            return;
+        for (std::size_t i = 0; i < report.profiles.size(); ++i)
+            places_.emplace(std::pair(topic.setup, topic.operations[i]), report.profiles[i]);
+    }
+
+  private:
+    std::map<std::pair<std::string, std::string>, Profile> places_;
+};
+
 struct Channels {
     Sink journal;
     Sink mark;
@@ -601,6 +637,9 @@ int explore_command(const Arguments& arguments) {
     if (!channels)
         return cannot(channels.error().to_string());
     const auto start = std::chrono::steady_clock::now();
+    // Of all pairs, first the orders with one preemption.
+    const bool first_round = !arguments.controls && tasks->size() > few_tasks;
+    KnownPlaces places;
     bool good = true;
     for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {
         const Task& task = (*tasks)[i];
@@ -619,7 +658,10 @@ int explore_command(const Arguments& arguments) {
         const auto known = earlier->orders.find(task.name);
         options->done = known == earlier->orders.end() ? std::set<std::string>() : known->second;
         options->wanted = arguments.controls ? task.produces : "";
+        options->profiles = places.of(task.topic);
+        options->first_alone = first_round && options->done.empty();
         const Explored explored = explore(task, *options, *channels);
+        places.note(task.topic, explored.report);
         good = conclude(task, explored, arguments.controls, !options->done.empty()) && good;
         if (explored.report.refusal && explored.report.refusal->stuck)
             return status_stuck; // this machine is of no more use

@@ -199,6 +199,8 @@ void Explorer::run_all() {
 void Explorer::run_orders() {
     std::uint64_t drawn = 0;
     for (unsigned known = 0; known < most_known && !over();) {
+        if (options_.first_alone && orders_->first_are_over())
+            break;
         const std::optional<Order> order = orders_->next();
         std::vector<Edge> edges;
         if (order) {
@@ -293,6 +295,7 @@ bool Explorer::trace() {
         return !refused(Refusal{.why = opened.error().to_string()});
     trace.emplace(std::move(*opened));
     std::vector<std::vector<TracedRun>> traced(actors_.size());
+    std::vector<std::vector<TracedRun>> undisturbed(actors_.size());
     for (const std::vector<std::string>& order : permutations(actors_)) {
         const Result<void> scheduled = rig.schedule(serial_edges(order));
         if (!scheduled)
@@ -306,6 +309,9 @@ bool Explorer::trace() {
             had = tracing || ran->result.overlapped != 0;
             if (had && !take_trace(*ran, tracing ? &*trace : nullptr, traced))
                 return false;
+            if (had && tracing)
+                undisturbed[index_of(order.front())].push_back(
+                    traced[index_of(order.front())].back());
         }
         if (had)
             serial_.push_back(order);
@@ -324,12 +330,18 @@ bool Explorer::trace() {
     std::vector<Profile> profiles;
     for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
         std::vector<std::vector<Visit>> visits;
-        for (const TracedRun& run : traced[actor])
+        // An actor that is held goes first: behind another one it may have nothing left to do.
+        for (const TracedRun& run : undisturbed[actor].empty() ? traced[actor] : undisturbed[actor])
             visits.push_back(visits_of(run.calls, *symbols, ranges, run.from_ns, run.to_ns));
         profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
     }
     take_stops(std::move(profiles));
     return true;
+}
+
+std::size_t Explorer::index_of(const std::string& actor) const {
+    return static_cast<std::size_t>(std::find(actors_.begin(), actors_.end(), actor) -
+                                    actors_.begin());
 }
 
 bool Explorer::take_actors(const Rig& rig) {
@@ -757,8 +769,7 @@ bool Explorer::shrink_places(Deviation& deviation) {
 // Nearest first; none if the site is such a place itself.
 std::vector<SiteRef> Explorer::telling_places(const SiteRef& site) const {
     constexpr std::size_t most = 8;
-    const auto actor = static_cast<std::size_t>(
-        std::find(actors_.begin(), actors_.end(), site.actor) - actors_.begin());
+    const std::size_t actor = index_of(site.actor);
     if (actor == actors_.size())
         return {};
     const auto is_telling = [&](const SiteRef& one) {

@@ -39,10 +39,11 @@ struct ExploreOptions {
     unsigned depth = 4;                   // of PCT, when all orders with two preemptions are done
     unsigned replays = 200;               // of each difference
     bool stop_at_first = false;           // difference
+    bool first_alone = false;             // the orders with one preemption: see OrderList
     std::vector<std::string> forbid = {}; // patterns of results that no order may have
     std::string wanted = {}; // stop at the first difference whose results have this pattern
     ProfileOptions profile;
-    // Gives the places of each actor where there is no kernel to trace: in tests.
+    // Gives the places of each actor where they are known: then nothing is traced.
     std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
     std::function<Result<Balance>()> balance = Balance::take;
     RigOptions rig;
@@ -173,6 +174,7 @@ class Explorer {
         std::uint64_t to_ns;
     };
     bool take_actors(const Rig& rig);
+    [[nodiscard]] std::size_t index_of(const std::string& actor) const;
     bool trace();
     bool take_trace(const Ran& ran, FunctionTrace* trace,
                     std::vector<std::vector<TracedRun>>& traced);

@@ -77,6 +77,8 @@ class OrderList {
     std::optional<Order> next();
     [[nodiscard]] std::size_t all() const { return all_; }
     [[nodiscard]] std::size_t given() const { return given_; }
+    // Those with one preemption, but for what is put off.
+    [[nodiscard]] bool first_are_over() const { return at_ >= ones_; }
     // Of a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
     // Of two preemptions: with the first actor at its stop, a lock kept the second one from its

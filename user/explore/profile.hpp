@@ -60,7 +60,8 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
 // collapse_file.
 bool is_function(std::string_view symbol, std::string_view name);
 
-// Of an actor's runs. A place must be in each of them: else it would often not be reached.
+// Of an actor's runs, in which it goes first. A place must be in each of them: else it would often
+// not be reached.
 Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
                    const ProfileOptions& options);
 
