@@ -5,10 +5,13 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from vm import explore_page
-from vm.explore import Journal, shown_in
-from vm.tables import Ending
+from vm.explore import Journal, Session, shown_in, write_died
+from vm.kernels import UnpackedKernel
+from vm.qemu import Bounds
+from vm.tables import ARCHES, Ending
 
 ONE = "collapse@enter:f#2 -> truncate@user:begin; truncate@user:end -> collapse@enter:f#2; collapse@user:end -> truncate@user:end"
 TWO = "collapse@enter:f -> truncate@user:begin; truncate@enter:g -> collapse@enter:f; collapse@user:end -> truncate@enter:g"
@@ -51,6 +54,42 @@ class JournalTest(unittest.TestCase):
         self.assertEqual((crash["topic"], crash["schedule"], crash["ending"]), ("shmem: collapse truncate", ONE, "panic"))
         self.assertEqual(crash["replay"], f"shmem-collapse-truncate/all seed=7: {ONE}")
         self.assertIsNone(Journal(self.path).add_crash(Ending.HANG, ""))
+
+
+class DiedTest(unittest.TestCase):
+    """The file of an order that ended its machine."""
+
+    def setUp(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.place = Path(self.folder.name) / "found"
+        arch = ARCHES["x86_64"]
+        kernel = UnpackedKernel("6.12", Path("image"), Path("build"), None, {})
+        self.session = Session(arch, kernel, "6.12", "faultline explore", 60, Bounds(60, 60), (Path("a.flt"), Path("b.diff")))
+
+    def write(self, topic: str, status: int = 0) -> tuple[list[str], Path | None]:
+        crash = {"topic": topic, "replay": "x/all seed=1: " + ONE}
+        with mock.patch("vm.explore.build.user", return_value=Path("driver")), \
+                mock.patch("vm.explore.subprocess.run") as run, mock.patch("vm.explore.say"):
+            run.return_value = mock.Mock(returncode=status, stdout="faultline = 1\n", stderr="no such row")
+            place = write_died(self.session, crash, self.place)
+        return [str(word) for word in run.call_args.args[0]], place
+
+    def test_is_that_of_its_operations(self) -> None:
+        command, place = self.write("hugetlb-cow: punch fault")
+        self.assertEqual(command[-3:], ["hugetlb-cow", "punch", "fault"])
+        self.assertEqual(command[command.index("--file-of") + 1], "x/all seed=1: " + ONE)
+        self.assertEqual(command[command.index("--file") + 1], "a.flt")
+        assert place
+        self.assertEqual((place.name, place.read_text()), ("hugetlb-cow-punch-fault-died-1.flt", "faultline = 1\n"))
+        self.assertEqual(self.write("hugetlb-cow: punch fault")[1], self.place / "hugetlb-cow-punch-fault-died-2.flt")
+
+    def test_of_a_scenario_is_that_of_its_name(self) -> None:
+        self.assertEqual(self.write("collapse-fill/inside+blind")[0][-1], "collapse-fill/inside+blind")
+
+    def test_may_be_missing(self) -> None:
+        self.assertIsNone(self.write("gone: a b", status=2)[1])
+        self.assertFalse(self.place.exists())
 
 
 class ElsewhereTest(unittest.TestCase):
@@ -103,6 +142,16 @@ class PageTest(unittest.TestCase):
         page = explore_page.page([order(ONE, "realised"), order(ONE, "realised", difference="x"), order(ONE, "timed out")], "t")
         self.assertIn('class="f differing"', page)
         self.assertNotIn('class="f realised"', page)
+
+    def test_begins_with_a_line_for_each_topic_those_that_differ_first(self) -> None:
+        other = {**order(TWO, "panic", 2, difference="died"), "topic": "small: cut read"}
+        records = [order(ONE, "realised"), order(TWO, "excluded", 2), other,
+                   {"kind": "explored", "topic": "shmem: collapse truncate", "all_orders": 10, "implied": 3, "differences": []}]
+        page = explore_page.page(records, "title")
+        table = page[:page.index("<details")]
+        self.assertLess(table.index('href="#small-cut-read"'), table.index('href="#shmem-collapse-truncate"'))
+        self.assertIn('<td class="n">50.0%</td>', table)  # 2 tried, and 3 that a lock excludes, of 10
+        self.assertIn('<details id="shmem-collapse-truncate">', page)
 
 
 if __name__ == "__main__":

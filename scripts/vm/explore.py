@@ -2,6 +2,8 @@
 """`faultline explore` in virtual machines: one journal of all orders, and a fresh machine after each that dies."""
 
 import json
+import re
+import subprocess
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --m
 GUEST_JOURNAL = "/files/journal.json"
 ELSEWHERE_RUNS = 20
 ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
+# A topic in words of the driver: "hugetlb-cow: punch fault", "collapse-fill/inside+blind".
+TOPIC = re.compile(r"^(?P<setup>[\w-]+): (?P<operations>.+)$")
 STATUS_STUCK = 3  # user/cli/commands.hpp
 
 
@@ -161,6 +165,23 @@ def try_elsewhere(session: Session, other: Cell, found: dict[Path, Record]) -> N
         one["elsewhere"] = {"cell": cell, **(seen or {"skipped": ENDING_TEXT[report.ending]})}
 
 
+def write_died(session: Session, crash: Record, folder: Path) -> Path | None:
+    """The scenario file of the order that ended a machine; it is written on the host."""
+    topic = TOPIC.match(crash["topic"])
+    what = ["--setup", topic["setup"], *topic["operations"].split()] if topic else [crash["topic"]]
+    files = [word for file in session.files if file.suffix == ".flt" for word in ("--file", str(file))]
+    done = subprocess.run([build.user(), "explore", *files, "--file-of", crash["replay"], *what],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        say(f"no file of it: {done.stderr.strip()}")
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^\w]+", "-", crash["topic"])
+    place = next(place for number in range(1, 1000) if not (place := folder / f"{stem}-died-{number}.flt").exists())
+    place.write_text(done.stdout)
+    return place
+
+
 def run(session: Session) -> Ending:
     arch, kernel, label = session.arch, session.kernel, session.label
     path = journal_of(kernel, arch, "explore-controls" if session.controls else "explore")
@@ -197,6 +218,8 @@ def run(session: Session) -> Ending:
             break  # it had not begun: a fresh machine would do the same
         say(f"{ENDING_TEXT[report.ending]}; that order is a finding, the others go on in a fresh machine")
         print(f"    replay: faultline replay '{crash['replay']}'")
+        if died := write_died(session, crash, path.with_suffix("")):
+            print(f"    make run RUN={died.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
     for problem in journal.problems:
         print(f"! {problem}")
     if session.controls:

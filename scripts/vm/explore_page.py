@@ -128,7 +128,7 @@ def _section(topic: Topic, reports: list[Record]) -> str:
         f"replayed: {_text(one.get('replayed'))} of {_text(one.get('replays'))}</p>"
         + (f"<p>{_text(elsewhere_text(one['elsewhere']))}</p>" if one.get("elsewhere") else "")
         for report in reports if report.get("topic") == topic.name for one in report.get("differences", []))
-    opened = " open" if counts["differing"] else ""
+    opened = " open" if any(order.get("difference") for order in topic.orders) else ""
     return (f'<details id="{_anchor(topic)}"{opened}><summary>{_text(topic.name)}</summary>'
             f"<p>{len(topic.orders)} orders: {_text(total)}</p>\n{differences}"
             + (f"<h3>Excluded by</h3><table>{excluded}</table>" if excluded else "")
@@ -154,7 +154,7 @@ def _summary(topics: list[Topic], reports: list[Record]) -> str:
         all_orders = last.get("all_orders") or 0
         tried = sum(record.get("preemptions") in (1, 2) for record in topic.orders) + (last.get("implied") or 0)
         share = f"{min(tried / all_orders, 1):.1%}" if all_orders else ""
-        bound = f"&lt; {3 / counts['realised']:.1%}" if counts["realised"] else ""
+        bound = f"&lt; {min(3 / counts['realised'], 1):.1%}" if counts["realised"] else ""
         cells = "".join(f'<td class="n {_text(word.split()[0]) if word == "differing" and counts[word] else ""}">{counts[word] or ""}</td>'
                         for word in columns)
         lines.append(f'<tr><td><a href="#{_anchor(topic)}">{_text(topic.name)}</a></td><td class="n">{len(topic.orders)}</td>'

@@ -38,6 +38,7 @@ struct Arguments {
     bool controls = false;           // of explore: their hazards
     unsigned replays = 200;          // ...
     std::vector<std::string> forbid; // ...: patterns of results
+    std::string file_of;             // ...: print the scenario file of this order
     bool list_json = false;
     // of explore and trace
     std::string setup;

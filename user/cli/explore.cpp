@@ -180,6 +180,7 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
 struct Earlier {
     std::map<std::string, std::set<std::string>> orders; // by what was explored
     std::set<std::string> ended;                         // explored to the end
+    std::map<std::string, unsigned> deaths;              // of machines, by the same
 };
 Result<Earlier> read_earlier(const std::string& path) {
     Earlier earlier;
@@ -194,9 +195,12 @@ Result<Earlier> read_earlier(const std::string& path) {
         if (!json.is_object())
             continue;
         const std::string topic = json.value("topic", "");
-        if (json.value("kind", "") == "order")
+        if (json.value("kind", "") == "order") {
             earlier.orders[topic].insert(json.value("schedule", ""));
-        else if (json.value("kind", "") == "explored")
+            // The host writes these: scripts/vm/explore.py, add_crash().
+            for (const char* death : {"panic", "hang", "lost", "timeout"})
+                earlier.deaths[topic] += json.value("ending", "") == death ? 1 : 0;
+        } else if (json.value("kind", "") == "explored")
             earlier.ended.insert(topic);
     }
     return earlier;
@@ -499,14 +503,18 @@ bool bench_explore(const Arguments& arguments, Sink& json) {
 
 namespace {
 
-// Those first of which the fewest orders are done; of the controls, those that are not.
+// Those first of which the fewest orders are done, and last those that would most likely end this
+// machine, too; of the controls, those that are not done.
 void choose_tasks(std::vector<Task>& tasks, const Earlier& earlier, bool controls) {
     std::stable_sort(tasks.begin(), tasks.end(), [&earlier](const Task& a, const Task& b) {
-        const auto orders = [&earlier](const Task& task) {
+        const auto place = [&earlier](const Task& task) {
+            constexpr unsigned deadly = 2;
             const auto known = earlier.orders.find(task.name);
-            return known == earlier.orders.end() ? 0 : known->second.size();
+            const auto deaths = earlier.deaths.find(task.name);
+            return std::pair(deaths != earlier.deaths.end() && deaths->second >= deadly,
+                             known == earlier.orders.end() ? 0 : known->second.size());
         };
-        return orders(a) < orders(b);
+        return place(a) < place(b);
     });
     if (controls)
         std::erase_if(tasks,
@@ -617,12 +625,33 @@ bool conclude(const Task& task, const Explored& explored, bool control, bool res
                    : report.deviations.empty() && report.losses.empty() && tried;
 }
 
+// Of an order whose machine died, and left no file.
+int print_file_of(const Arguments& arguments, const std::vector<Task>& tasks) {
+    const Result<Schedule> schedule = parse_schedule(arguments.file_of);
+    if (!schedule)
+        return cannot(schedule.error().to_string());
+    if (tasks.size() != 1 || tasks.front().file == nullptr)
+        return cannot("--file-of: of one scenario file, or of operations with their --setup");
+    const Task& task = tasks.front();
+    const Control* control = task.subject.control;
+    Deviation dead;
+    dead.signature = "the machine died in this order";
+    dead.edges = schedule->edges;
+    dead.seed = schedule->seed.value_or(0);
+    fmt::print("{}", print(found_file(*task.file, task.subject.all->name,
+                                      control == nullptr ? std::string_view() : control->name,
+                                      plain_name(task.name) + "-died", dead)));
+    return status_good;
+}
+
 } // namespace
 
 int explore_command(const Arguments& arguments) {
     Result<std::vector<Task>> tasks = tasks_of(arguments);
     if (!tasks)
         return cannot(tasks.error().to_string());
+    if (!arguments.file_of.empty())
+        return print_file_of(arguments, *tasks);
     Result<ExploreOptions> options = options_of(arguments);
     if (!options)
         return cannot(options.error().to_string());

@@ -140,6 +140,10 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->add_option("--forbid", arguments.forbid,
                      "results that are wrong in any order, \"seen=hole event=no\"")
         ->type_name("PATTERN");
+    explore
+        ->add_option("--file-of", arguments.file_of,
+                     "run nothing: print the scenario file of this order, a line of replay")
+        ->type_name("SCHEDULE");
     explore->add_flag("--controls", arguments.controls,
                       "the controls of these scenarios (default: of all), each no further than to "
                       "the outcome that it must produce");

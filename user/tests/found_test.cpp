@@ -59,6 +59,22 @@ Deviation deviation() {
             .shrunk = *edges};
 }
 
+TEST(FoundFile, OfAnOrderWhoseMachineDiedHasTheOrderAlone) {
+    Deviation dead;
+    dead.signature = "the machine died in this order";
+    dead.edges = deviation().edges;
+    dead.seed = 7;
+    const ScenarioFile file = found_file(file_of_topic(), "all", "", "small-cut-read-died", dead);
+    const LoadedFile loaded = load_scenario(print(file), "died.flt");
+    EXPECT_THAT(loaded.complaints, IsEmpty()) << to_string("died.flt", loaded.complaints);
+    ASSERT_NE(loaded.scenario, nullptr);
+    ASSERT_THAT(loaded.scenario->variants, SizeIs(1));
+    EXPECT_EQ(loaded.scenario->variants[0].schedule, "read@enter:filemap_read -> cut@user:begin");
+    EXPECT_EQ(loaded.scenario->draws, 7U);
+    EXPECT_THAT(file.forbid, IsEmpty());
+    EXPECT_THAT(print(file), HasSubstr("cut = ftruncate(file, 4)")) << "the steps are in place";
+}
+
 TEST(FoundFile, ReadsBackAndSaysWhatIsForbidden) {
     const ScenarioFile file =
         found_file(file_of_topic(), "all", "", "small-cut-read-1", deviation());
