@@ -41,10 +41,10 @@ run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to
 	@$(VM) run $(VM_OPTIONS)
 
 .PHONY: explore
-explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
+explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file FORBID='results' OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
 	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(PATCH),--patch $(PATCH)) $(if $(FRESH),--fresh) \
-		$(if $(OTHER),--other $(OTHER)) \
+		$(if $(OTHER),--other $(OTHER)) $(if $(FORBID),--forbid '$(FORBID)') \
 		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) \
 		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
 

@@ -4,6 +4,7 @@
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -104,6 +105,8 @@ def command_explore(arguments: argparse.Namespace) -> Ending:
         options.append(f"--patch /files/{patch.name}")
     if arguments.setup:
         options.append(f"--setup {arguments.setup}")
+    if arguments.forbid:
+        options.append(f"--forbid {shlex.quote(arguments.forbid)}")
     if arguments.controls:
         options.append("--controls")
     command = " ".join(["faultline explore", *options, *arguments.options.split(), *names])
@@ -310,6 +313,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--patch", default="", help="a diff, or a list of functions: they come first")
             command.add_argument("--options", default="", help="other options of `faultline explore`")
             command.add_argument("--controls", action="store_true", help="the controls of scenarios, each up to the outcome that it must produce")
+            command.add_argument("--forbid", default="", help="results that are wrong in any order")
             command.add_argument("--other", default="", help="where a difference is tried, too: KERNEL or KERNEL/ARCH; none")
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")

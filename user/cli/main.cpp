@@ -138,7 +138,8 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
     explore->add_flag("--first", arguments.first, "no further than to the first difference");
     explore
         ->add_option("--forbid", arguments.forbid,
-                     "results that are wrong in any order, \"seen=hole event=no\"")
+                     "results that are wrong in any order, \"seen=hole event=no\"; may be repeated")
+        ->allow_extra_args(false)
         ->type_name("PATTERN");
     explore
         ->add_option("--file-of", arguments.file_of,
