@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 from vm import explore_page
-from vm.explore import Journal, Session, shown_in, write_died
+from vm.explore import Journal, Session, forbidden_words, shown_in, write_died
 from vm.kernels import UnpackedKernel
 from vm.qemu import Bounds
 from vm.tables import ARCHES, Ending
@@ -98,22 +98,28 @@ class ElsewhereTest(unittest.TestCase):
     VARIANT = {"kind": "variant", "scenario": "shmem-a-b-1", "variant": "found", "control": None, "verdict": "FAIL",
                "runs": 20, "overlaps": 18, "histogram": {"a=ok b=no": 5, "a=ok b=yes": 13, "a=- b=-": 2},
                "forbidden": ["a=ok b=no", "a=- b=-"]}
+    WORDS = forbidden_words('[forbid]\n"a=ok b=no" = "no serial order ends so"\n')
 
     def test_counts_the_runs_that_no_serial_order_explains(self) -> None:
         other = {**self.VARIANT, "variant": "serial-1", "forbidden": []}
-        seen = shown_in([other, self.VARIANT], "shmem-a-b-1")
-        self.assertEqual(seen, {"runs": 20, "order_had": 18, "shown": 7, "skipped": ""})
-        self.assertIn("7 of 20 runs end", explore_page.elsewhere_text({"cell": "7.2 arm64", **(seen or {})}))
+        seen = shown_in([other, self.VARIANT], "shmem-a-b-1", self.WORDS)
+        self.assertEqual(seen, {"runs": 20, "order_had": 18, "shown": 5, "otherwise": 2, "skipped": ""})
+        self.assertEqual(explore_page.elsewhere_text({"cell": "7.2 arm64", **(seen or {})}),
+                         "on 7.2 arm64: 5 of 20 runs end so, 2 in a third way; 18 had the order")
+
+    def test_without_words_nothing_is_shown(self) -> None:
+        self.assertEqual(forbidden_words("faultline = 1\n"), set())
+        self.assertEqual((shown_in([self.VARIANT], "shmem-a-b-1", set()) or {})["shown"], 0)
 
     def test_says_why_it_cannot_be_tried(self) -> None:
         skipped = {**self.VARIANT, "verdict": "SKIP", "why": "no userfaultfd", "runs": 0}
-        seen = shown_in([skipped], "shmem-a-b-1")
+        seen = shown_in([skipped], "shmem-a-b-1", self.WORDS)
         assert seen
         self.assertEqual(explore_page.elsewhere_text({"cell": "6.1 x", **seen}), "cannot be tried on 6.1 x: no userfaultfd")
 
     def test_a_machine_that_died_has_none(self) -> None:
-        self.assertIsNone(shown_in([{"kind": "begin"}], "shmem-a-b-1"))
-        self.assertIsNone(shown_in([{**self.VARIANT, "control": "blind"}], "shmem-a-b-1"))
+        self.assertIsNone(shown_in([{"kind": "begin"}], "shmem-a-b-1", self.WORDS))
+        self.assertIsNone(shown_in([{**self.VARIANT, "control": "blind"}], "shmem-a-b-1", self.WORDS))
 
 
 class PageTest(unittest.TestCase):

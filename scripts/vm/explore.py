@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -138,14 +139,21 @@ class Session:
     other: Cell | None = None  # where differences are tried, too
 
 
-def shown_in(records: list[Record], name: str) -> Record | None:
-    """Of a run of found files: how often the one of that name ended as no serial order does."""
+def forbidden_words(text: str) -> set[str]:
+    """How the difference ended: of a found file, "a=ok b=no"."""
+    return set(" ".join(tomllib.loads(text).get("forbid", {})).split())
+
+
+def shown_in(records: list[Record], name: str, words: set[str]) -> Record | None:
+    """Of a run of found files: how often the one of that name ended so, and as neither that nor a serial order."""
     for record in records:
         if (record.get("kind"), record.get("scenario"), record.get("variant"), record.get("control")) == \
                 ("variant", name, "found", None):
-            histogram, forbidden = record.get("histogram") or {}, record.get("forbidden") or []
+            histogram, unexpected = record.get("histogram") or {}, record.get("forbidden") or []
+            shown = {outcome for outcome in histogram if words and words <= set(outcome.split())}
             return {"runs": record.get("runs", 0), "order_had": record.get("overlaps", 0),
-                    "shown": sum(histogram.get(outcome, 0) for outcome in forbidden),
+                    "shown": sum(histogram[outcome] for outcome in shown),
+                    "otherwise": sum(histogram.get(outcome, 0) for outcome in unexpected if outcome not in shown),
                     "skipped": record.get("why", "") if record.get("verdict") == "SKIP" else ""}
     return None
 
@@ -160,7 +168,7 @@ def try_elsewhere(session: Session, other: Cell, found: dict[Path, Record]) -> N
     place = runs.new_folder(f"{session.label}-explore-elsewhere")
     report = runs.boot(runs.prepare(other.arch, kernel, driver, [], place), bounds, show=False)
     for path, one in found.items():
-        seen = shown_in(report.driver.records, path.stem)
+        seen = shown_in(report.driver.records, path.stem, forbidden_words(one["file"]))
         cell = f"{kernel.release} {other.arch.name}"
         one["elsewhere"] = {"cell": cell, **(seen or {"skipped": ENDING_TEXT[report.ending]})}
 

@@ -111,8 +111,8 @@ def _table(topic: Topic, actor: str) -> str:
 def elsewhere_text(one: Record) -> str:
     if one.get("skipped"):
         return f"cannot be tried on {one['cell']}: {one['skipped']}"
-    return (f"on {one['cell']}: {one['shown']} of {one['runs']} runs end as no serial order does here; "
-            f"{one['order_had']} had the order")
+    otherwise = f", {one['otherwise']} in a third way" if one.get("otherwise") else ""
+    return f"on {one['cell']}: {one['shown']} of {one['runs']} runs end so{otherwise}; {one['order_had']} had the order"
 
 
 def _section(topic: Topic, reports: list[Record]) -> str:
