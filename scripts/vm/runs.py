@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from .tables import (
     Ending,
     Kernel,
     KnownLog,
+    Trouble,
 )
 
 def new_folder(label: str) -> Path:
@@ -80,11 +82,23 @@ def known_logs(arch: Arch, kernel: Kernel | None) -> tuple[KnownLog, ...]:
     return tuple(k for k in KNOWN_LOGS if kernel and (k.arch, k.series) == (arch.name, kernel.series))
 
 
+def check_names(faultline: Path, driver: Driver) -> None:
+    """A typo costs no boot. The driver on the host has the same scenarios as the one in the machine."""
+    if not driver.names:
+        return
+    files = [word for file in driver.files for word in ("--file", str(file))]
+    done = subprocess.run([faultline, "list", *files, *driver.names.split()], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(Ending.USAGE, done.stderr.strip().removeprefix("faultline: "))
+
+
 def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, programs: list[Path],
             folder: Path, boot_name: str = DEFAULT_BOOT) -> Prepared:
     """Build and pack. `driver` is the guest's command; None runs the selftests alone."""
     module = build.module(kernel.headers, kernel.release, kernel.series, arch)
     faultline = build.user(arch)
+    if driver and arch.native:
+        check_names(faultline, driver)
     names = tuple(program.name for program in programs)
     machine = emulator.find(arch)
     accel = qemu.accelerator(arch, machine, kernel.image)

@@ -5,6 +5,7 @@
 #include "kernel/cpu.hpp"
 #include "kernel/guardian.hpp"
 #include "language/load.hpp"
+#include "operations/operation.hpp"
 #include "report/human.hpp"
 #include "scenarios/list.hpp"
 
@@ -27,6 +28,17 @@ template <typename T> std::string names_of(const std::vector<T>& items) {
     return text;
 }
 
+// ": is it \"collapse-fill\"?", or an end of the sentence.
+std::string like(const std::string& name) {
+    std::vector<std::string> names;
+    for (const Scenario* scenario : known_scenarios())
+        for (const std::string_view one : {scenario->name, scenario->family})
+            if (!one.empty())
+                names.emplace_back(one);
+    const std::string near = nearest(name, names);
+    return near.empty() ? "." : fmt::format(": is it \"{}\"?", near);
+}
+
 Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
     const std::size_t plus = name.find('+');
     const std::string plain = name.substr(0, plus);
@@ -34,8 +46,8 @@ Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
     Chosen chosen;
     chosen.scenario = find_scenario(plain.substr(0, slash));
     if (chosen.scenario == nullptr)
-        return Error::make(0, "no scenario is called \"" + plain.substr(0, slash) +
-                                  "\": see faultline list");
+        return Error::make(0, fmt::format("no scenario is called \"{}\"{} See faultline list",
+                                          plain.substr(0, slash), like(plain.substr(0, slash))));
     chosen.selection.variant =
         slash == std::string::npos ? arguments.variant : plain.substr(slash + 1);
     chosen.selection.control =

@@ -130,8 +130,18 @@ void list_json(const Scenario& scenario) {
 } // namespace
 
 int list_command(const Arguments& arguments) {
+    std::vector<const Scenario*> wanted = known_scenarios();
+    if (!arguments.names.empty()) {
+        const Result<std::vector<Chosen>> chosen = choose(arguments);
+        if (!chosen)
+            return cannot(chosen.error().to_string());
+        wanted.clear();
+        for (const Chosen& one : *chosen)
+            if (wanted.empty() || wanted.back() != one.scenario)
+                wanted.push_back(one.scenario);
+    }
     std::string_view family;
-    for (const Scenario* scenario : known_scenarios()) {
+    for (const Scenario* scenario : wanted) {
         if (arguments.list_json)
             list_json(*scenario);
         else if (arguments.verbose)

@@ -168,6 +168,11 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
 
 std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* list = app.add_subcommand("list", "the scenarios");
+    list->add_option("NAME", arguments.names,
+                     "scenario, scenario/variant, family or FILE.flt (default: all)");
+    list->add_option("--file", arguments.files, "a scenario file, which NAME can have")
+        ->allow_extra_args(false)
+        ->type_name("FILE");
     list->add_flag("-v,--verbose", arguments.verbose,
                    "claims, sources, variants, schedules, controls");
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");

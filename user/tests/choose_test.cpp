@@ -67,5 +67,17 @@ TEST(Choose, AnUnknownNameIsNamedWithWhatThereIs) {
     }
 }
 
+TEST(Choose, ATypoGetsTheNearestName) {
+    Arguments arguments;
+    arguments.names = {"colapse-fil"};
+    const Result<std::vector<Chosen>> all = choose(arguments);
+    ASSERT_FALSE(all.ok());
+    EXPECT_EQ(all.error().to_string(), "no scenario is called \"colapse-fil\": is it "
+                                       "\"collapse-fill\"? See faultline list");
+    arguments.names = {"qqqqqqqqqq"};
+    EXPECT_EQ(choose(arguments).error().to_string(),
+              "no scenario is called \"qqqqqqqqqq\". See faultline list");
+}
+
 } // namespace
 } // namespace faultline
