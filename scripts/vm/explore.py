@@ -18,6 +18,8 @@ from .tables import CRASHES, DEFAULT_BOOT, ENDING_TEXT, KERNELS, MACHINES, Arch,
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
+# A CPU that spins for ever ends its machine in half a minute, with the stack, and not by the bound of silence.
+PANIC_IF_LOCKED_UP = "[ ! -w /proc/sys/kernel/softlockup_panic ] || echo 1 > /proc/sys/kernel/softlockup_panic"
 ELSEWHERE_RUNS = 20
 ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
 # A topic in words of the driver: "hugetlb-cow: punch fault", "collapse-fill/inside+blind".
@@ -208,7 +210,7 @@ def run(session: Session) -> Ending:
         place.mkdir(exist_ok=True)
         known = place / "journal.json"
         known.write_text("".join(json.dumps(record) + "\n" for record in journal.records))
-        line = f"{session.command} {CHANNELS} --budget {int(seconds)} --resume {GUEST_JOURNAL}"
+        line = f"{PANIC_IF_LOCKED_UP}; {session.command} {CHANNELS} --budget {int(seconds)} --resume {GUEST_JOURNAL}"
         prepared = runs.prepare(arch, kernel, Driver(line, files=(*session.files, known)), [], place, session.boot)
         report: Report = runs.boot(prepared, replace(session.bounds, total=seconds + session.bounds.quiet))
         journal.take(read_channel(place, "json"))
