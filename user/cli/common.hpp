@@ -54,6 +54,9 @@ class ProgressLine {
     std::chrono::steady_clock::time_point written_at_{};
 };
 
+// Of explore: makes the scenario of its operations known that has this name. False: none has.
+Result<bool> load_topic(const Arguments& arguments, const std::string& name);
+
 struct Chosen {
     const Scenario* scenario = nullptr;
     Selection selection;

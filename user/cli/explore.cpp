@@ -468,6 +468,23 @@ void print_control(const Task& task, const ExploreReport& report) {
 
 } // namespace
 
+Result<bool> load_topic(const Arguments& arguments, const std::string& name) {
+    const Result<ExploreTable> table = load_table(arguments);
+    if (!table)
+        return table.error();
+    const std::optional<Topic> topic = topic_named(*table, name);
+    if (!topic)
+        return false;
+    const Result<std::string> text = scenario_text(*table, *topic);
+    if (!text)
+        return text.error();
+    const LoadedFile loaded = load_scenario(*text, name);
+    if (loaded.scenario == nullptr)
+        return Error::make(EINVAL, to_string(name, loaded.complaints));
+    named_files().push_back(loaded.scenario);
+    return true;
+}
+
 bool bench_explore(const Arguments& arguments, Sink& json) {
     constexpr std::chrono::seconds budget{20};
     const Result<ExploreTable> table = load_table(arguments);

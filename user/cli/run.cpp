@@ -135,6 +135,9 @@ int replay_command(const Arguments& arguments) {
     Arguments chosen = arguments;
     chosen.names = {schedule->scenario + "/" + schedule->variant};
     chosen.no_controls = true;
+    if (find_scenario(schedule->scenario) == nullptr)
+        if (const Result<bool> loaded = load_topic(arguments, schedule->scenario); !loaded)
+            return cannot(loaded.error().to_string());
     const Result<std::vector<Chosen>> all = choose(chosen);
     if (!all)
         return cannot(all.error().to_string());

@@ -178,6 +178,28 @@ std::vector<Topic> all_topics(const ExploreTable& table) {
     return all;
 }
 
+std::optional<Topic> topic_named(const ExploreTable& table, std::string_view name) {
+    for (const SetupRow& setup : table.setups) {
+        if (!name.starts_with(setup.name + "-"))
+            continue;
+        Topic topic{setup.name, {}};
+        std::vector<std::string> actors;
+        for (std::string_view rest = name.substr(setup.name.size()); !rest.empty();) {
+            rest.remove_prefix(1); // the minus
+            actors.emplace_back(rest.substr(0, rest.find('-')));
+            rest.remove_prefix(actors.back().size());
+            // "collapse_2" is the second one that does "collapse".
+            const OperationRow* operation = table.operation(actors.back());
+            if (operation == nullptr)
+                operation = table.operation(actors.back().substr(0, actors.back().rfind('_')));
+            topic.operations.push_back(operation == nullptr ? "" : operation->name);
+        }
+        if (actors == actors_of(topic) && scenario_text(table, topic).ok())
+            return topic;
+    }
+    return std::nullopt;
+}
+
 std::vector<std::string> actors_of(const Topic& topic) {
     std::vector<std::string> actors;
     for (const std::string& operation : topic.operations) {

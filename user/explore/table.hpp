@@ -8,6 +8,7 @@
 #include "explore/oracle.hpp"
 #include "language/file.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,9 @@ struct Topic {
 // with each other, then the next one with each of these, and so on; last each with itself. One pair
 // of each setup in turn.
 std::vector<Topic> all_topics(const ExploreTable& table);
+
+// The topic whose scenario has that name, "shmem-collapse-ftruncate"; nothing: none has.
+std::optional<Topic> topic_named(const ExploreTable& table, std::string_view name);
 
 // The names of the actors of a topic.
 std::vector<std::string> actors_of(const Topic& topic);

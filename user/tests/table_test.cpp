@@ -7,6 +7,8 @@
 #include "language/load.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 
 namespace faultline {
@@ -273,6 +275,24 @@ TEST(Topics, AreThePairsOfEachSetupInTurnAndLastThoseWithThemselves) {
                 ElementsAre("one: first second", "two: first third", "one: first third",
                             "two: first first", "one: second third", "two: third third",
                             "one: first first", "one: second second", "one: third third"));
+}
+
+// So that a line of replay, which has the scenario's name, finds it.
+TEST(Topics, AreFoundByTheNamesOfTheirScenarios) {
+    const ExploreTable table = shipped();
+    for (Topic topic : all_topics(table)) {
+        const std::string name =
+            fmt::format("{}-{}", topic.setup, fmt::join(actors_of(topic), "-"));
+        const std::optional<Topic> found = topic_named(table, name);
+        ASSERT_TRUE(found) << name;
+        EXPECT_EQ(found->name(), topic.name());
+    }
+    const std::optional<Topic> three = topic_named(table, "shmem-collapse-store-store_2");
+    ASSERT_TRUE(three);
+    EXPECT_THAT(three->operations, ElementsAre("collapse", "store", "store"));
+    for (const char* name : {"shmem", "shmem-", "shmem-collapse-nothing", "nothing-collapse-store",
+                             "shmem-collapse-collapse", "small-collapse-store", ""})
+        EXPECT_FALSE(topic_named(table, name)) << name;
 }
 
 TEST(Topics, HaveActorsOfDifferentNames) {
