@@ -166,7 +166,7 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
     return {explore, trace};
 }
 
-std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
+CLI::App* add_list_command(CLI::App& app, Arguments& arguments) {
     CLI::App* list = app.add_subcommand("list", "the scenarios");
     list->add_option("NAME", arguments.names,
                      "scenario, scenario/variant, family or FILE.flt (default: all)");
@@ -176,7 +176,11 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     list->add_flag("-v,--verbose", arguments.verbose,
                    "claims, sources, variants, schedules, controls");
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");
+    return list;
+}
 
+std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
+    CLI::App* list = add_list_command(app, arguments);
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
     run->add_option("NAME", arguments.names,
                     "scenario, scenario/variant, scenario+control, family, or a file: FILE.flt, "
