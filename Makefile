@@ -37,8 +37,8 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' RUNS=N BOOT=poison|cgroup QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
-	@$(VM) run $(VM_OPTIONS)
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
+	@$(VM) run $(VM_OPTIONS) $(if $(BUDGET),--budget $(BUDGET))
 
 .PHONY: explore
 explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file FORBID='results' OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew

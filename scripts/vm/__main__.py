@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs
-from .command_line import driver_of, name_in_file
+from .command_line import driver_of, name_in_file, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, Record, parse_driver
@@ -22,6 +22,7 @@ from .tables import (
     DEFAULT_BOOT,
     Arch,
     DEFAULT_ARCH,
+    DEFAULT_BUDGET,
     DEFAULT_KERNEL,
     ENDING_TEXT,
     HOST_PACKAGES,
@@ -57,22 +58,17 @@ def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
 
 def command_run(arguments: argparse.Namespace) -> Ending:
     kernel = _kernel(arguments)
-    driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run)
+    # Neither RUNS= nor BUDGET=: what one waits for.
+    text = arguments.budget or ("" if arguments.runs else DEFAULT_BUDGET)
+    budget = seconds_of(text) if text else None
+    driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run, budget)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
-                      qemu.Bounds(arguments.timeout, arguments.quiet), [],
+                      qemu.Bounds(max(arguments.timeout, 2 * (budget or 0)), arguments.quiet), [],
                       "own" if arguments.kimage else arguments.kernel, arguments.boot)
     # In a good run the driver's own last lines say the same, and are the last ones if the log said nothing.
     if not arguments.command and (report.ending != Ending.GOOD or report.findings):
         print(_lines_of(report.ending, report.counts, [report]))
     return report.ending
-
-
-def _seconds(text: str) -> float:
-    """90, 90s, 5m, 2h"""
-    found = re.fullmatch(r"(\d+)([smh]?)", text)
-    if not found:
-        raise Trouble(Ending.USAGE, f"BUDGET={text}: 90s, 5m or 2h")
-    return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
 
 
 def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
@@ -90,7 +86,7 @@ def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
 
 
 def command_explore(arguments: argparse.Namespace) -> Ending:
-    budget = _seconds(arguments.budget)
+    budget = seconds_of(arguments.budget)
     kernel = _kernel(arguments)
     words = [word for word in arguments.ops.split()]
     files = tuple(Path(word.partition(".flt")[0] + ".flt") for word in words if ".flt" in word)
@@ -329,6 +325,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix"):
             command.add_argument("--run", default="", help="scenarios, variants, families or files (path/FILE.flt); all if empty")
+            if name == "run":
+                command.add_argument("--budget", default="", help=f"time for all scenarios together, 90s, 5m or 1h; {DEFAULT_BUDGET} without --runs")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")
             command.add_argument("--timeout", type=float, default=3600, help="bound of a whole run, with the fresh machines that follow a crash, seconds")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")

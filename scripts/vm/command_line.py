@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The driver's command in a machine, of what a user asked for."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,9 +22,18 @@ def name_in_file(file: Path) -> str:
     return name
 
 
-def driver_of(runs_of_each: int | None, names: str) -> Driver:
+def seconds_of(text: str) -> int:
+    """90, 90s, 5m, 2h"""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if not found or not int(found.group(1)):
+        raise Trouble(Ending.USAGE, f"BUDGET={text}: 90s, 5m or 2h")
+    return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
+
+
+def driver_of(runs_of_each: int | None, names: str, budget: int | None = None) -> Driver:
     """`names` may have files, path/FILE.flt/variant+control: the machine gets them, and knows them by their names."""
-    options = ["faultline run", *([f"--runs {runs_of_each}"] if runs_of_each else []), CHANNELS]
+    options = ["faultline run", *([f"--runs {runs_of_each}"] if runs_of_each else []),
+               *([f"--budget {budget}"] if budget else []), CHANNELS]
     words, files = [], []
     for word in names.split():
         path, suffix, rest = word.partition(".flt")

@@ -195,6 +195,7 @@ SHORT_RUNS = 5
 
 # A run goes on in a fresh machine when one ended badly, in so many at most.
 MACHINES = 5
+DEFAULT_BUDGET = "5m"  # of `make run`
 
 DEFAULT_ARCH = "x86_64"
 DEFAULT_KERNEL = "6.12"

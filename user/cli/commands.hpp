@@ -27,6 +27,7 @@ struct Arguments {
     std::optional<unsigned> runs;
     std::uint64_t seed = 1;
     double timeout = 30;
+    unsigned time = 0; // of run: seconds for all variants together; 0: as many runs as `runs` says
     std::string json;
     std::string ktap;
     std::string progress;

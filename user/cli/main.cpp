@@ -188,6 +188,10 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
     add_run_options(*run, arguments);
+    run->add_option("--budget", arguments.time,
+                    "seconds, split over all variants and controls: each gets as many runs as fit")
+        ->check(CLI::PositiveNumber)
+        ->type_name("S");
     add_report_options(*run, arguments);
 
     CLI::App* check = app.add_subcommand("check", "is a file of a scenario right? Needs no root");

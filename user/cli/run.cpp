@@ -86,8 +86,53 @@ class Output {
     bool verbose_ = false;
 };
 
-int run_all(const std::vector<Chosen>& all, Options options, Output& output,
-            ProgressLine& progress) {
+// Variants and controls that are tried.
+unsigned parts_of(const Chosen& chosen) {
+    const Selection& selection = chosen.selection;
+    if (!selection.control.empty())
+        return 1;
+    const auto& [variants, controls] =
+        std::tie(chosen.scenario->variants, chosen.scenario->controls);
+    const auto tried = std::count_if(variants.begin(), variants.end(), [&](const Variant& one) {
+        return selection.variant.empty() ? !one.by_name_only : one.name == selection.variant;
+    });
+    const auto caught = std::count_if(controls.begin(), controls.end(), [&](const Control& one) {
+        return selection.controls && one.tried_with_others() &&
+               (selection.variant.empty() || one.variant == selection.variant);
+    });
+    return static_cast<unsigned>(tried + caught);
+}
+
+// Splits a time over scenarios: what one leaves is the others'.
+class Budget {
+  public:
+    Budget(unsigned seconds, const std::vector<Chosen>& all)
+        : end_(Clock::now() + std::chrono::seconds(seconds)), seconds_(seconds) {
+        for (const Chosen& chosen : all)
+            parts_ += parts_of(chosen);
+        if (seconds_ != 0 && parts_ != 0)
+            fmt::print("{} s for {} variants and controls: about {:.1f} s each (BUDGET=, RUNS=)\n",
+                       seconds_, parts_, static_cast<double>(seconds_) / parts_);
+    }
+    // Of each part of this scenario, which comes next. Nothing: no budget was given.
+    std::optional<std::chrono::duration<double>> share_of(const Chosen& next) {
+        if (seconds_ == 0)
+            return std::nullopt;
+        const std::chrono::duration<double> left = end_ - Clock::now();
+        const auto share = left / std::max(parts_, 1U);
+        parts_ -= std::min(parts_, parts_of(next));
+        return std::max(share, std::chrono::duration<double>(0));
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point end_;
+    unsigned seconds_;
+    unsigned parts_ = 0;
+};
+
+int run_all(const std::vector<Chosen>& all, Options options, Output& output, ProgressLine& progress,
+            unsigned seconds = 0) {
     std::vector<std::string> names;
     names.reserve(all.size());
     for (const Chosen& chosen : all)
@@ -95,7 +140,9 @@ int run_all(const std::vector<Chosen>& all, Options options, Output& output,
     output.begin(names);
     options.on_start = [&output](const Start& now) { output.start(now); };
     options.on_run = [&output](unsigned number, std::uint64_t seed) { output.run(number, seed); };
+    Budget budget(seconds, all);
     for (const Chosen& chosen : all) {
+        options.share = budget.share_of(chosen);
         const auto on_variant = [&](const VariantReport& report) {
             progress.clear();
             output.variant(report);
@@ -125,7 +172,7 @@ int run_command(const Arguments& arguments) {
     Options options = options_of(arguments, *progress);
     if (!arguments.control.empty() && !arguments.runs)
         options.runs = control_runs;
-    return run_all(*all, options, *output, *progress);
+    return run_all(*all, options, *output, *progress, arguments.time);
 }
 
 int replay_command(const Arguments& arguments) {

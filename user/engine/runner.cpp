@@ -142,7 +142,9 @@ class VariantRunner {
 
     // A variant that is left to chance goes on until it has overlaps enough, or its time is over.
     [[nodiscard]] bool more(unsigned done, unsigned runs, Clock::time_point start) const {
-        if (done < runs)
+        const bool timely = !options_.share || done < least_timed_runs ||
+                            seconds_since(start) < options_.share->count();
+        if (done < runs && timely)
             return true;
         return variant_.chance && !options_.same_seed &&
                report_.situation.count(report_.counts) < variant_.chance->overlaps &&

@@ -19,6 +19,7 @@ namespace faultline {
 inline constexpr unsigned control_runs = 50; // a control that is not caught in these proves nothing
 // A forced window that has not opened in these will not.
 inline constexpr unsigned give_up_runs = 20;
+inline constexpr unsigned least_timed_runs = 5;
 // Of the runs of a forced variant, this share must have had its situation: else it is a MISS.
 inline constexpr double least_share = 0.5;
 
@@ -46,6 +47,8 @@ struct Options {
     std::uint64_t seed = 1;
     bool same_seed = false; // each run gets `seed` itself: for replay
     RigOptions rig;
+    // No longer for a variant or a control, but at least least_timed_runs; `runs` is the most.
+    std::optional<std::chrono::duration<double>> share = {};
     bool give_up = true; // see give_up_runs
     bool stop_at_forbidden = false;
     std::optional<std::vector<Edge>> edges; // instead of the variant's own

@@ -265,6 +265,17 @@ TEST_F(RunnerTest, AVariantLeftToChanceRunsUntilItHasOverlapsEnough) {
     EXPECT_EQ(report.counts.runs, 10U) << "no time, but the runs that were asked for";
 }
 
+TEST_F(RunnerTest, AShareOfTimeEndsAVariantAfterItsLeastRuns) {
+    options.runs = 20;
+    options.share = std::chrono::duration<double>(0);
+    EXPECT_EQ(run().counts.runs, least_timed_runs);
+    options.share = std::chrono::hours(1);
+    EXPECT_EQ(run().counts.runs, 20U) << "no more than these";
+    options.share = std::chrono::duration<double>(0);
+    options.runs = 2;
+    EXPECT_EQ(run().counts.runs, 2U);
+}
+
 TEST_F(RunnerTest, EachRunIsToldBeforeItBegins) {
     std::vector<std::string> told;
     options.runs = 2;
