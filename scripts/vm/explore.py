@@ -24,6 +24,8 @@ ELSEWHERE_RUNS = 20
 ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
 # A topic in words of the driver: "hugetlb-cow: punch fault", "collapse-fill/inside+blind".
 TOPIC = re.compile(r"^(?P<setup>[\w-]+): (?P<operations>.+)$")
+DEATHS = tuple(ending.name.lower() for ending in CRASHES)
+NO_END = "a run that does not end"  # user/explore/explorer.cpp
 STATUS_STUCK = 3  # user/cli/commands.hpp
 
 
@@ -110,11 +112,14 @@ def controls_table(records: list[Record]) -> str:
         if record.get("kind") != "explored" or not record.get("produces"):
             continue
         seen = record.get("seen")
-        word = "yes" if seen else f"not tried: {record['refusal']}" if record.get("refusal") else "no"
-        orders = seen["order"] if seen else record.get("orders", 0)
+        orders = [one for one in records if (one.get("kind"), one.get("topic")) == ("order", record["topic"])]
+        dead = [one["difference"] for one in orders if one.get("ending") in DEATHS or one.get("difference") == NO_END]
+        word = ("yes" if seen else f"no, but {', '.join(sorted(set(dead)))}" if dead
+                else f"not tried: {record['refusal']}" if record.get("refusal") else "no")
+        count = seen["order"] if seen else max(record.get("orders", 0), len(orders))
         seconds = seen["seconds"] if seen else record.get("seconds", 0.0)
         wanted = str(record["produces"]).replace("|", "\\|")
-        rows.append(f"| {record['topic']} | `{wanted}` | {word} | {orders} | {seconds:.0f} |\n")
+        rows.append(f"| {record['topic']} | `{wanted}` | {word} | {count} | {seconds:.0f} |\n")
     return CONTROLS_HEAD + "".join(rows)
 
 
