@@ -8,10 +8,10 @@ from pathlib import Path
 from unittest import mock
 
 from vm import explore_page
-from vm.explore import Journal, Session, forbidden_words, shown_in, write_died
+from vm.explore import Journal, Session, forbidden_words, journal_of, shown_in, write_died
 from vm.kernels import UnpackedKernel
 from vm.qemu import Bounds
-from vm.tables import ARCHES, Ending
+from vm.tables import ARCHES, KERNELS, Ending
 
 ONE = "collapse@enter:f#2 -> truncate@user:begin; truncate@user:end -> collapse@enter:f#2; collapse@user:end -> truncate@user:end"
 TWO = "collapse@enter:f -> truncate@user:begin; truncate@enter:g -> collapse@enter:f; collapse@user:end -> truncate@enter:g"
@@ -120,6 +120,27 @@ class ElsewhereTest(unittest.TestCase):
     def test_a_machine_that_died_has_none(self) -> None:
         self.assertIsNone(shown_in([{"kind": "begin"}], "shmem-a-b-1", self.WORDS))
         self.assertIsNone(shown_in([{**self.VARIANT, "control": "blind"}], "shmem-a-b-1", self.WORDS))
+
+
+class JournalOfTest(unittest.TestCase):
+    def test_each_kernel_of_a_release_has_its_own(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            names = []
+            for text in ("one", "two"):
+                image = Path(folder) / text
+                image.write_text(text)
+                names.append(journal_of(UnpackedKernel("6.12.95", image, Path("build"), None, {}), ARCHES["arm64"]).name)
+        self.assertRegex(names[0], r"^explore-6\.12\.95-[0-9a-f]{8}-arm64\.json$")
+        self.assertNotEqual(*names)
+        stock = UnpackedKernel("6.12.95", Path("nowhere"), Path("build"), None, {}, KERNELS["6.12"])
+        self.assertEqual(journal_of(stock, ARCHES["arm64"]).name, "explore-6.12.95-arm64.json")
+
+    def test_the_command_for_a_found_file_names_kernel_and_machine(self) -> None:
+        own = UnpackedKernel("6.12.95", Path("image"), Path("build"), None, {})
+        stock = UnpackedKernel("6.12.95", Path("image"), Path("build"), None, {}, KERNELS["6.12"])
+        bounds = Bounds(60, 60)
+        self.assertEqual(Session(ARCHES["x86_64"], stock, "6.12", "explore", 60, bounds).where, "KERNEL=6.12")
+        self.assertEqual(Session(ARCHES["arm64"], own, "6.12", "explore", 60, bounds).where, "KIMAGE=image KDIR=build ARCH=arm64")
 
 
 class PageTest(unittest.TestCase):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """`faultline explore` in virtual machines: one journal of all orders, and a fresh machine after each that dies."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -14,7 +15,7 @@ from .command_line import driver_of
 from .outcome import Driver, Report, read_channel
 from .packages import say
 from .results import Record, parse_marks, parse_status
-from .tables import CRASHES, DEFAULT_BOOT, ENDING_TEXT, KERNELS, MACHINES, Arch, Ending, arch_packages
+from .tables import CRASHES, DEFAULT_ARCH, DEFAULT_BOOT, ENDING_TEXT, KERNELS, MACHINES, Arch, Ending, arch_packages
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
@@ -96,7 +97,9 @@ class Journal:
 
 
 def journal_of(kernel: kernels.UnpackedKernel, arch: Arch, what: str = "explore") -> Path:
-    return build.TOP / "runs" / f"{what}-{kernel.release}-{arch.name}.json"
+    """Kernels of a user's own may have one release and be different: each has a journal."""
+    own = "" if kernel.series else f"-{hashlib.sha256(kernel.image.read_bytes()).hexdigest()[:8]}"
+    return build.TOP / "runs" / f"{what}-{kernel.release}{own}-{arch.name}.json"
 
 
 CONTROLS_HEAD = """\
@@ -144,6 +147,12 @@ class Session:
     fresh: bool = False  # forget the journal
     controls: bool = False  # the command has --controls
     other: Cell | None = None  # where differences are tried, too
+
+    @property
+    def where(self) -> str:
+        """Of `make run`, the same kernel and machine."""
+        kernel = f"KERNEL={self.label}" if self.kernel.series else f"KIMAGE={self.kernel.image} KDIR={self.kernel.headers}"
+        return kernel if self.arch.name == DEFAULT_ARCH else f"{kernel} ARCH={self.arch.name}"
 
 
 def forbidden_words(text: str) -> set[str]:
@@ -234,7 +243,7 @@ def run(session: Session) -> Ending:
         say(f"{ENDING_TEXT[report.ending]}; that order is a finding, the others go on in a fresh machine")
         print(f"    replay: faultline replay '{crash['replay']}'")
         if died := write_died(session, crash, path.with_suffix("")):
-            print(f"    make run RUN={died.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
+            print(f"    make run RUN={died.relative_to(build.TOP)} {session.where}")
     for problem in journal.problems:
         print(f"! {problem}")
     if session.controls:
@@ -248,7 +257,7 @@ def run(session: Session) -> Ending:
     drawn.write_text(explore_page.page(journal.records, f"explore, {kernel.release} {arch.name}"))
     print(f"  {len(journal.orders())} orders so far: {path.relative_to(build.TOP)}, {drawn.name}")
     for place, one in found.items():
-        print(f"  make run RUN={place.relative_to(build.TOP)} KERNEL={label.partition('-')[0]}")
+        print(f"  make run RUN={place.relative_to(build.TOP)} {session.where}")
         if one.get("elsewhere"):
             print(f"    {explore_page.elsewhere_text(one['elsewhere'])}")
     return worst
