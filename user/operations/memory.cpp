@@ -150,11 +150,19 @@ Result<Value> do_reserve(Doing& doing, const Given& given) {
     return made;
 }
 
+// Where another thread got the address in between, it is not ours any more.
+void take_back(MemoryObject& memory, Range range) {
+    if (::mmap(range.start, range.bytes, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+               0) == MAP_FAILED)
+        memory.places->lose(range.start);
+}
+
 Result<Value> do_munmap(Doing& /*doing*/, const Given& given) {
     const Range range = range_of(given.at(0));
     const Value done = error_of(::munmap(range.start, range.bytes));
     if (done.number == 0)
-        given.object<MemoryObject>(0).places->leave_hole(range.start, range.bytes);
+        take_back(given.object<MemoryObject>(0), range);
     return done;
 }
 
@@ -165,10 +173,8 @@ Result<Value> do_mremap(Doing& /*doing*/, const Given& given) {
         ::mremap(from.start, from.bytes, std::min(from.bytes, to.bytes),
                  static_cast<int>(MREMAP_MAYMOVE | MREMAP_FIXED | given.number(2)), to.start);
     const int number = moved == MAP_FAILED ? errno : 0;
-    if (number == 0)
-        given.object<MemoryObject>(1).places->forget_holes(to.start, to.bytes);
     if (number == 0 && (given.number(2) & MREMAP_DONTUNMAP) == 0)
-        given.object<MemoryObject>(0).places->leave_hole(from.start, from.bytes);
+        take_back(given.object<MemoryObject>(0), from);
     return Value::of_error(number);
 }
 

@@ -101,8 +101,6 @@ MemoryObject::~MemoryObject() {
     // Something newer may be mapped there by now.
     if (places->times(start) != times)
         return;
-    if (!places->fill_holes(start, pages * page_bytes))
-        return;
     // The place stays reserved for the next run.
     (void)::mmap(start, pages * page_bytes, PROT_NONE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -127,15 +125,11 @@ Range range_of(const Value& value) {
 
 Places::~Places() {
     for (const auto& [name, place] : places_)
-        if (!place.lost && fill_holes(place.start, place.bytes))
+        if (!place.lost)
             ::munmap(place.reserved, place.reserved_bytes);
 }
 
 Result<char*> Places::take(const std::string& name, std::size_t bytes, std::size_t alignment) {
-    const auto known = places_.find(name);
-    if (known != places_.end() && !fill_holes(known->second.start, known->second.bytes))
-        known->second.lost = true;
-    const std::scoped_lock lock(mutex_);
     const auto found = places_.find(name);
     if (found != places_.end()) {
         if (!found->second.lost && found->second.bytes == bytes) {
@@ -162,40 +156,16 @@ Result<char*> Places::take(const std::string& name, std::size_t bytes, std::size
 }
 
 unsigned Places::times(const char* start) const {
-    const std::scoped_lock lock(mutex_);
     for (const auto& [name, place] : places_)
         if (place.start == start)
             return place.times;
     return 0;
 }
 
-void Places::leave_hole(char* start, std::size_t bytes) {
-    const std::scoped_lock lock(mutex_);
-    holes_.emplace_back(start, bytes);
-}
-
-bool Places::fill_holes(const char* start, std::size_t bytes) {
-    const std::scoped_lock lock(mutex_);
-    bool ours = true;
-    for (const auto& [hole, size] : holes_)
-        if (hole >= start && hole < start + bytes)
-            ours = ::mmap(hole, size, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-                          0) != MAP_FAILED &&
-                   ours;
-    erase_holes(start, bytes);
-    return ours;
-}
-
-void Places::forget_holes(const char* start, std::size_t bytes) {
-    const std::scoped_lock lock(mutex_);
-    erase_holes(start, bytes);
-}
-
-void Places::erase_holes(const char* start, std::size_t bytes) {
-    std::erase_if(holes_, [start, bytes](const auto& one) {
-        return one.first >= start && one.first < start + bytes;
-    });
+void Places::lose(const char* start) {
+    for (auto& [name, place] : places_)
+        if (start >= place.start && start < place.start + place.bytes)
+            place.lost = true;
 }
 
 } // namespace faultline

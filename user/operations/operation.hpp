@@ -12,7 +12,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -110,13 +109,8 @@ class Places {
     Result<char*> take(const std::string& name, std::size_t bytes, std::size_t alignment);
     // How often it has been taken.
     [[nodiscard]] unsigned times(const char* start) const;
-    // An actor unmapped this: it stays so until the place is used again, as a mapping of our own
-    // would be another operation. Nobody else gets it: the kernel maps from above.
-    void leave_hole(char* start, std::size_t bytes);
-    // Reserves again what is unmapped there. False: somebody else has got a part of it.
-    bool fill_holes(const char* start, std::size_t bytes);
-    // Something of ours is mapped there now.
-    void forget_holes(const char* start, std::size_t bytes);
+    // Somebody else may have got a part of it.
+    void lose(const char* start);
     // What `value` was at the first call with this name.
     std::uint64_t first_of(const std::string& name, std::uint64_t value) {
         return firsts_.emplace(name, value).first->second;
@@ -129,7 +123,6 @@ class Places {
     [[nodiscard]] const std::vector<std::weak_ptr<Object>>& cgroups() const { return cgroups_; }
 
   private:
-    void erase_holes(const char* start, std::size_t bytes); // with mutex_
     struct Place {
         char* reserved = nullptr;
         std::size_t reserved_bytes = 0;
@@ -142,8 +135,6 @@ class Places {
     static constexpr std::uintptr_t first_place = 0x200000000;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that nothing has yet
     char* hint_ = reinterpret_cast<char*>(first_place);
-    mutable std::mutex mutex_; // actors map and unmap at once
-    std::vector<std::pair<char*, std::size_t>> holes_;
     std::map<std::string, Place> places_;
     std::map<std::string, std::uint64_t> firsts_;
     std::vector<std::weak_ptr<Object>> cgroups_;
