@@ -18,6 +18,7 @@
 #include "pgtable.h"
 #include "stall.h"
 #include "tables.h"
+#include "vmstat.h"
 
 /* Those of one folder stand together. */
 static const struct fl_instrument *const fl_instruments[] = {
@@ -25,6 +26,7 @@ static const struct fl_instrument *const fl_instruments[] = {
 	&fl_calls,
 	&fl_stall_file,
 	&fl_ibt_file,
+	&fl_vmstat,
 	&fl_pgtable_range,
 	&fl_pgtable_tables,
 	&fl_pgtable_notifier,

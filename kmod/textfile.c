@@ -70,7 +70,7 @@ static ssize_t fl_textfile_write(struct file *file, const char __user *from,
 	char *text;
 	int err;
 
-	if (len > PAGE_SIZE)
+	if (len > PAGE_SIZE || !fl_textfile_of(file)->command)
 		return -EINVAL;
 	text = memdup_user_nul(from, len);
 	if (IS_ERR(text))

@@ -21,7 +21,8 @@ struct fl_textfile {
 	/* All may sleep. The state comes zeroed. open and release may be NULL. */
 	int (*open)(void *state, struct file *file);
 	void (*release)(void *state); /* open succeeded; undo everything */
-	int (*command)(void *state, char *text); /* may change the text */
+	/* May change the text. NULL: a write is -EINVAL. */
+	int (*command)(void *state, char *text);
 	int (*show)(struct seq_file *m, void *unused); /* m->private: the state */
 	/* Instead of show. As in struct file_operations. */
 	ssize_t (*read)(void *state, char __user *to, size_t len, loff_t *pos);

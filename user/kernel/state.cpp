@@ -3,6 +3,7 @@
 
 #include "kernel/fd.hpp"
 #include "kernel/memory_stat.hpp"
+#include "kernel/vmstat.hpp"
 
 #include <algorithm>
 #include <array>
@@ -60,27 +61,10 @@ constexpr std::array<std::string_view, 22> smaps_names = {"Size",
                                                           "SwapPss",
                                                           "Locked",
                                                           "THPeligible"};
-constexpr std::array<std::string_view, 13> meminfo_names = {
-    "Shmem",          "AnonHugePages",     "ShmemHugePages",  "ShmemPmdMapped", "FileHugePages",
-    "FilePmdMapped",  "HardwareCorrupted", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd",
-    "HugePages_Surp", "Hugetlb",           "Mlocked"};
-constexpr std::array<std::string_view, 12> vmstat_names = {
-    "nr_memmap_pages",    "nr_memmap_boot_pages", "nr_memmap",
-    "nr_memmap_boot",     "nr_hugetlb",           "nr_shmem",
-    "nr_shmem_hugepages", "nr_shmem_pmdmapped",   "nr_file_hugepages",
-    "nr_file_pmdmapped",  "nr_file_pages",        "nr_swapcached"};
 constexpr std::array<std::string_view, 4> status_names = {"VmPTE", "VmSwap", "VmLck",
                                                           "HugetlbPages"};
 
 } // namespace
-
-Result<std::vector<Counter>> parse_meminfo(std::string_view text) {
-    return parse_counters(text, ':', meminfo_names, "/proc/meminfo");
-}
-
-Result<std::vector<Counter>> parse_vmstat(std::string_view text) {
-    return parse_counters(text, ' ', vmstat_names, "/proc/vmstat");
-}
 
 Result<std::vector<Counter>> parse_status(std::string_view text) {
     return parse_counters(text, ':', status_names, "/proc/self/status");
@@ -453,17 +437,13 @@ Result<void> State::take_file(const FileScope& scope) {
 }
 
 Result<void> State::take_machine() {
-    // Each CPU has some changes of its own that it has not told yet.
-    if (const Result<void> folded = write_text("/proc/sys/vm/stat_refresh", "1"); !folded)
-        absent_.push_back("machine, exact: " + folded.error().to_string());
-    const Result<std::string> meminfo = read_text("/proc/meminfo");
-    if (!meminfo)
-        return meminfo.error();
-    const Result<std::string> vmstat = read_text("/proc/vmstat");
-    if (!vmstat)
-        return vmstat.error();
-    add("machine meminfo", parse_meminfo(*meminfo));
-    add("machine vmstat", parse_vmstat(*vmstat));
+    const Result<MachineCounters> machine = machine_counters();
+    if (!machine)
+        return machine.error();
+    if (!machine->inexact.empty())
+        absent_.push_back("machine, exact: " + machine->inexact);
+    add("machine meminfo", machine->meminfo);
+    add("machine vmstat", machine->vmstat);
     return {};
 }
 

@@ -80,8 +80,6 @@ struct StateScope {
 // Each gives the counters that are compared, as parse_counters() does.
 Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t from,
                                          std::uint64_t to); // sums over the mappings in there
-Result<std::vector<Counter>> parse_meminfo(std::string_view text);
-Result<std::vector<Counter>> parse_vmstat(std::string_view text);
 Result<std::vector<Counter>> parse_status(std::string_view text);
 
 // Of all bytes. Two pages of which one word differs never have the same. `before`: what it was of

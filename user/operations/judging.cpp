@@ -3,9 +3,9 @@
 #include "operations/objects.hpp"
 
 #include "kernel/page_pattern.hpp"
+#include "kernel/vmstat.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -102,21 +102,14 @@ Result<Value> do_left(Doing& /*doing*/, const Given& given) {
     return Value::of_word(*free == mount.free_blocks ? "nothing" : "blocks");
 }
 
-// NR_SHMEM of the whole machine, exact: stat_refresh folds in the counts of each CPU.
 Result<std::uint64_t> shmem_pages() {
-    if (Result<void> folded = write_text("/proc/sys/vm/stat_refresh", "1"); !folded)
-        return folded.error();
-    const Result<std::string> text = read_text("/proc/vmstat");
-    if (!text)
-        return text.error();
-    constexpr std::string_view name = "\nnr_shmem ";
-    const std::size_t at = text->find(name);
-    std::uint64_t pages = 0;
-    if (at == std::string::npos ||
-        std::from_chars(text->data() + at + name.size(), text->data() + text->size(), pages).ec !=
-            std::errc())
-        return Error::make(EPROTO, "no nr_shmem in", "/proc/vmstat");
-    return pages;
+    const Result<MachineCounters> machine = machine_counters();
+    if (!machine)
+        return machine.error();
+    const std::optional<std::uint64_t> pages = counter_of(machine->vmstat, "nr_shmem");
+    if (!pages || !machine->inexact.empty())
+        return Error::make(EPROTO, "no exact nr_shmem: " + machine->inexact, "/proc/vmstat");
+    return *pages;
 }
 
 Result<std::vector<std::uint64_t>> count(const FileObject& file) {

@@ -2,6 +2,7 @@
 // State: its parsers on recorded and broken text, and each kind of change on real memory.
 #include "kernel/fd.hpp"
 #include "kernel/state.hpp"
+#include "kernel/vmstat.hpp"
 
 #include <gmock/gmock.h>
 
@@ -107,6 +108,22 @@ TEST(StateParsersTest, RefusesBrokenCounters) {
     EXPECT_FALSE(parse_vmstat("nr_shmem -1\n").ok());
     EXPECT_FALSE(parse_vmstat("nr_shmem 18446744073709551616\n").ok());
     EXPECT_FALSE(parse_status("VmPTE:\tmany kB\n").ok());
+}
+
+TEST(StateParsersTest, TakesTheExactCounters) {
+    const MachineCounters rough{{{"Shmem", 1040}, {"AnonHugePages", 4096}},
+                                {{"nr_shmem", 260}, {"nr_memmap_pages", 7}},
+                                ""};
+    MachineCounters counters = rough;
+    ASSERT_TRUE(make_exact(counters, "nr_mlock 1\nnr_shmem 263\nnr_file_pages 9\n", 4).ok());
+    EXPECT_THAT(counters.vmstat, ElementsAre(Pair("nr_shmem", 263), Pair("nr_memmap_pages", 7)))
+        << "a counter that the module does not add up is that of /proc/vmstat";
+    EXPECT_THAT(counters.meminfo, ElementsAre(Pair("Shmem", 1052), Pair("AnonHugePages", 4096)));
+    for (const char* broken : {"", "nr_free_pages 5\n", "nr_shmem 263", "nr_shmem x\n"}) {
+        counters = rough;
+        EXPECT_FALSE(make_exact(counters, broken, 4).ok()) << broken;
+        EXPECT_EQ(counters.vmstat, rough.vmstat);
+    }
 }
 
 TEST(StateTest, NamesMayDifferByWords) {
