@@ -14,6 +14,10 @@ VM := $(CURDIR)/scripts/faultline-vm
 VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
 	$(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET)) \
+	$(OWN_KERNEL)
+# A kernel of the user's own: built from its source, or as it is.
+OWN_KERNEL = $(if $(KSRC),--ksrc '$(KSRC)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(DEBUG),--debug '$(DEBUG)') \
+	$(if $(PREEMPT),--preempt $(PREEMPT)) \
 	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
 
 # kbuild takes ARCH from its environment: ours is not its.
@@ -37,7 +41,7 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KIMAGE= KDIR= [KMODULES=] for a kernel of your own
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC= or KIMAGE= for a kernel of your own: docs/your-kernel.md
 	@$(VM) run $(VM_OPTIONS) $(if $(BUDGET),--budget $(BUDGET))
 
 .PHONY: explore
@@ -45,8 +49,7 @@ explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m 
 	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(PATCH),--patch $(PATCH)) $(if $(FRESH),--fresh) \
 		$(if $(OTHER),--other $(OTHER)) $(if $(FORBID),--forbid '$(FORBID)') \
-		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) \
-		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
+		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) $(OWN_KERNEL)
 
 .PHONY: explore-controls
 explore-controls: ## which controls' hazards explore finds without their schedules: RUN= BUDGET=30m; a table

@@ -5,6 +5,7 @@
     cache     where downloads live, shared by clones
     packages  host packages; a private apt state for kernels
     kernels   a stock kernel, its headers and its modules, unpacked
+    source_tree  a kernel built from a source tree
     build     module, driver and selftests for one kernel
     initramfs one archive from files and kernel modules
     qemu      boot, watch, end

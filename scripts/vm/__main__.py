@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs
+from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs, source_tree
 from .command_line import driver_of, name_in_file, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
@@ -19,6 +19,7 @@ from .results import Counts, DriverResults, Record, parse_driver
 from .tables import (
     ARCHES,
     BOOTS,
+    DEBUG_WORDS,
     DEFAULT_BOOT,
     Arch,
     DEFAULT_ARCH,
@@ -28,6 +29,7 @@ from .tables import (
     HOST_PACKAGES,
     KERNELS,
     LINT_PACKAGES,
+    PREEMPT_WORDS,
     SHORT_PARTS,
     SHORT_RUNS,
     Ending,
@@ -36,11 +38,26 @@ from .tables import (
 )
 
 
+def _words_of(arguments: argparse.Namespace) -> tuple[str, tuple[str, ...], str]:
+    """CONFIG=, DEBUG= and PREEMPT="""
+    return arguments.config, tuple(arguments.debug.replace(",", " ").split()), arguments.preempt
+
+
+def _name_of(arguments: argparse.Namespace) -> str:
+    """Of the kernel, in the names of run folders."""
+    return "own" if arguments.kimage or arguments.ksrc else str(arguments.kernel)
+
+
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
     """The kernel that was asked for, and on the host what it takes to build for it and to boot it."""
     arch = ARCHES[arguments.arch]
     series = KERNELS.get(arguments.kernel, KERNELS[DEFAULT_KERNEL])
     packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, series)})
+    words = _words_of(arguments)
+    if arguments.ksrc:
+        return source_tree.kernel(arguments.ksrc, arch, *words, update=arguments.update)
+    if any(words):
+        raise Trouble(Ending.USAGE, "CONFIG=, DEBUG= and PREEMPT= are for a kernel that is built: KSRC=path or KSRC=debian:6.12")
     if arguments.kimage:
         if not arguments.kdir:
             raise Trouble(Ending.USAGE, "KIMAGE= needs KDIR=, the kernel's build folder")
@@ -64,7 +81,7 @@ def command_run(arguments: argparse.Namespace) -> Ending:
     driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run, budget)
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
                       qemu.Bounds(max(arguments.timeout, 2 * (budget or 0)), arguments.quiet), [],
-                      "own" if arguments.kimage else arguments.kernel, arguments.boot)
+                      _name_of(arguments), arguments.boot)
     # In a good run the driver's own last lines say the same, and are the last ones if the log said nothing.
     if not arguments.command and (report.ending != Ending.GOOD or report.findings):
         print(_lines_of(report.ending, report.counts, [report]))
@@ -320,6 +337,10 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
             if name != "explore":
                 command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
+            command.add_argument("--ksrc", default="", help="a kernel's source tree, which is built: a folder, an archive, a linux-source package or debian:6.12")
+            command.add_argument("--config", default="", help="lines of its config that go on top of ours")
+            command.add_argument("--debug", default="", help=f"fragments of its config: {', '.join(DEBUG_WORDS)}")
+            command.add_argument("--preempt", default="", help=f"its preemption: {', '.join(PREEMPT_WORDS)}; else as Debian has it")
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")

@@ -15,6 +15,25 @@ BUILD = TOP / "build"
 JOBS = f"-j{os.cpu_count() or 1}"
 
 
+# What the user's make tells its children: the kernel's make would take ARCH=, DEBUG= and C= for its own.
+TOLD = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARCH", "CONFIG", "DEBUG", "PREEMPT", "KSRC", "C", "O", "V")
+
+
+def environment() -> dict[str, str]:
+    """For the kernel's make."""
+    return {name: value for name, value in os.environ.items() if name not in TOLD}
+
+
+def compiler(arch: Arch) -> str:
+    """Of own kernels and their modules; a stock kernel knows its own."""
+    return "gcc" if arch.native else f"{arch.triplet}-gcc-12"
+
+
+def kernel_words(arch: Arch, cc: str) -> list[str]:
+    """For the kernel's make, which does not keep them in its build folder."""
+    return [f"ARCH={arch.kbuild}", f"CC={cc}", *([] if arch.native else [f"CROSS_COMPILE={arch.triplet}-"])]
+
+
 def _make(command: list[str], what: str, environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800, env=environment)
     if done.returncode != 0:
@@ -47,11 +66,12 @@ def module(headers: Path, release: str, kernel: Kernel | None = None, arch: Arch
     folder = BUILD / release / "kmod"
     sources = [f for f in (TOP / "kmod").iterdir() if f.suffix in {".c", ".h", ".S"} or f.name == "Kbuild"]
     _copy_changed([f for f in sources if not f.name.endswith(".mod.c")], folder)
-    # Some headers packages know their cross compiler themselves, older ones do not.
-    command = module_command(headers, folder, *([] if arch.native else [f"CROSS_COMPILE={arch.triplet}-"]))
+    # Some headers packages know their cross compiler themselves, older ones do not. A user's own build folder knows nothing.
+    stock = [] if arch.native else [f"CROSS_COMPILE={arch.triplet}-"]
+    command = module_command(headers, folder, *(stock if kernel else kernel_words(arch, compiler(arch))))
     if kernel and kernel.toolchain:
         command = toolchain.command(kernel, [cache.root(), BUILD], command)
-    _make(command, "the module")
+    _make(command, "the module", environment())
     return folder / "faultline.ko"
 
 

@@ -13,6 +13,7 @@ class Arch:
     kbuild: str  # the kernel's ARCH=
     triplet: str  # prefix of the tools and name of the library folders
     image: str  # file name under /boot, before the release
+    built: str  # the image in a build folder
     qemu: str  # the emulator
     qemu_package: str  # Debian package of the emulator
     machine: tuple[str, ...]  # emulator options that make the machine
@@ -32,14 +33,14 @@ HOST_SUITE = "bookworm"  # its Debian release: the guest's user space comes from
 
 _SERIAL = ("-serial", "chardev:{}")
 _ARM64 = {
-    "debian": "arm64", "kbuild": "arm64", "triplet": "aarch64-linux-gnu", "image": "vmlinuz",
+    "debian": "arm64", "kbuild": "arm64", "triplet": "aarch64-linux-gnu", "image": "vmlinuz", "built": "arch/arm64/boot/Image",
     "qemu": "qemu-system-aarch64", "qemu_package": "qemu-system-arm",
     # The architected PAC algorithm takes half of the emulator's time.
     "machine": ("-M", "virt", "-cpu", "max,pauth-impdef=on"),
     "console": "ttyAMA0", "serial": _SERIAL, "virtio_serial": "virtio-serial-pci",
 }
 _PPC64LE = {
-    "debian": "ppc64el", "kbuild": "powerpc", "triplet": "powerpc64le-linux-gnu", "image": "vmlinux",
+    "debian": "ppc64el", "kbuild": "powerpc", "triplet": "powerpc64le-linux-gnu", "image": "vmlinux", "built": "vmlinux",
     "qemu": "qemu-system-ppc64", "qemu_package": "qemu-system-ppc",
     "machine": ("-M", "pseries", "-cpu", "power9", "-vga", "none"),
     "console": "hvc0", "serial": _SERIAL, "virtio_serial": "virtio-serial-pci",
@@ -52,7 +53,7 @@ ARCHES = {
     for arch in (
         Arch(
             name="x86_64", debian="amd64", flavour="amd64", kbuild="x86", triplet="x86_64-linux-gnu",
-            image="vmlinuz", qemu="qemu-system-x86_64", qemu_package="qemu-system-x86",
+            image="vmlinuz", built="arch/x86/boot/bzImage", qemu="qemu-system-x86_64", qemu_package="qemu-system-x86",
             # Without the offer of fast string instructions the kernel clears and copies pages 8 bytes at a time: TCG
             # emulates `rep movsb` byte by byte.
             machine=("-cpu", "max,-erms,-fsrm,-fzrm,-fsrs"),
@@ -67,7 +68,7 @@ ARCHES = {
         Arch(name="ppc64le-64k", flavour="powerpc64le-64k", **_PPC64LE),
         Arch(
             name="s390x", debian="s390x", flavour="s390x", kbuild="s390", triplet="s390x-linux-gnu",
-            image="vmlinuz", qemu="qemu-system-s390x", qemu_package="qemu-system-misc",
+            image="vmlinuz", built="arch/s390/boot/bzImage", qemu="qemu-system-s390x", qemu_package="qemu-system-misc",
             machine=("-cpu", "max"), console="ttysclp0", serial=("-device", "sclpconsole,chardev={}"),
             virtio_serial="virtio-serial-ccw",
         ),
@@ -253,6 +254,17 @@ QEMU_BUILD_PACKAGES = {
     "libpixman-1-dev": "building QEMU",
     "zlib1g-dev": "building QEMU",
 }
+
+# What a kernel of a source tree (KSRC=) needs beyond that.
+SOURCE_PACKAGES = {
+    "flex": "the kernel's config",
+    "bison": "the kernel's config",
+}
+# DEBUG= and the fragments of scripts/config/ that each is; all: those that go together.
+DEBUG_WORDS = {
+    "vm": ("vm",), "lockdep": ("lockdep",), "kasan": ("kasan",), "kcsan": ("kcsan",), "all": ("vm", "lockdep", "kasan"),
+}
+PREEMPT_WORDS = ("full", "rt")
 
 # What `make lint` needs beyond that.
 LINT_PACKAGES = {
