@@ -2,6 +2,7 @@
 """The mark channel, and what a machine that died leaves of its run."""
 
 import json
+import shlex
 import tempfile
 import unittest
 from pathlib import Path
@@ -63,12 +64,12 @@ class MarkTest(unittest.TestCase):
 
 
 class CrashTest(unittest.TestCase):
-    def assess(self, ending: Ending, marks: str, *driver: dict[str, object]) -> Report:
+    def assess(self, ending: Ending, marks: str, *driver: dict[str, object], log: str = "") -> Report:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "mark").write_text(marks)
             (folder / "json").write_text(lines(*driver))
-            (folder / "console.log").write_text("")
+            (folder / "console.log").write_text(log)
             return assess(folder, ending, Task(Driver("faultline run --json j", "all"), ("engine_test",)))
 
     def test_each_bad_end_is_a_failure_that_names_the_run_and_leaves_the_rest(self) -> None:
@@ -100,6 +101,35 @@ class CrashTest(unittest.TestCase):
         self.assertEqual([r.get("variant") for r in report.driver.of("variant")], ["u"])
         self.assertEqual(report.driver.variants, Counts(passed=1))  # of a
         self.assertEqual(report.driver.controls, ControlCounts(caught=1, not_caught=1))  # of c
+
+    CONTROLLED = {**START, "control": "k", "caught_by": r"VM_BUG_ON\(x.?\)", "schedule": "b/v:"}
+    LOG = ("[ 1.0] faultline: begin b/v+k\n[ 1.1] page dumped because: VM_BUG_ON(x')\n[ 1.1] kernel BUG at mm/filemap.c:155!\n"
+           "[ 1.2] Kernel panic - not syncing: Fatal exception\n")
+
+    def test_what_the_kernel_caught_by_itself_is_caught_and_the_scenario_goes_on_without(self) -> None:
+        plain = {"kind": "variant", "scenario": "b", "variant": "v", "control": None, "standing": "passed"}
+        report = self.assess(Ending.PANIC, lines(self.CONTROLLED, run(1)), BEGIN, ENDED, plain, log=self.LOG)
+        self.assertEqual((report.ending, report.problems, report.findings, report.crashes), (Ending.GOOD, [], [], []))
+        self.assertEqual(report.caught, "b/v+k: VM_BUG_ON(x')")
+        assert report.rest.driver
+        self.assertEqual(report.rest.driver.names, "b c+panics")
+        words = shlex.split(report.rest.driver.options)
+        self.assertEqual(words[words.index("--caught") + 1], "b/v+k=VM_BUG_ON(x')")
+        self.assertEqual(report.driver.of("variant"), [])  # it runs again, and counts once
+        self.assertEqual(report.driver.variants, Counts(passed=1))
+
+    def test_nothing_else_is_such_a_catch(self) -> None:
+        plain = {**self.CONTROLLED, "control": None}
+        elsewhere = self.LOG.replace("b/v+k", "b/v")
+        ended = self.LOG.replace("[ 1.1] page", "[ 1.1] faultline: end b/v+k\n[ 1.1] page")
+        for start, log, ending in (
+                (self.CONTROLLED, self.LOG.replace("VM_BUG_ON", "VM_WARN_ON"), Ending.PANIC),  # another line
+                (self.CONTROLLED, elsewhere, Ending.PANIC), (self.CONTROLLED, ended, Ending.PANIC),
+                (self.CONTROLLED, self.LOG, Ending.HANG), (plain, self.LOG, Ending.PANIC),
+                ({**self.CONTROLLED, "caught_by": "VM_BUG_ON("}, self.LOG, Ending.PANIC),  # no regular expression
+                ({**self.CONTROLLED, "caught_by": None}, self.LOG, Ending.PANIC)):
+            report = self.assess(ending, lines(start, run(1)), BEGIN, ENDED, log=log)
+            self.assertEqual((report.ending, report.counts.failed, len(report.crashes)), (ending, 1, 1))
 
     def test_a_machine_that_had_not_begun_is_not_tried_again(self) -> None:
         report = self.assess(Ending.LOST, "")
@@ -150,6 +180,20 @@ class ResumeTest(unittest.TestCase):
                       (self.folder / "ktap").read_text())
         written = [json.loads(line) for line in (self.folder / "json").read_text().splitlines()]
         self.assertEqual([record["kind"] for record in written], ["begin", "scenario", "scenario", "scenario", "end"])
+
+    def test_a_control_that_the_kernel_caught_leaves_a_good_run(self) -> None:
+        log = CrashTest.LOG.replace("'", "")
+        dies = self.says("json", BEGIN, ENDED) + self.says("mark", CrashTest.CONTROLLED, run(1)) + \
+            f"cat > console.log <<'E'\n{log}E\n"
+        begin = {**BEGIN, "plan": 2, "names": ["b", "c+panics"]}
+        counted = {"kind": "end", "passed": 3, "scenarios": {"passed": 2}, "variants": {"passed": 2}, "controls": {"caught": 1}}
+        well = self.says("json", begin, {**ENDED, "scenario": "b", "controls": {"caught": 1}}, {**ENDED, "scenario": "c"}, counted) \
+            + "echo faultline 0 > status; echo end >> status"
+        report = self.boot(dies, well)
+        self.assertEqual((report.ending, report.problems, len(report.machines)), (Ending.GOOD, [], 2))
+        self.assertEqual([(r["scenario"], r["verdict"]) for r in report.driver.of("scenario")],
+                         [("a", "PASS"), ("b", "PASS"), ("c", "PASS")])
+        self.assertEqual(report.driver.controls, ControlCounts(caught=1))
 
     def test_the_time_bound_is_of_all_machines_together(self) -> None:
         report = self.boot(self.dies("exec sleep 60"), "the second machine never runs", total=1)

@@ -94,6 +94,19 @@ def sections(lines: list[str]) -> list[Section]:
     return found
 
 
+def said_in(log: str, name: str, pattern: str) -> str:
+    """What matches a pattern in the section that the log ends in, if it has that name; "" if nothing does."""
+    lines = [STAMP.sub("", raw.rstrip("\r")) for raw in log.splitlines()]
+    parts = sections(lines)
+    if not parts or parts[-1].end or parts[-1].name != name:
+        return ""
+    try:
+        found = re.search(pattern, "\n".join(lines[parts[-1].begin:]))
+    except re.error:
+        return ""  # a broken pattern finds nothing
+    return found.group() if found else ""
+
+
 def _planted(lines: list[str]) -> set[int]:
     """The numbers of the lines that a control planted. A beginning without its own end plants nothing:
     what ended the driver was not planned."""

@@ -2,11 +2,12 @@
 """What a machine left in its run folder, judged; and the machines of one run, put together."""
 
 import json
+import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from .console import Finding, judge
+from .console import Finding, judge, said_in
 from .results import (
     ControlCounts,
     Counts,
@@ -63,6 +64,7 @@ class Crash:
     ending: Ending
     scenario: UnderWay | None  # None: a selftest
     program: str = ""
+    caught: str = ""  # what the kernel said that caught the control by itself: then this is no failure
 
     @property
     def text(self) -> str:
@@ -94,6 +96,7 @@ class Report:
     selftests: dict[str, TapResults] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)  # of the kernel log
     crashes: list[Crash] = field(default_factory=list)
+    caught: str = ""  # the control that the kernel caught by itself, whereby the machine ended, and what it said
     rest: Task = Task(None, ())  # what a bad end left undone
     why_rest: str = f"{MACHINES} machines ended badly before it"  # should nobody do it
     machines: list["Report"] = field(default_factory=list)  # if there were several
@@ -117,6 +120,21 @@ def split_selftests(text: str) -> dict[str, str]:
     return parts
 
 
+def _caught_by_kernel(folder: Path, point: UnderWay | None, ending: Ending) -> str:
+    """What a kernel with debugging said when it ended the machine, if the control that was under way names that."""
+    if not (point and point.control and point.caught_by and ending == Ending.PANIC):
+        return ""
+    return said_in(read_channel(folder, "console.log"), point.name, point.caught_by)
+
+
+def _again_without(driver: Driver, caught: Crash, results: DriverResults) -> Driver:
+    """The scenario begins again in a fresh machine, whose driver is told of the control that was caught."""
+    results.drop_unfinished()
+    names = results.names[len(results.of("scenario")):]
+    told = shlex.quote(f"{caught.scenario.name}={caught.caught}") if caught.scenario else ""
+    return replace(driver, options=f"{driver.options} --caught {told}", names=" ".join(names))
+
+
 def _crash(folder: Path, task: Task, status: Status, driver: DriverResults, outputs: dict[str, str],
            ending: Ending) -> tuple[Crash | None, Task, list[str]]:
     """What was under way when a machine ended badly, what is left to do, and what is wrong with the marks."""
@@ -129,6 +147,9 @@ def _crash(folder: Path, task: Task, status: Status, driver: DriverResults, outp
         reported = len(driver.of("scenario"))
         names = [name for index, name in enumerate(driver.names) if index >= reported and index != (point and point.index)]
         rest = Task(Driver(task.driver.options, " ".join(names)) if names else None, left)
+        if caught := _caught_by_kernel(folder, point, ending):
+            crash = Crash(ending, point, caught=caught)
+            return crash, Task(_again_without(task.driver, crash, driver), left), marks.problems
         if point:
             driver.drop_again(driver.names[point.index])
         return (Crash(ending, point) if point else None), rest, marks.problems
@@ -156,8 +177,6 @@ def _driver_results(report: Report, status: Status) -> None:
 def assess(folder: Path, ending: Ending, task: Task, explained: Iterable[KnownLog] = ()) -> Report:
     """Judge what a machine left in its run folder."""
     report = Report(ending, Counts(), [], folder)
-    if ending != Ending.GOOD:
-        report.problems.append(ENDING_TEXT[ending])
     status, outputs = parse_status(read_channel(folder, "status")), split_selftests(read_channel(folder, "selftests"))
     reports = bool(task.driver and task.driver.reports)
     if reports:
@@ -165,7 +184,12 @@ def assess(folder: Path, ending: Ending, task: Task, explained: Iterable[KnownLo
     if ending in CRASHES:
         crash, report.rest, problems = _crash(folder, task, status, report.driver, outputs, ending)
         report.problems += problems
-        report.crashes += [crash] if crash else []
+        if crash and crash.caught:
+            report.caught, report.ending = f"{crash.scenario.name if crash.scenario else ''}: {crash.caught}", Ending.GOOD
+        elif crash:
+            report.crashes.append(crash)
+    if report.ending != Ending.GOOD:
+        report.problems.insert(0, ENDING_TEXT[ending])
     if reports:
         _driver_results(report, status)
     crashed = next((crash.program for crash in report.crashes), "")
@@ -179,7 +203,8 @@ def assess(folder: Path, ending: Ending, task: Task, explained: Iterable[KnownLo
         elif status.codes.get(name) not in (0, 1, 4):
             tap.problems.append(f"ended with status {status.codes.get(name, 'unknown')}")
         report.problems += [f"{name}: {text}" for text in [*tap.problems, *tap.failures]]
-    report.findings = judge(read_channel(folder, "console.log"), explained)
+    report.findings = [finding for finding in judge(read_channel(folder, "console.log"), explained)
+                       if not report.caught or finding.where != report.caught.partition(":")[0]]
     report.counts.known += any(finding.fix for finding in report.findings)
     for finding in [f for f in report.findings if not f.fix][:QUOTED_FINDINGS]:
         where = f" (in {finding.where})" if finding.where else ""

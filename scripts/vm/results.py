@@ -114,6 +114,12 @@ class DriverResults:
                                if record["kind"] != "variant" or Selector.of(running).has(record)]
         self.variants, self.controls = _partial(self.records)
 
+    def drop_unfinished(self) -> None:
+        """The variants behind the last reported scenario: theirs begins again."""
+        last = max((n for n, record in enumerate(self.records, 1) if record["kind"] == "scenario"), default=0)
+        self.records[last:] = [record for record in self.records[last:] if record["kind"] != "variant"]
+        self.variants, self.controls = _partial(self.records)
+
     def of(self, kind: str) -> list[Record]:
         return [record for record in self.records if record["kind"] == kind]
 
@@ -288,6 +294,7 @@ class UnderWay:
     run: int | None = None  # None: the variant had begun, and no run
     seed: int | None = None
     doubt: str = ""  # what is not known of it
+    caught_by: str = ""  # regular expression: the line by which the kernel catches the control by itself
 
     @property
     def name(self) -> str:
@@ -327,7 +334,7 @@ def under_way(driver: DriverResults, marks: Marks) -> UnderWay | None:
             return UnderWay(
                 index, str(start["scenario"]), str(start.get("variant") or ""), str(start.get("control") or ""),
                 schedule if isinstance(schedule, str) else "", _number(marks.run, "run"), _number(marks.run, "seed"),
-                "or the next one: the last mark is cut" if marks.cut else "")
+                "or the next one: the last mark is cut" if marks.cut else "", str(start.get("caught_by") or ""))
     if reported == len(driver.names):
         return None
     selector = Selector.of(driver.names[reported])

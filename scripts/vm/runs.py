@@ -167,7 +167,8 @@ def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
         folder = prepared.folder / f"machine-{len(machines) + 1}"
         folder.mkdir()
         left = len(rest.driver.names.split()) if rest.driver else 0
-        say(f"{ENDING_TEXT[machines[-1].ending]}; {left} scenarios and {len(rest.programs)} selftests go on in a fresh "
+        why = f"the kernel caught {machines[-1].caught}" if machines[-1].caught else ENDING_TEXT[machines[-1].ending]
+        say(f"{why}; {left} scenarios and {len(rest.programs)} selftests go on in a fresh "
             f"machine, number {len(machines) + 1} of {MACHINES} at most")
         machines.append(_boot_one(prepared, rest, folder, replace(bounds, total=seconds), show, tick))
     report = merge(machines)

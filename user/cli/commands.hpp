@@ -24,6 +24,7 @@ struct Arguments {
     std::string variant;
     std::string control;
     bool no_controls = false;
+    std::vector<std::string> caught; // of run: controls that the kernel caught by itself, NAME=LINE
     std::optional<unsigned> runs;
     std::uint64_t seed = 1;
     double timeout = 30;

@@ -53,6 +53,12 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
         ->capture_default_str();
     command.add_option("--control", arguments.control, "run under this control: it should FAIL")
         ->type_name("NAME");
+    command
+        .add_option(
+            "--caught", arguments.caught,
+            "a control that the kernel caught by itself, by a line of its log: not run again")
+        ->allow_extra_args(false)
+        ->type_name("SCENARIO/VARIANT+CONTROL=LINE");
     command.add_flag("--first", arguments.first,
                      "no further than to the first forbidden outcome of each variant");
     command.add_flag("-v,--verbose", arguments.verbose,

@@ -18,6 +18,10 @@ Options options_of(const Arguments& arguments, ProgressLine& progress) {
     options.runs = arguments.runs.value_or(options.runs);
     options.seed = arguments.seed;
     options.stop_at_forbidden = arguments.first;
+    for (const std::string& one : arguments.caught) {
+        const std::size_t equals = one.find('=');
+        options.caught.emplace(one.substr(0, equals), one.substr(equals + 1));
+    }
     options.rig.timeout = std::chrono::milliseconds(static_cast<long>(arguments.timeout * 1000));
     options.progress = [&progress](const Progress& now) { progress.show(now); };
     return options;

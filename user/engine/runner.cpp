@@ -156,6 +156,7 @@ class VariantRunner {
         if (options_.on_start)
             options_.on_start({scenario_.name, variant_.name,
                                control_ == nullptr ? std::string_view() : control_->name,
+                               control_ == nullptr ? std::string_view() : control_->caught_by,
                                report_.schedule, runs});
         for (unsigned number = 1; more(number - 1, runs, start); ++number) {
             if (stop_signal() != 0) {
@@ -458,6 +459,21 @@ VariantReport not_tried(const Scenario& scenario, const Control& control, Verdic
     return report;
 }
 
+// As the scripts say of an earlier machine; nothing if they say nothing of it.
+std::optional<VariantReport> caught_by_kernel(const Scenario& scenario, const Control& control,
+                                              const Variant& variant, const Options& options) {
+    const auto found =
+        options.caught.find(fmt::format("{}/{}+{}", scenario.name, variant.name, control.name));
+    if (found == options.caught.end())
+        return std::nullopt;
+    VariantReport report = not_tried(scenario, control, Verdict::fail,
+                                     "the kernel caught it by itself: " + found->second);
+    report.variant = variant.name;
+    report.standing = Standing::failed;
+    report.caught_by = found->second;
+    return report;
+}
+
 // `plain` is the report of its variant without the control, or null.
 VariantReport run_control(const Scenario& scenario, const Control& control,
                           const VariantReport* plain, Options options) {
@@ -470,6 +486,9 @@ VariantReport run_control(const Scenario& scenario, const Control& control,
         return not_tried(scenario, control, Verdict::skip,
                          "the plain variant has its outcome by itself: " +
                              std::string(control.produces));
+    if (std::optional<VariantReport> caught =
+            caught_by_kernel(scenario, control, *variant, options))
+        return *caught;
     options.runs = control_runs;
     options.stop_at_forbidden = true;
     options.edges.reset();
@@ -601,6 +620,10 @@ ScenarioReport run_scenario(const Scenario& scenario, const Selection& selection
                 if (const Variant* variant =
                         find_variant(scenario, selection.variant.empty() ? control.variant
                                                                          : selection.variant)) {
+                    if (auto caught = caught_by_kernel(scenario, control, *variant, options)) {
+                        add(report.variants, std::move(*caught));
+                        continue;
+                    }
                     Variant tried = *variant;
                     if (options.stop_at_forbidden) // as with the others: the bound is small
                         tried.runs_divisor = 1;

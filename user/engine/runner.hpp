@@ -37,8 +37,9 @@ struct Progress {
 struct Start {
     std::string_view scenario;
     std::string_view variant;
-    std::string_view control; // "" = the plain variant
-    std::string schedule;     // without a seed
+    std::string_view control;   // "" = the plain variant
+    std::string_view caught_by; // Control::caught_by
+    std::string schedule;       // without a seed
     unsigned runs;
 };
 
@@ -51,6 +52,9 @@ struct Options {
     std::optional<std::chrono::duration<double>> share = {};
     bool give_up = true; // see give_up_runs
     bool stop_at_forbidden = false;
+    // Controls that the kernel caught by itself, in a machine that ended so: by name
+    // (scenario/variant+control) its line. They are not run again.
+    std::map<std::string, std::string> caught = {};
     std::optional<std::vector<Edge>> edges; // instead of the variant's own
     std::function<void(const Progress&)> progress;
     std::function<void(const Start&)> on_start;
@@ -137,6 +141,7 @@ struct VariantReport {
     std::string blocked;               // who slept where, of the first excluded run
     std::map<std::string, Wait> waits; // "I/O", "grace period", ...: sleeps that exclude nothing
     std::string produces;              // under a control: the outcome that it must bring back
+    std::string caught_by; // ...: the line of the kernel, if it caught the control by itself
     std::vector<std::uint64_t> control_hits; // of each action, over all runs
     double seconds = 0;
     std::vector<Measure> measures;
@@ -153,7 +158,8 @@ struct VariantReport {
     [[nodiscard]] const Tally* forbidden(std::string_view pattern = {}) const;
     // Under a control: the outcome that it must bring back was seen.
     [[nodiscard]] bool caught() const {
-        return verdict == Verdict::fail && !produces.empty() && forbidden(produces) != nullptr;
+        return verdict == Verdict::fail && !produces.empty() &&
+               (!caught_by.empty() || forbidden(produces) != nullptr);
     }
     [[nodiscard]] double bound() const { return unseen_bound(situation.count(counts)); }
 };

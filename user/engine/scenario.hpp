@@ -318,6 +318,9 @@ struct Control {
     // The kernel complains in its log under it: what it writes meanwhile is between two marks
     // there, so that the judge of the log knows that it was planted.
     bool complains = false;
+    // Regular expression: the line by which a kernel with debugging ends the machine under it. It
+    // has caught the control by itself then (scripts/vm/outcome.py).
+    std::string_view caught_by = {};
     bool by_name_only = false; // it ruins the machine: run only if asked for by name (--control)
     // Unless one is asked for by name.
     [[nodiscard]] bool tried_with_others() const { return kind != Kind::remedy && !by_name_only; }

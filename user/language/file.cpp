@@ -133,6 +133,7 @@ FileControl read_control(const Text& name, TableReader table) {
     control.releases = table.text("releases");
     control.needs = table.texts("needs");
     control.complains = table.flag("complains", false);
+    control.caught_by = table.text("caught_by");
     control.by_name_only = table.flag("by_name_only", false);
     for (TableReader& action : table.tables("actions"))
         control.actions.push_back(read_action(action));

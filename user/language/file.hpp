@@ -90,6 +90,7 @@ struct FileControl {
     std::vector<Text> needs;
     std::vector<FileAction> actions;
     bool complains = false;
+    Text caught_by;
     bool by_name_only = false;
     friend bool operator==(const FileControl&, const FileControl&) = default;
 };

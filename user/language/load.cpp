@@ -266,6 +266,7 @@ class Builder {
                         .kind = from.kind,
                         .needs = needs_of(from.needs),
                         .complains = from.complains,
+                        .caught_by = keep(from.caught_by.text),
                         .by_name_only = from.by_name_only};
         for (const FileAction& action : from.actions)
             control.actions.push_back({.kind = action.kind,

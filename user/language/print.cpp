@@ -181,6 +181,7 @@ void print_control(Printer& to, const FileControl& control) {
     to.text("releases", control.releases);
     to.texts("needs", control.needs);
     to.flag("complains", control.complains, false);
+    to.text("caught_by", control.caught_by);
     to.flag("by_name_only", control.by_name_only, false);
     std::string actions;
     for (const FileAction& one : control.actions)

@@ -98,6 +98,9 @@ std::string human_scenario(const ScenarioReport& report) {
         if (control.verdict == Verdict::skip)
             text += fmt::format("    control {} not tried: {}\n", control.control.value_or(""),
                                 control.why);
+    for (const VariantReport& control : report.controls)
+        if (!control.caught_by.empty())
+            text += fmt::format("    control {}: {}\n", control.control.value_or(""), control.why);
     for (const VariantReport& variant : report.variants)
         for (const auto& [kind, wait] : variant.waits)
             text += fmt::format("    {}: {} times no exclusion, but {}: {}\n", variant.variant,

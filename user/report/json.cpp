@@ -110,6 +110,7 @@ std::string json_variant(const VariantReport& report) {
     if (report.control) {
         json["produces"] = report.produces;
         json["caught"] = report.caught();
+        json["caught_by"] = or_null(report.caught_by);
         json["control_hits"] = report.control_hits;
     }
     return to_line(json);
@@ -121,6 +122,7 @@ std::string json_start(const Start& start) {
     json["scenario"] = start.scenario;
     json["variant"] = start.variant;
     json["control"] = or_null(std::string(start.control));
+    json["caught_by"] = or_null(std::string(start.caught_by));
     json["schedule"] = start.schedule;
     json["runs"] = start.runs;
     return to_line(json);

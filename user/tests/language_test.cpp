@@ -341,6 +341,7 @@ variant = "v"
 releases = "6.1"
 needs = "ksm"
 complains = true
+caught_by = "VM_BUG_ON\\(x\\)"
 by_name_only = true
 actions = [{ skip = "f", value = -6, every = 2, optional = true, actor = "a", caller = "g" }, { replace = "f", with = "g" }, { corrupt = "f" }]
 [forbid]

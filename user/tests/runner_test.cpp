@@ -639,6 +639,22 @@ TEST_F(RunnerTest, ControlsOfAKnownScenarioAreTriedUnlessThePlainVariantDoesTheS
     EXPECT_THAT(report.controls.front().why, HasSubstr("by itself"));
 }
 
+TEST_F(RunnerTest, AControlThatTheKernelCaughtByItselfIsNotRunAgain) {
+    add_control("blind");
+    const std::string name = std::string(scenario.name) + "/one+blind";
+    options.caught = {{"other/one+blind", "not this one"}, {name, "VM_BUG_ON(x)"}};
+    const ScenarioReport report = run_all();
+    EXPECT_EQ(report.verdict, Verdict::pass) << report.why;
+    ASSERT_EQ(report.controls.size(), 1U);
+    EXPECT_TRUE(report.controls[0].caught());
+    EXPECT_EQ(report.controls[0].counts.runs, 0U);
+    EXPECT_THAT(report.controls[0].why, HasSubstr("VM_BUG_ON(x)"));
+    EXPECT_EQ(run_all({.variant = "", .control = "blind"}).verdict, Verdict::fail);
+
+    options.caught = {{"other/one+blind", "not this one"}};
+    EXPECT_EQ(run_all().verdict, Verdict::fail) << "nobody caught this one";
+}
+
 TEST_F(RunnerTest, OneUncaughtControlOfTwoFailsTheScenario) {
     add_control("good");
     add_control("useless");
