@@ -41,7 +41,7 @@ list: ## the scenarios by family, with what each claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC= or KIMAGE= for a kernel of your own: docs/your-kernel.md
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC=tree CONFIG=file DEBUG=vm|lockdep|kasan|kcsan|all PREEMPT=full|rt or KIMAGE= KDIR= [KMODULES=] for a kernel of your own: docs/your-kernel.md
 	@$(VM) run $(VM_OPTIONS) $(if $(BUDGET),--budget $(BUDGET))
 
 .PHONY: explore
@@ -57,14 +57,14 @@ explore-controls: ## which controls' hazards explore finds without their schedul
 		--budget $(or $(BUDGET),30m) $(if $(FRESH),--fresh)
 
 .PHONY: matrix
-matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
-	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' \
+matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= DEBUGS='none vm' RUN= RUNS= SELFTESTS=; SHARD_NUMBER= SHARD_INDEX=
+	@$(VM) matrix --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' --debugs '$(DEBUGS)' \
 		--selftests '$(SELFTESTS)' --runs $(or $(RUNS),100) $(if $(RUN),--run '$(RUN)') \
 		$(if $(QUIET),--quiet $(QUIET)) $(if $(UPDATE),--update)
 
 .PHONY: matrix-list
 matrix-list: ## the cells, and why some have no kernel
-	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)'
+	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' --debugs '$(DEBUGS)'
 
 .PHONY: controls
 controls: ## docs/controls.md: each control and the forbidden outcome it produced, of the newest run

@@ -7,8 +7,9 @@ import unittest
 import xml.etree.ElementTree as xml
 from dataclasses import asdict
 from pathlib import Path
+from unittest import mock
 
-from vm import matrix, reports
+from vm import matrix, qemu, reports
 from vm.console import Finding
 from vm.matrix import CellResult
 from vm.page import page
@@ -76,6 +77,23 @@ class MatrixTest(unittest.TestCase):
         self.assertIn("no architecture vax", str(caught.exception))
         with self.assertRaises(Trouble):
             matrix.cells("", "5.10")
+
+    def test_cells_of_debug_kernels_are_built_and_named(self) -> None:
+        cells = matrix.cells("x86_64 arm64-16k", "6.1", "stock poison", "none vm")
+        self.assertEqual([cell.name for cell in cells],
+                         ["x86_64/6.1", "arm64-16k/6.1", "x86_64/6.1/poison", "arm64-16k/6.1/poison",
+                          "x86_64/6.1/vm", "arm64-16k/6.1/vm", "x86_64/6.1/poison/vm", "arm64-16k/6.1/poison/vm"])
+        self.assertEqual([bool(cell.lacking) for cell in cells], [False, True] * 2 + [False] * 4)
+        plan = matrix.Plan(None, (), qemu.Bounds(1, 1))
+        with mock.patch.object(matrix.source_tree, "kernel", return_value="built") as build, \
+                mock.patch.object(matrix.kernels, "stock", return_value="stock"):
+            self.assertEqual([matrix._kernel(cell, plan) for cell in (cells[0], cells[4])], ["stock", "built"])
+        build.assert_called_once_with("debian:6.1", ARCHES["x86_64"], debug=("vm",), update=False)
+        with self.assertRaises(Trouble):
+            matrix.cells(debugs="vmm")
+        result = CellResult(cells[-1], None, "", Ending.BUILD)
+        self.assertIn("poison<br>vm", page([result]))
+        self.assertIn("6.1 poison vm", reports.table([result]))
 
     def test_shards_are_the_whole_and_do_not_overlap(self) -> None:
         everything = matrix.cells()

@@ -19,6 +19,8 @@ from .results import Counts, DriverResults, Record, parse_driver
 from .tables import (
     ARCHES,
     BOOTS,
+    DEBUG_RUN,
+    DEBUG_TEST,
     DEBUG_WORDS,
     DEFAULT_BOOT,
     Arch,
@@ -29,6 +31,7 @@ from .tables import (
     HOST_PACKAGES,
     KERNELS,
     LINT_PACKAGES,
+    NO_DEBUG,
     PREEMPT_WORDS,
     SHORT_PARTS,
     SHORT_RUNS,
@@ -95,7 +98,7 @@ def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
         return None
     series, _, arch = arguments.other.partition("/")
     if not series:
-        series = arguments.kernel if arguments.kimage else "7.2" if arguments.kernel == DEFAULT_KERNEL else DEFAULT_KERNEL
+        series = arguments.kernel if arguments.kimage or arguments.ksrc else "7.2" if arguments.kernel == DEFAULT_KERNEL else DEFAULT_KERNEL
     arch = arch or arguments.arch
     if series not in KERNELS or arch not in ARCHES:
         raise Trouble(Ending.USAGE, f"OTHER={arguments.other}: none, or one of {', '.join(KERNELS)}, or KERNEL/ARCH")
@@ -186,6 +189,17 @@ def _judge_is_awake(arch: Arch, kernel: kernels.UnpackedKernel, label: str) -> C
     return Counts(passed=int(caught and planted), failed=int(not (caught and planted)))
 
 
+def _debug_part(arch: Arch, bounds: qemu.Bounds) -> list[Report]:
+    """A few scenarios on a kernel with debugging, if it is there: to build it takes longer than all of `make test`."""
+    source = f"debian:{DEFAULT_KERNEL}"
+    kernel = source_tree.cached(source, arch, debug=(DEBUG_TEST,))
+    if not kernel:
+        packages.say(f"! no kernel with DEBUG={DEBUG_TEST} in the cache, so none is tried: make run ARCH={arch.name} KSRC={source} "
+                     f"DEBUG={DEBUG_TEST} builds it")
+        return []
+    return [runs.run(arch, kernel, driver_of(SHORT_RUNS, DEBUG_RUN), bounds, [], f"{DEBUG_TEST}-test")]
+
+
 def command_test(arguments: argparse.Namespace) -> Ending:
     """Host unit tests, then one VM: every scenario, shortly, and all selftests; then the log judge's control."""
     kernel = _kernel(arguments)
@@ -200,6 +214,7 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     if arguments.boot == DEFAULT_BOOT and not arguments.run:
         parts += [runs.run(arch, kernel, driver_of(SHORT_RUNS, names), bounds, [], f"{arguments.kernel}-test", way)
                   for way, names in SHORT_PARTS.items()]
+        parts += _debug_part(arch, bounds)
     judge = _judge_is_awake(arch, kernel, arguments.kernel)
     print(f"  host tests and VMs took {time.monotonic() - started:.0f} s")
     for part in parts:
@@ -225,7 +240,7 @@ def command_kselftest(arguments: argparse.Namespace) -> Ending:
 
 def command_matrix(arguments: argparse.Namespace) -> Ending:
     """Every chosen cell; a folder with a page and the reports."""
-    chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots), dict(os.environ))
+    chosen = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots, arguments.debugs), dict(os.environ))
     plan = matrix.Plan(driver_of(arguments.runs, arguments.run),
                        tuple(arguments.selftests.split()), qemu.Bounds(arguments.timeout, arguments.quiet),
                        arguments.update)
@@ -242,10 +257,9 @@ def command_matrix(arguments: argparse.Namespace) -> Ending:
 
 
 def command_matrix_list(arguments: argparse.Namespace) -> Ending:
-    mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots), dict(os.environ))
+    mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots, arguments.debugs), dict(os.environ))
     for cell in mine:
-        boot = "" if cell.boot == DEFAULT_BOOT else f" {cell.boot}"
-        print(f"{cell.arch.name:<12} {cell.kernel.series:<7}{boot}" + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
+        print(" ".join([f"{cell.arch.name:<12} {cell.kernel.series:<7}", *cell.ways]) + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
     return Ending.GOOD
 
 
@@ -315,6 +329,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--archs", default="", help="architectures; all if empty")
             command.add_argument("--kernels", default="", help="series; all if empty")
             command.add_argument("--boots", default="", help=f"ways to boot, of {', '.join(BOOTS)}; {DEFAULT_BOOT} if empty")
+            command.add_argument("--debugs", default="", help=f"kernels built with DEBUG=, of {', '.join(DEBUG_WORDS)}, or {NO_DEBUG}: stock kernels; {NO_DEBUG} if empty")
         if name == "check-file":
             command.add_argument("files", nargs="+", metavar="FILE", help="scenario files")
         if name == "matrix":

@@ -12,9 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import build, kernels, packages, qemu, runs
+from . import build, kernels, packages, qemu, runs, source_tree
 from .outcome import Driver, Report
-from .tables import ARCHES, BOOTS, DEFAULT_BOOT, DEFAULT_KERNEL, HOST_PACKAGES, KERNELS, Arch, Ending, Kernel, Trouble, arch_packages
+from .tables import (
+    ARCHES,
+    BOOTS,
+    DEBUG_WORDS,
+    DEFAULT_BOOT,
+    DEFAULT_KERNEL,
+    HOST_PACKAGES,
+    KERNELS,
+    NO_DEBUG,
+    Arch,
+    Ending,
+    Kernel,
+    Trouble,
+    arch_packages,
+)
 
 CORES_A_CELL = 2  # each machine has two virtual CPUs
 CELLS_AT_ONCE = 2  # at most: the mirror and the disk are shared
@@ -25,15 +39,21 @@ class Cell:
     arch: Arch
     kernel: Kernel
     boot: str = DEFAULT_BOOT
+    debug: str = NO_DEBUG  # else the kernel is built from its series' source with this DEBUG=
+
+    @property
+    def ways(self) -> list[str]:
+        """In what it differs from a stock kernel that is booted as it is."""
+        return [word for word, usual in ((self.boot, DEFAULT_BOOT), (self.debug, NO_DEBUG)) if word != usual]
 
     @property
     def name(self) -> str:
-        return f"{self.arch.name}/{self.kernel.series}" + ("" if self.boot == DEFAULT_BOOT else f"/{self.boot}")
+        return "/".join([self.arch.name, self.kernel.series, *self.ways])
 
     @property
     def lacking(self) -> str:
-        """Why there is no such kernel; "" if there is one."""
-        return self.kernel.lacks.get(self.arch.name, "")
+        """Why there is no such kernel; "" if there is one. One that is built needs no package."""
+        return "" if self.debug != NO_DEBUG else self.kernel.lacks.get(self.arch.name, "")
 
 
 @dataclass
@@ -55,11 +75,12 @@ def _chosen(wanted: str, table: dict[str, object], what: str) -> list[str]:
     return names
 
 
-def cells(arches: str = "", series: str = "", boots: str = "") -> list[Cell]:
+def cells(arches: str = "", series: str = "", boots: str = "", debugs: str = "") -> list[Cell]:
     """All cells, or those of some architectures and kernels; those without a kernel, too. Booted as they
-    are, or in each of some ways."""
+    are, or in each of some ways; stock kernels, or built with each of some DEBUG=."""
     return [
-        Cell(ARCHES[arch], KERNELS[kernel], boot)
+        Cell(ARCHES[arch], KERNELS[kernel], boot, debug)
+        for debug in _chosen(debugs or NO_DEBUG, {NO_DEBUG: "", **DEBUG_WORDS}, "DEBUG=")
         for boot in _chosen(boots or DEFAULT_BOOT, dict(BOOTS), "way to boot")
         for kernel in _chosen(series, dict(KERNELS), "kernel")
         for arch in _chosen(arches, dict(ARCHES), "architecture")
@@ -161,6 +182,12 @@ def _named(programs: list[Path], names: tuple[str, ...]) -> list[Path]:
 _building = threading.Lock()  # cells of one architecture share build folders
 
 
+def _kernel(cell: Cell, plan: Plan) -> kernels.UnpackedKernel:
+    if cell.debug == NO_DEBUG:
+        return kernels.stock(cell.kernel.series, cell.arch, update=plan.update)
+    return source_tree.kernel(f"debian:{cell.kernel.series}", cell.arch, debug=(cell.debug,), update=plan.update)
+
+
 def run_cell(cell: Cell, plan: Plan, folder: Path, progress: Progress) -> CellResult:
     result = CellResult(cell, started=time.time())
     if cell.lacking:
@@ -169,7 +196,7 @@ def run_cell(cell: Cell, plan: Plan, folder: Path, progress: Progress) -> CellRe
     packages.label.set(f"{cell.name}: ")
     try:
         with _building:
-            kernel = kernels.stock(cell.kernel.series, cell.arch, update=plan.update)
+            kernel = _kernel(cell, plan)
             programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", cell.arch)
             if plan.selftests:
                 programs = _named(programs, plan.selftests)

@@ -9,7 +9,7 @@ from .outcome import Report
 from .reports import LEGEND, entries, measures, row_names, totals_of, word
 from .results import power_text
 from .rows import Entry, variant_name
-from .tables import DEFAULT_BOOT, ENDING_TEXT
+from .tables import ENDING_TEXT
 
 LOG_LINES = 4000  # of a kernel log; the whole one is in the run folder
 
@@ -33,13 +33,13 @@ def _text(value: object) -> str:
     return html.escape(str(value))
 
 
-def _boot(result: CellResult) -> str:
-    return "" if result.cell.boot == DEFAULT_BOOT else f"<br>{_text(result.cell.boot)}"
+def _ways(result: CellResult) -> str:
+    return "".join(f"<br>{_text(way)}" for way in result.cell.ways)
 
 
 def _head(results: list[CellResult]) -> str:
     names = "".join(
-        f'<th><a href="#{_id(r)}">{_text(r.cell.arch.name)}<br>{_text(r.cell.kernel.series)}{_boot(r)}</a></th>' for r in results
+        f'<th><a href="#{_id(r)}">{_text(r.cell.arch.name)}<br>{_text(r.cell.kernel.series)}{_ways(r)}</a></th>' for r in results
     )
     return f"<thead><tr><th></th>{names}</tr></thead>"
 

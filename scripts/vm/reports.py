@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .matrix import CellResult
 from .rows import KERNEL_LOG, MACHINE, Entry, ktap_rows, plain, rows_of, variant_name
-from .tables import DEFAULT_BOOT, Ending, Trouble
+from .tables import Ending, Trouble
 
 LEGEND = "PASS <P%: what was not seen has a probability below P, with 95 % confidence; -N: N variants or controls were skipped"
 SCHEMA = Path(__file__).with_name("kcidb.schema.json")
@@ -72,7 +72,7 @@ def table(results: list[CellResult]) -> str:
 
 
 def _block(result: CellResult) -> str:
-    return result.cell.kernel.series + ("" if result.cell.boot == DEFAULT_BOOT else f" {result.cell.boot}")
+    return " ".join([result.cell.kernel.series, *result.cell.ways])
 
 
 @dataclass(frozen=True)

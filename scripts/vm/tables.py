@@ -264,7 +264,12 @@ SOURCE_PACKAGES = {
 DEBUG_WORDS = {
     "vm": ("vm",), "lockdep": ("lockdep",), "kasan": ("kasan",), "kcsan": ("kcsan",), "all": ("vm", "lockdep", "kasan"),
 }
+NO_DEBUG = "none"  # of a matrix: a stock kernel
 PREEMPT_WORDS = ("full", "rt")
+# The short part of `make test` with DEBUG=vm, if that kernel is in the cache: of each family something, and the control
+# that DEBUG_VM catches by itself. Not hvo: 6.12.115 and .117 corrupt its pages by themselves.
+DEBUG_TEST = "vm"
+DEBUG_RUN = "collapse-contract collapse-readers pgtable-notifier hugetlb-truncate hugetlb-notifier mthp-pins shmem-eviction"
 
 # What `make lint` needs beyond that.
 LINT_PACKAGES = {
