@@ -156,8 +156,8 @@ class VariantRunner {
         if (options_.on_start)
             options_.on_start({scenario_.name, variant_.name,
                                control_ == nullptr ? std::string_view() : control_->name,
-                               control_ == nullptr ? std::string_view() : control_->caught_by,
-                               report_.schedule, runs});
+                               report_.schedule, runs,
+                               control_ == nullptr ? std::string_view() : control_->caught_by});
         for (unsigned number = 1; more(number - 1, runs, start); ++number) {
             if (stop_signal() != 0) {
                 interrupted();

@@ -37,10 +37,10 @@ struct Progress {
 struct Start {
     std::string_view scenario;
     std::string_view variant;
-    std::string_view control;   // "" = the plain variant
-    std::string_view caught_by; // Control::caught_by
-    std::string schedule;       // without a seed
+    std::string_view control; // "" = the plain variant
+    std::string schedule;     // without a seed
     unsigned runs;
+    std::string_view caught_by = {}; // Control::caught_by
 };
 
 struct Options {
