@@ -205,7 +205,13 @@ TEST(Measures, AreReadAsASentence) {
 TEST(Json, ControlSaysIfItWasCaught) {
     const std::string caught = json_variant(control(Verdict::fail));
     EXPECT_THAT(caught, HasSubstr(R"("control":"blind","verdict":"FAIL")"));
-    EXPECT_THAT(caught, HasSubstr(R"("produces":"event=no","caught":true,"control_hits":[3])"));
+    EXPECT_THAT(
+        caught,
+        HasSubstr(R"("produces":"event=no","caught":true,"caught_by":null,"control_hits":[3])"));
+    VariantReport kernel = control(Verdict::fail);
+    kernel.histogram = {};
+    kernel.caught_by = "VM_BUG_ON(x)";
+    EXPECT_THAT(json_variant(kernel), HasSubstr(R"-("caught":true,"caught_by":"VM_BUG_ON(x)")-"));
     EXPECT_THAT(json_variant(control(Verdict::pass)), HasSubstr(R"("caught":false)"));
 }
 
@@ -227,9 +233,11 @@ TEST(Json, ScenarioSumsItsVariants) {
 
 TEST(Json, MarksNameTheRunThatIsUnderWay) {
     EXPECT_EQ(json_start({"s", "v", "", "s/v: a -> b", 7}),
-              R"({"kind":"start","scenario":"s","variant":"v","control":null,)"
+              R"({"kind":"start","scenario":"s","variant":"v","control":null,"caught_by":null,)"
               R"("schedule":"s/v: a -> b","runs":7})"
               "\n");
+    EXPECT_THAT(json_start({"s", "v", "c", "", 7, "VM_BUG_ON\\(x\\)"}),
+                HasSubstr(R"-("control":"c","caught_by":"VM_BUG_ON\\(x\\)")-"));
     EXPECT_EQ(json_run(17, 1234), "{\"kind\":\"run\",\"run\":17,\"seed\":1234}\n");
 }
 
