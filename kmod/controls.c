@@ -148,7 +148,7 @@ static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
 	schedule_delayed_work(&fl_miscounted_work, HZ);
 }
 
-/* --- for hugetlb_vmemmap.c; x86 alone optimizes vmemmap --- */
+/* --- for hugetlb_vmemmap.c, and Dirty bits of PMDs: x86 alone --- */
 
 #ifdef CONFIG_X86_64
 
@@ -180,6 +180,36 @@ static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 	synchronize_rcu();
 	fl_sym.hugetlb_vmemmap_optimize_folios(hstate, folios);
 }
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+
+/*
+ * For change_huge_pmd(tlb, vma, pmd, address, protection, flags): the new entry has
+ * lost its Dirty bit. On x86 pmd_modify() did that up to 6.12.110 and 7.2.6.
+ */
+static int change_huge_pmd_clean(struct mmu_gather *tlb,
+				 struct vm_area_struct *vma, pmd_t *pmd,
+				 unsigned long address, pgprot_t protection,
+				 unsigned long flags)
+{
+	int changed = fl_sym.change_huge_pmd(tlb, vma, pmd, address, protection,
+					     flags);
+	spinlock_t *lock = pmd_lock(vma->vm_mm, pmd);
+
+	if (changed > 0 && pmd_present(*pmd) && pmd_trans_huge(*pmd))
+		set_pmd(pmd, pmd_mkclean(*pmd));
+	spin_unlock(lock);
+	return changed;
+}
+
+/* For pmdp_huge_clear_flush(vma, address, pmd): that it was written is forgotten. */
+static pmd_t pmdp_huge_clear_flush_clean(struct vm_area_struct *vma,
+					 unsigned long address, pmd_t *pmd)
+{
+	return pmd_mkclean(fl_sym.pmdp_huge_clear_flush(vma, address, pmd));
+}
+
+#endif
 
 #endif
 
@@ -477,6 +507,20 @@ static const struct fl_replacement {
 		.needs = { FL_SYM(__flush_tlb_all) },
 		.about = "for flush_tlb_all: on this CPU alone",
 	},
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	{
+		.name = "change_huge_pmd_clean",
+		.address = change_huge_pmd_clean,
+		.needs = { FL_SYM(change_huge_pmd) },
+		.about = "for change_huge_pmd: the new entry is clean",
+	},
+	{
+		.name = "pmdp_huge_clear_flush_clean",
+		.address = pmdp_huge_clear_flush_clean,
+		.needs = { FL_SYM(pmdp_huge_clear_flush) },
+		.about = "for pmdp_huge_clear_flush: returns a clean entry",
+	},
+#endif
 	{
 		.name = "hvo_after_grace_period",
 		.address = hvo_after_grace_period,

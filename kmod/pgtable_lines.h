@@ -64,7 +64,7 @@
 #define FL_TABLES_READ(reading) "read " reading
 #define FL_TABLES_READING(index, ms) index " " ms
 
-/* Written: also show the page of the table that maps the address. */
+/* Written: also show the page of the table that maps the writer's address. */
 #define FL_TABLES_WATCH(address) "watch " address
 
 /* Written: wait until all that was deferred so far is done. */

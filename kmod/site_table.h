@@ -201,6 +201,24 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "hugetlb_vma_maps_pfn.isra.0" } },
 	},
 	{
+		.name = "pagemap_scan_pmd_entry",
+		.about = "PAGEMAP_SCAN is at a PMD and holds the mmap lock for reading",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "pagemap_scan_pmd_entry" } },
+	},
+	{
+		.name = "madvise_cold_or_pageout_pte_range",
+		.about = "MADV_COLD is at a PMD and holds the mmap lock for reading",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "madvise_cold_or_pageout_pte_range" } },
+	},
+	{
+		.name = "free_pgtables",
+		.about = "the pages were unmapped, the page tables are there",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "free_pgtables" } },
+	},
+	{
 		.name = "pte_free_defer",
 		.about = "a page table was unlinked; RCU will free it",
 		.context = FL_CONTEXT_SLEEP,

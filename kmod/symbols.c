@@ -88,6 +88,12 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can call the original"),
 	FL_SYMBOL(move_hugetlb_page_tables, "hugetlb_move_by_mask",
 		  "this replacement can call the original"),
+#if defined(CONFIG_X86_64) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+	FL_SYMBOL(change_huge_pmd, "change_huge_pmd_clean",
+		  "this replacement can call the original"),
+	FL_SYMBOL(pmdp_huge_clear_flush, "pmdp_huge_clear_flush_clean",
+		  "this replacement can call the original"),
+#endif
 	FL_DATA(khugepaged_max_ptes_none, "collapse_scaled_ptes_none",
 		"this replacement can scale the limit"),
 	FL_SYMBOL(shmem_unuse_inode, "shmem_unuse_unprotected",

@@ -12,6 +12,7 @@
 
 struct hstate;
 struct inode;
+struct mmu_gather;
 struct tracepoint;
 struct rb_root_cached;
 struct vm_area_struct;
@@ -55,6 +56,12 @@ struct fl_symbols {
 					unsigned long old_addr,
 					unsigned long new_addr,
 					unsigned long len);
+	int (*change_huge_pmd)(struct mmu_gather *tlb,
+			       struct vm_area_struct *vma, pmd_t *pmd,
+			       unsigned long address, pgprot_t protection,
+			       unsigned long flags);
+	pmd_t (*pmdp_huge_clear_flush)(struct vm_area_struct *vma,
+				       unsigned long address, pmd_t *pmd);
 	unsigned int *khugepaged_max_ptes_none;
 	int (*shmem_unuse_inode)(struct inode *inode, unsigned int type);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */

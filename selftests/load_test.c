@@ -138,6 +138,8 @@ static const struct {
 	{ "hugetlb_cut_after_faults", "hugetlb_fault_mutex_table" },
 	{ "hugetlb_cut_after_faults", "remove_inode_hugepages" },
 	{ "hugetlb_move_by_mask", "move_hugetlb_page_tables" },
+	{ "change_huge_pmd_clean", "change_huge_pmd" },
+	{ "pmdp_huge_clear_flush_clean", "pmdp_huge_clear_flush" },
 	{ "collapse_scaled_ptes_none", "khugepaged_max_ptes_none" },
 	{ "shmem_unuse_unprotected", "shmem_unuse_inode" },
 	{ "shmem_unuse_igrab", "shmem_unuse_inode" },

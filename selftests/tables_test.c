@@ -329,6 +329,31 @@ TEST_F(tables, a_table_of_the_program_can_be_watched)
 	EXPECT_EQ(ESTALE, order(self->file, "read 0 1"));
 }
 
+/* A child's table is one more, in a page of its own: its mm is another. */
+TEST_F(tables, a_table_of_a_child_can_be_watched)
+{
+	char command[64];
+	int status;
+	pid_t child;
+	int *word = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, word);
+	*word = 1;
+	snprintf(command, sizeof(command), FL_TABLES_WATCH("%lx"), (unsigned long)word);
+	ASSERT_EQ(0, order(self->file, command));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		*word = 2;
+		_exit(order(self->file, command));
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(2, answer(self->file, self->rows));
+	EXPECT_STREQ("watched", self->rows[1].state);
+	EXPECT_NE(self->rows[0].pfn, self->rows[1].pfn);
+}
+
 TEST_F(tables, wrong_input_is_refused)
 {
 	EXPECT_EQ(EINVAL, order(self->file, "x"));
