@@ -112,12 +112,14 @@ bool parse_pmd(const std::string& line, PageTableRange& range) {
         ++range.huge;
         return scanned() == line.size();
     }
+    unsigned offset = 0;
     std::sscanf(line.c_str(),
-                FL_RANGE_TABLE("0x%*x", "%*x", "%*u", FL_PGTABLE_PAGE("%*d", "%*d", "%*s"), "%n"),
-                &end);
+                FL_RANGE_TABLE("0x%*x", "%*x", "%u", FL_PGTABLE_PAGE("%*d", "%*d", "%*s"), "%n"),
+                &offset, &end);
     if (end == 0)
         return false;
     ++range.tables;
+    range.offsets.push_back(offset);
     std::optional<std::vector<TableFolio>> folios = parse_table_folios(line.substr(scanned()));
     if (folios)
         range.folios.back() = std::move(*folios);

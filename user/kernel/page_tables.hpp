@@ -62,8 +62,9 @@ struct TableFolio {
 };
 
 struct PageTableRange {
-    unsigned tables = 0; // PTE tables in the range
-    unsigned huge = 0;   // PMDs that map a huge page
+    unsigned tables = 0;           // PTE tables in the range
+    unsigned huge = 0;             // PMDs that map a huge page
+    std::vector<unsigned> offsets; // of each table in its page, in bytes
     // By PMD of the range that is mapped. Nothing of one that has no PTE table.
     std::vector<std::vector<TableFolio>> folios;
     std::int64_t pgtables_bytes = 0; // of the whole mm, as the kernel counts

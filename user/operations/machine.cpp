@@ -185,8 +185,13 @@ struct ScanRegion {
 };
 constexpr unsigned long scan_request = _IOWR('f', 16, ScanRequest);
 
-Result<Value> do_pagemap_scan(Doing& /*doing*/, const Given& given) {
-    const Result<Fd> pagemap = Fd::open("/proc/self/pagemap", O_RDONLY);
+Result<Value> do_pagemap_scan(Doing& doing, const Given& given) {
+    const pid_t pid = given.has(2) ? doing.process_of(given.text(2)) : ::getpid();
+    if (pid == 0) // it has not begun
+        return Value::of_error(ESRCH);
+    const Result<Fd> pagemap = Fd::open("/proc/" + std::to_string(pid) + "/pagemap", O_RDONLY);
+    if (!pagemap && given.has(2) && pagemap.error().number == ENOENT) // it is gone
+        return Value::of_error(ESRCH);
     if (!pagemap)
         return pagemap.error();
     const Range range = range_of(given.at(0));
@@ -415,10 +420,12 @@ void add_machine_operations(std::vector<Operation>& rows) {
                {.name = "pages",
                 .type = Type::word,
                 .constants =
-                    {{"WRITTEN", 2}, {"PRESENT", 8}, {"SWAPPED", 16}, {"ZERO", 32}, {"HUGE", 64}}}},
+                    {{"WRITTEN", 2}, {"PRESENT", 8}, {"SWAPPED", 16}, {"ZERO", 32}, {"HUGE", 64}}},
+               {.name = "actor", .type = Type::actor, .otherwise = ""}},
           .result = Type::number,
-          .about = "how many pages of the memory are such (linux 6.7)",
-          .errnos = "ENOTTY EINVAL",
+          .about = "how many pages of the memory are such (linux 6.7), of this process or at the "
+                   "same addresses of the actor's. ESRCH: the actor has not begun, or is gone",
+          .errnos = "ENOTTY EINVAL ESRCH",
           .man = "ioctl_pagemap_scan(2)",
           .act = do_pagemap_scan},
          {.name = "resident",

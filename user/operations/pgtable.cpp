@@ -183,6 +183,31 @@ Result<Value> do_counted(Doing& /*doing*/, const Given& given) {
     return Value::of_word(*bytes == *tables * table_bytes ? "exact" : "wrong");
 }
 
+// Bytes of a page that has page tables.
+std::size_t table_page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+Result<Value> do_fill_page(Doing& /*doing*/, const Given& given) {
+    const Result<Geometry> found = geometry();
+    if (!found)
+        return found.error();
+    const Range range = range_of(given.at(0));
+    const std::size_t table_bytes = found->pages() * sizeof(std::uint64_t);
+    std::int64_t made = 0;
+    for (std::size_t at = 0; at + found->huge_bytes <= range.bytes; at += found->huge_bytes) {
+        char* here = range.start + at;
+        *static_cast<volatile char*>(here) = 1;
+        ++made;
+        const Result<PageTableRange> there = page_table_range(::getpid(), here, found->huge_bytes);
+        if (!there)
+            return there.error();
+        if (there->offsets.size() != 1)
+            return Error::make(EINVAL, "no page table is here, but a huge page");
+        if (there->offsets.front() + table_bytes == table_page())
+            return Value::of(made);
+    }
+    return Error::make(ENOSPC, "the memory is too small to fill a page with its page tables");
+}
+
 Result<Value> do_gone(Doing& /*doing*/, const Given& given) {
     const Result<std::int64_t> tables = growth(given, tables_there);
     if (!tables)
@@ -223,8 +248,8 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .act = do_free},
          {.name = "pte_watch",
           .arguments = {tables, memory},
-          .about = "the set has one more: the table that maps memory[N], which stays the mm's",
-          .where = before,
+          .about = "the set has one more: the table that maps memory[N] of the process that asks, "
+                   "which stays the mm's",
           .act = do_watch},
          {.name = "pte_read",
           .arguments = {tables, table, {"at", Type::site}},
@@ -293,6 +318,13 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .words = {"exact", "wrong"},
           .about = "has the count changed by what the tables of all the process changed by?",
           .act = do_counted},
+         {.name = "page_tables_fill_page",
+          .arguments = {memory},
+          .result = Type::number,
+          .about = "touches a page for each PMD until the page that has the page tables is full: "
+                   "the next table begins another. How many were touched?",
+          .needs = "tables-share-a-page",
+          .act = do_fill_page},
          {.name = "page_tables_gone",
           .arguments = {{"before", Type::counts}, {"after", Type::counts}},
           .result = Type::number,

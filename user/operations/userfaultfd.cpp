@@ -163,7 +163,7 @@ void add_userfaultfd_operations(std::vector<Operation>& rows) {
           .arguments = {uffd, memory},
           .result = Type::error,
           .about = "stores the whole page memory[N]",
-          .errnos = "EEXIST EAGAIN ENOENT ENOSPC",
+          .errnos = "EEXIST EAGAIN EFAULT ENOENT ENOSPC",
           .man = man,
           .act = do_copy},
          {.name = "uffd_zeropage",

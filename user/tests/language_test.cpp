@@ -612,6 +612,7 @@ TEST_F(InterpreterTest, AnotherActorsMemoryIsAdvised) {
 }
 
 TEST(Operations, OfAnotherProcessNeedOne) {
+    constexpr std::int64_t page_present = 8; // of PAGEMAP_SCAN
     Rng rng(1);
     Places places;
     Doing doing{.rng = rng, .places = places, .binds = "range"};
@@ -628,6 +629,14 @@ TEST(Operations, OfAnotherProcessNeedOne) {
     const Value actor{.type = Type::actor, .text = "a"};
     EXPECT_EQ(advise(MADV_COLD, {}), "ok");
     EXPECT_EQ(advise(MADV_COLD, actor), "ESRCH") << "it has not begun";
+    const auto scan = [&](Value of) {
+        const Result<Value> done =
+            find_operation("pagemap_scan")
+                ->act(doing,
+                      Given({*range, {.type = Type::word, .number = page_present}, std::move(of)}));
+        return done ? to_string(*done) : done.error().to_string();
+    };
+    EXPECT_EQ(scan(actor), "ESRCH") << "it has not begun";
     const pid_t child = ::fork();
     if (child == 0) {
         ::pause();
@@ -637,6 +646,13 @@ TEST(Operations, OfAnotherProcessNeedOne) {
     doing.process_of = [child](std::string_view) { return child; };
     EXPECT_EQ(advise(MADV_COLD, actor), "ok");
     EXPECT_EQ(advise(MADV_DONTNEED, actor), "EINVAL") << "only of the caller's own memory";
+    if (const std::string own = scan({}); own != "ENOTTY") // before linux 6.7
+    {
+        EXPECT_EQ(own, "0");
+        (void)find_operation("store")->act(doing, Given({*range}));
+        EXPECT_EQ(scan({}), "2");
+        EXPECT_EQ(scan(actor), "0") << "it was forked before";
+    }
     const auto gone = [&doing, &actor] {
         return find_operation("wait_gone")->act(doing, Given({actor}));
     };
@@ -650,6 +666,7 @@ TEST(Operations, OfAnotherProcessNeedOne) {
     ::waitpid(child, nullptr, 0);
     EXPECT_TRUE(gone()) << "and nothing is left of it";
     EXPECT_EQ(advise(MADV_COLD, actor), "ESRCH") << "it is gone";
+    EXPECT_EQ(scan(actor), "ESRCH");
     doing.process_of = [](std::string_view) { return ::getpid(); };
     EXPECT_FALSE(gone()) << "it would wait for itself";
     EXPECT_FALSE(find_operation("exit")->act(doing, Given({}))) << "of no process that may end";

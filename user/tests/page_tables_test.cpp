@@ -59,9 +59,9 @@ TEST(PageTablesTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_page_tables(good.substr(0, good.size() - 1) + " more\n").ok());
 }
 
-// Of x86-64, 6.12.95.
+// Of x86-64, 6.12.95; the first offset as on ppc64.
 constexpr const char* range =
-    "0x7f0000000000 table pfn 0x1a2 offset 0 refs 1 tables 1 flags table folios 16+16/4,32+3/9\n"
+    "0x7f0000000000 table pfn 0x1a2 offset 768 refs 1 tables 1 flags table folios 16+16/4,32+3/9\n"
     "0x7f0000200000 huge\n"
     "0x7f0000400000 none\n"
     "0x7f0000600000 table pfn 0x1a3 offset 0 refs 1 tables 1 flags - folios -\n"
@@ -72,6 +72,7 @@ TEST(PageTableRangeTest, CountsTablesAndHugePages) {
     ASSERT_TRUE(counted.ok()) << counted.error().to_string();
     EXPECT_EQ(counted->tables, 2U);
     EXPECT_EQ(counted->huge, 1U);
+    EXPECT_EQ(counted->offsets, (std::vector<unsigned>{768, 0}));
     const std::vector<std::vector<TableFolio>> folios = {{{16, 16, 4}, {32, 3, 9}}, {}, {}, {}};
     EXPECT_EQ(counted->folios, folios);
     EXPECT_EQ(counted->pgtables_bytes, 45056);
