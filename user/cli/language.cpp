@@ -85,7 +85,8 @@ int ops_command(const Arguments& arguments) {
     fmt::print("numbers that have a name:\n");
     for (const NamedNumber& number : named_numbers())
         fmt::print("  {}: {}\n", number.name, number.about);
-    fmt::print("needs: {}, machine NAME..., capability NAME\n", fmt::join(need_names(), ", "));
+    fmt::print("needs: {}, machine NAME..., capability NAME, release LIST\n",
+               fmt::join(need_names(), ", "));
     return status_good;
 }
 

@@ -142,7 +142,7 @@ class Builder {
             all.emplace_back(name);
         const std::string near = nearest(need.text, all);
         complain(need.at, fmt::format("no need is called \"{}\"{} (there are: {}, machine NAME..., "
-                                      "capability NAME)",
+                                      "capability NAME, release LIST)",
                                       need.text, near.empty() ? "" : ": is it \"" + near + "\"?",
                                       fmt::join(all, ", ")));
     }

@@ -232,6 +232,7 @@ constexpr std::array needs = {
 };
 constexpr std::string_view machine_prefix = "machine ";
 constexpr std::string_view capability_prefix = "capability ";
+constexpr std::string_view release_prefix = "release ";
 
 // A machine that is in the list, "x86_64 aarch64".
 std::optional<std::string> missing_machine(const std::string& list) {
@@ -239,6 +240,13 @@ std::optional<std::string> missing_machine(const std::string& list) {
     if (padded.find(" " + running_machine() + " ") != std::string::npos)
         return std::nullopt;
     return running_machine() + " is none";
+}
+
+// A kernel that is in the list, "6.12 < 6.12.117, 7.2".
+std::optional<std::string> missing_release(const std::string& list) {
+    if (in_releases(running_version(), list))
+        return std::nullopt;
+    return running_version() + " is none";
 }
 
 } // namespace
@@ -254,6 +262,10 @@ std::optional<Need> find_need(std::string_view name) {
     if (name.starts_with(capability_prefix))
         return Need{name, [one = std::string(name.substr(capability_prefix.size()))] {
                         return missing_capability(one);
+                    }};
+    if (name.starts_with(release_prefix))
+        return Need{name, [list = std::string(name.substr(release_prefix.size()))] {
+                        return missing_release(list);
                     }};
     return std::nullopt;
 }

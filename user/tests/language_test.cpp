@@ -5,6 +5,7 @@
 #include "engine/runner.hpp"
 #include "fake_session.hpp"
 #include "kernel/page_pattern.hpp"
+#include "kernel/series.hpp"
 #include "language/interpreter.hpp"
 #include "language/load.hpp"
 #include "language/plan.hpp"
@@ -609,6 +610,21 @@ TEST_F(InterpreterTest, AnotherActorsMemoryIsAdvised) {
     for (const auto& [outcome, tally] : run(std::string(two_processes)).histogram)
         advised += outcome.starts_with("moment=ok") ? 1U : 0U;
     EXPECT_GE(advised, 1U);
+}
+
+TEST(Operations, AReleaseCanBeNeeded) {
+    const std::string& here = running_version();
+    const std::string series = here.substr(0, here.find_first_of(".-", here.find('.') + 1));
+    for (const auto& [list, there] : {std::pair{series, true},
+                                      {"0.1, " + series, true},
+                                      {"!" + series, false},
+                                      {std::string("0.1"), false},
+                                      {"0.1 < 0.1.9, !" + series, false}}) {
+        const std::optional<Need> need = find_need("release " + list);
+        ASSERT_TRUE(need) << list;
+        EXPECT_EQ(!need->missing(), there) << list << " on " << here;
+    }
+    EXPECT_EQ(find_need("release 0.1")->missing().value_or(""), here + " is none");
 }
 
 TEST(Operations, OfAnotherProcessNeedOne) {
