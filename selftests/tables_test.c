@@ -335,7 +335,8 @@ TEST_F(tables, a_table_of_a_child_can_be_watched)
 	char command[64];
 	int status;
 	pid_t child;
-	int *word = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int *word = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ASSERT_NE(MAP_FAILED, word);
 	*word = 1;
