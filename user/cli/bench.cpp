@@ -395,12 +395,12 @@ int bench_command(const Arguments& arguments) {
     for (const Chosen& chosen : *all)
         for (const Control& control : chosen.scenario->controls) {
             if (stop_signal() != 0)
-                return status_bad;
+                return status_failed;
             if (arguments.control.empty() ? control.tried_with_others()
                                           : control.name == arguments.control)
                 good = bench_control(*chosen.scenario, control, options, *json) && good;
         }
-    return good ? status_good : status_bad;
+    return good ? status_good : status_failed;
 }
 
 } // namespace faultline

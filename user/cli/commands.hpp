@@ -10,11 +10,11 @@
 
 namespace faultline {
 
-inline constexpr int status_good = 0;
-inline constexpr int status_bad = 1; // something failed unexpectedly, missed or erred
-inline constexpr int status_stuck =
-    3; // explore: a task that is stuck for good ended it; the rest needs a fresh machine
-inline constexpr int status_cannot = 2; // not root, no module, wrong usage: nothing was tried
+enum Status : int {
+#define FL_STATUS(name, number, whose, text) status_##name = (number),
+#include "cli/exit_statuses.def"
+#undef FL_STATUS
+};
 
 struct Arguments {
     std::vector<std::string> names;   // scenario or scenario/variant; none = all
@@ -34,6 +34,8 @@ struct Arguments {
     std::string progress;
     std::string mark;
     std::string html;
+    std::string ktap_known = "xfail";
+    std::string color = "auto";
     std::string module;
     bool verbose = false;
     bool first = false;

@@ -65,7 +65,18 @@ Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
 
 int cannot(std::string_view why) {
     fmt::print(stderr, "faultline: {}\n", why);
-    return status_cannot;
+    return status_usage;
+}
+
+Colour colour_of_stdout(std::string_view when) {
+    if (when != "auto")
+        return when == "always" ? Colour::terminal : Colour::none;
+    const auto variable = [](const char* name) {
+        const char* value = ::getenv(name);
+        return std::string_view(value == nullptr ? "" : value);
+    };
+    const bool plain = !variable("NO_COLOR").empty() || variable("TERM") == "dumb";
+    return !plain && ::isatty(STDOUT_FILENO) != 0 ? Colour::terminal : Colour::none;
 }
 
 namespace {

@@ -7,6 +7,7 @@
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/module.hpp"
+#include "report/human.hpp"
 #include "report/summary.hpp"
 
 #include <string>
@@ -15,8 +16,11 @@
 
 namespace faultline {
 
-// Prints "faultline: ..." and returns status_cannot.
+// Prints "faultline: ..." and returns status_usage.
 int cannot(std::string_view why);
+
+// Of --color: "auto" is a terminal that is not dumb, unless NO_COLOR is set (no-color.org).
+Colour colour_of_stdout(std::string_view when);
 
 // Root, the guardian and the answers to signals: before any thread or file.
 Result<void> prepare_process();

@@ -712,7 +712,7 @@ int explore_command(const Arguments& arguments) {
         if (explored.report.refusal && explored.report.refusal->stuck)
             return status_stuck; // this machine is of no more use
     }
-    return good && stop_signal() == 0 ? status_good : status_bad;
+    return good && stop_signal() == 0 ? status_good : status_failed;
 }
 
 int trace_command(const Arguments& arguments) {
@@ -750,7 +750,7 @@ int trace_command(const Arguments& arguments) {
         if (!report.unpatched.empty())
             fmt::print("  cannot be patched here: {}\n", fmt::join(report.unpatched, ", "));
     }
-    return good ? status_good : status_bad;
+    return good ? status_good : status_failed;
 }
 
 } // namespace faultline

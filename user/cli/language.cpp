@@ -62,7 +62,7 @@ int check_command(const Arguments& arguments) {
         if (loaded.scenario->no_hazard_control.empty() && !has_hazard_control(*loaded.scenario))
             fmt::print("  no control brings the hazard back: its verdict will be no PASS\n");
     }
-    return good ? status_good : status_bad;
+    return good ? status_good : status_failed;
 }
 
 int new_command(const Arguments& arguments) {

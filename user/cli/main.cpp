@@ -18,11 +18,19 @@ constexpr const char* description =
     "the places an argument names, many times, and reports what was observed and how often the\n"
     "window was really open. It can crash the machine: use a virtual machine.";
 
-constexpr const char* exit_statuses =
-    "Exit status:\n"
-    "  0  nothing failed unexpectedly, missed or erred\n"
-    "  1  something did: FAIL that no table of known bugs explains, XPASS, MISS or ERROR\n"
-    "  2  nothing was tried: not root, module not loadable, wrong usage";
+// "  0  nothing failed ...", of those that this program has.
+std::string exit_statuses() {
+    enum class Whose { both, driver, scripts };
+    std::string text = "Exit status:";
+    const auto add = [&text](int number, Whose whose, std::string_view about) {
+        if (whose != Whose::scripts)
+            text += fmt::format("\n  {}  {}", number, about);
+    };
+#define FL_STATUS(name, number, whose, text) add(number, Whose::whose, text);
+#include "cli/exit_statuses.def"
+#undef FL_STATUS
+    return text;
+}
 
 void add_module(CLI::App& command, Arguments& arguments) {
     command
@@ -63,12 +71,25 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
                      "no further than to the first forbidden outcome of each variant");
     command.add_flag("-v,--verbose", arguments.verbose,
                      "each variant with its whole histogram and the timeline of a run");
+    command
+        .add_option("--color", arguments.color,
+                    "of verdicts: always, never, or on a terminal if NO_COLOR is not set")
+        ->check(CLI::IsMember({"auto", "always", "never"}))
+        ->type_name("WHEN")
+        ->capture_default_str();
 }
 
 void add_report_options(CLI::App& command, Arguments& arguments) {
     command.add_option("--ktap", arguments.ktap, "write results as KTAP")->type_name("FILE");
     command
-        .add_option("--html", arguments.html, "write a page with a picture of one run a variant")
+        .add_option("--ktap-known", arguments.ktap_known,
+                    "a known bug in KTAP: \"ok # XFAIL\", or \"ok\" alone")
+        ->check(CLI::IsMember({"xfail", "ok"}))
+        ->type_name("HOW")
+        ->capture_default_str();
+    command
+        .add_option("--html", arguments.html,
+                    "write a page with a drawing of one run of each outcome")
         ->type_name("FILE");
     command
         .add_option("--progress", arguments.progress,
@@ -274,7 +295,7 @@ int main(int argc, char** argv) {
     // Somebody may watch through a pipe, and the machine may crash in the next run.
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     CLI::App app(faultline::description, "faultline");
-    app.footer(faultline::exit_statuses);
+    app.footer(faultline::exit_statuses());
     app.require_subcommand(1);
     app.fallthrough(false);
     faultline::Arguments arguments;
@@ -282,10 +303,10 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? faultline::status_good : faultline::status_cannot;
+        return app.exit(error) == 0 ? faultline::status_good : faultline::status_usage;
     }
     for (const faultline::Command& command : commands)
         if (command.app->parsed())
             return command.act();
-    return faultline::status_cannot;
+    return faultline::status_usage;
 }

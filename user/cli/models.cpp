@@ -84,7 +84,7 @@ int models_command(const Arguments& arguments) {
     }
     if (!as_expected)
         fmt::print("\nNOT as expected: a sound design was refuted, or an unsound one was not\n");
-    return as_expected ? status_good : status_bad;
+    return as_expected ? status_good : status_failed;
 }
 
 } // namespace faultline

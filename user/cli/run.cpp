@@ -49,38 +49,45 @@ class Output {
         output.json_ = std::move(*json);
         output.ktap_ = std::move(*ktap);
         output.verbose_ = arguments.verbose;
+        output.colour_ = colour_of_stdout(arguments.color);
+        output.known_as_ = arguments.ktap_known == "ok" ? KnownAs::ok : KnownAs::xfail;
         return output;
     }
 
     void begin(const std::vector<std::string>& names) {
         const System system = this_system();
-        json_.put(json_begin(system, names));
+        html_.put(html_begin());
+        record(json_begin(system, names));
         ktap_.put(ktap_begin(system, static_cast<unsigned>(names.size())));
-        html_.put(html_begin(system.release, system.machine));
     }
     // The last lines there name the run that was under way when the machine died.
     void start(const Start& now) { mark_.put(json_start(now)); }
     void run(unsigned number, std::uint64_t seed) { mark_.put(json_run(number, seed)); }
     void variant(const VariantReport& report) {
-        json_.put(json_variant(report));
-        html_.put(html_variant(report));
+        record(json_variant(report));
         if (verbose_)
-            fmt::print("{}", human_variant(report));
+            fmt::print("{}", human_variant(report, colour_));
     }
     void scenario(const ScenarioReport& report) {
-        json_.put(json_scenario(report));
-        ktap_.put(ktap_scenario(++number_, report));
-        fmt::print("{}", human_scenario(report));
+        record(json_scenario(report));
+        ktap_.put(ktap_scenario(++number_, report, known_as_));
+        fmt::print("{}", human_scenario(report, colour_));
         summary_.add(report);
     }
     int end() {
-        json_.put(json_end(summary_));
+        record(json_end(summary_));
+        ktap_.put(ktap_end(summary_));
         html_.put(html_end());
         fmt::print("{}", human_summary(summary_));
-        return summary_.good() && stop_signal() == 0 ? status_good : status_bad;
+        return summary_.good() && stop_signal() == 0 ? status_good : status_failed;
     }
 
   private:
+    void record(const std::string& line) {
+        json_.put(line);
+        html_.put(html_record(line));
+    }
+
     Sink json_;
     Sink ktap_;
     Sink html_;
@@ -88,6 +95,8 @@ class Output {
     Summary summary_;
     unsigned number_ = 0;
     bool verbose_ = false;
+    Colour colour_ = Colour::none;
+    KnownAs known_as_ = KnownAs::xfail;
 };
 
 // Variants and controls that are tried.

@@ -6,7 +6,6 @@
 #include "cli/common.hpp"
 #include "kernel/hvo.hpp"
 #include "kernel/settings.hpp"
-#include "report/html.hpp"
 
 #include <fmt/format.h>
 #include <fstream>
@@ -50,11 +49,14 @@ Result<void> draw(const std::string& file, const Blocks& plain, const Blocks& op
     utsname name{};
     ::uname(&name);
     std::ofstream out(file);
-    out << html_begin(name.release, name.machine)
-        << "<h2>vmemmap of two huge pages</h2>\n<p>Lines that meet are aliases. Green can be "
+    const std::string title = fmt::format("Faultline on {} {}", name.release, name.machine);
+    out << "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" << title
+        << "</title><style>body, svg { font: 14px sans-serif; }</style></head><body>\n<h1>" << title
+        << "</h1>\n<h2>vmemmap of two huge pages</h2>\n<p>Lines that meet are aliases. Green can "
+           "be "
            "written, red cannot.</p>\n"
         << vmemmap_svg(plain) << counters(plain) << "<h2>the same, optimized</h2>\n"
-        << vmemmap_svg(optimized) << counters(optimized) << html_end();
+        << vmemmap_svg(optimized) << counters(optimized) << "</body></html>\n";
     out.close();
     return out ? Result<void>() : Error::last("write", file);
 }

@@ -11,6 +11,8 @@ namespace faultline {
 namespace {
 
 constexpr std::size_t outcomes_in_line = 3;
+constexpr std::size_t line_width = 100;
+constexpr std::string_view indent = "    ";
 
 unsigned percent(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0 : static_cast<unsigned>(part * 100 / whole);
@@ -34,6 +36,53 @@ std::string histogram_line(const std::map<std::string, Tally>& histogram) {
     return "{" + text + "}";
 }
 
+// Breaks at spaces; all lines but the first are indented by one more. A word that is longer than a
+// line stays whole.
+std::string wrapped(std::string_view text, std::string_view in = indent) {
+    std::string lines;
+    std::string line(in);
+    bool empty = true;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        const std::string_view next = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        if (!empty && line.size() + 1 + next.size() > line_width) {
+            lines += line + "\n";
+            line = std::string(in) + " ";
+            empty = true;
+        }
+        line += (empty ? "" : " ") + std::string(next);
+        empty = false;
+    }
+    return lines + line + "\n";
+}
+
+// A line of text that may have line breaks of its own.
+std::string note(const std::string& text) {
+    std::string lines;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        lines += wrapped(std::string_view(text).substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return lines;
+}
+
+std::string without_break(const std::string& line) { return line.substr(0, line.size() - 1); }
+
+// Facts with commas between them, as many in the first line as fit behind `head`.
+std::string facts_behind(const std::string& head, std::size_t width,
+                         const std::vector<std::string>& facts) {
+    std::string text = head;
+    for (std::size_t i = 0; i < facts.size(); ++i) {
+        const std::string next = facts[i] + (i + 1 < facts.size() ? "," : "");
+        const bool fits = width + 1 + next.size() <= line_width;
+        text += fits ? " " + next : "\n" + without_break(wrapped(next));
+        width = fits ? width + 1 + next.size() : text.size() - text.rfind('\n') - 1;
+    }
+    return text + "\n";
+}
+
 std::string_view word(Standing standing, Verdict verdict) {
     switch (standing) {
     case Standing::known:
@@ -47,16 +96,40 @@ std::string_view word(Standing standing, Verdict verdict) {
     }
 }
 
-std::string counts_text(const Counts& counts, double seconds) {
-    std::string text = fmt::format("{} runs, {} overlaps ({} %)", counts.runs, counts.overlaps,
-                                   percent(counts.overlaps, counts.runs));
+// SGR parameters of ECMA-48.
+std::string_view colour_of(Standing standing) {
+    switch (standing) {
+    case Standing::passed:
+        return "32"; // green
+    case Standing::known:
+    case Standing::missed:
+        return "33"; // yellow
+    case Standing::skipped:
+    case Standing::uncontrolled:
+        return "36"; // cyan
+    default:
+        return "1;31"; // bold red
+    }
+}
+
+std::string painted(std::string_view text, Standing standing, Colour colour) {
+    return colour == Colour::none ? std::string(text)
+                                  : fmt::format("\033[{}m{}\033[0m", colour_of(standing), text);
+}
+
+std::vector<std::string> facts_of(const Counts& counts, double seconds, const std::string& bound) {
+    std::vector<std::string> facts = {
+        fmt::format("{} runs", counts.runs),
+        fmt::format("{} overlaps ({} %)", counts.overlaps, percent(counts.overlaps, counts.runs))};
+    if (!bound.empty())
+        facts.push_back("not seen: " + bound);
     if (counts.excluded > 0)
-        text += fmt::format(", {} excluded", counts.excluded);
+        facts.push_back(fmt::format("{} excluded", counts.excluded));
     if (counts.waited > 0)
-        text += fmt::format(", {} waited", counts.waited);
+        facts.push_back(fmt::format("{} waited", counts.waited));
     if (seconds > 0)
-        text += fmt::format(", {:.0f} runs/s", static_cast<double>(counts.runs) / seconds);
-    return text;
+        facts.push_back(fmt::format("{:.0f} runs/s", static_cast<double>(counts.runs) / seconds));
+    return facts;
 }
 
 std::string replays(const std::vector<VariantReport>& reports) {
@@ -69,75 +142,94 @@ std::string replays(const std::vector<VariantReport>& reports) {
 
 } // namespace
 
-std::string human_scenario(const ScenarioReport& report) {
-    const Standing standing = report.standing;
-    std::string text =
-        fmt::format("{:<20} {:<5}  ", report.scenario, word(standing, report.verdict));
-    const Standings variants = standings_of(report.variants);
-    const std::string skips = variants.skipped == 0 ? std::string()
-                                                    : fmt::format(", {} of {} variants skipped",
-                                                                  variants.skipped, variants.all());
-    if (report.verdict == Verdict::skip)
-        return text + report.why + skips + "\n";
-    text += counts_text(total(report.variants), total_seconds(report.variants));
-    if (variants.passed > 0)
-        text += fmt::format(", not seen: {}", bound_text(report.bound()));
-    text += fmt::format("{}  {}\n", skips, histogram_line(merged_histogram(report.variants)));
+namespace {
+
+// What must be known of anything but a plain pass.
+std::string notes_of(const ScenarioReport& report) {
+    std::string text;
     if (!report.why.empty())
-        text += "    " + report.why + "\n";
+        text += note(report.why);
     for (const VariantReport& variant : report.variants) {
         if (variant.standing == Standing::known)
-            text += fmt::format("    known bug, {}: {}\n", variant.variant, variant.known_bug);
+            text += note(fmt::format("known bug, {}: {}", variant.variant, variant.known_bug));
         if (variant.standing == Standing::unexpected_pass)
-            text += fmt::format("    {} PASSES ALTHOUGH this kernel is known to have the bug: {}\n",
-                                variant.variant, variant.known_bug);
+            text += note(fmt::format("{} PASSES ALTHOUGH this kernel is known to have the bug: {}",
+                                     variant.variant, variant.known_bug));
     }
     if (!report.no_hazard_control.empty())
-        text += "    no control brings the hazard back: " + report.no_hazard_control + "\n";
+        text += note("no control brings the hazard back: " + report.no_hazard_control);
     for (const VariantReport& control : report.controls)
         if (control.verdict == Verdict::skip)
-            text += fmt::format("    control {} not tried: {}\n", control.control.value_or(""),
-                                control.why);
+            text += note(
+                fmt::format("control {} not tried: {}", control.control.value_or(""), control.why));
     for (const VariantReport& control : report.controls)
         if (!control.caught_by.empty())
-            text += fmt::format("    control {}: {}\n", control.control.value_or(""), control.why);
+            text += note(fmt::format("control {}: {}", control.control.value_or(""), control.why));
     for (const VariantReport& variant : report.variants)
         for (const auto& [kind, wait] : variant.waits)
-            text += fmt::format("    {}: {} times no exclusion, but {}: {}\n", variant.variant,
-                                wait.count, kind, wait.stack);
+            text += note(fmt::format("{}: {} times no exclusion, but {}: {}", variant.variant,
+                                     wait.count, kind, wait.stack));
     for (const VariantReport& variant : report.variants)
         if (!variant.measures.empty())
             text +=
-                fmt::format("    measured {}: {}\n", variant.variant, to_string(variant.measures));
+                note(fmt::format("measured {}: {}", variant.variant, to_string(variant.measures)));
     for (const VariantReport& variant : report.variants)
         if (variant.verdict == Verdict::skip)
-            text += fmt::format("    skipped {}: {}\n", variant.variant, variant.why);
-    return text + replays(report.variants);
+            text += note(fmt::format("skipped {}: {}", variant.variant, variant.why));
+    return text;
 }
 
-std::string human_variant(const VariantReport& report) {
+} // namespace
+
+std::string human_scenario(const ScenarioReport& report, Colour colour) {
+    const std::string verdict = fmt::format("{:<5}", word(report.standing, report.verdict));
+    const std::string name = fmt::format("{:<20} ", report.scenario);
+    const std::string head = name + painted(verdict, report.standing, colour) + " ";
+    const Standings variants = standings_of(report.variants);
+    std::vector<std::string> facts;
+    if (report.verdict == Verdict::skip)
+        facts.push_back(report.why);
+    else
+        facts = facts_of(total(report.variants), total_seconds(report.variants),
+                         variants.passed > 0 ? bound_text(report.bound()) : "");
+    if (variants.skipped > 0)
+        facts.push_back(fmt::format("{} of {} variants skipped", variants.skipped, variants.all()));
+    std::string text = facts_behind(head, name.size() + verdict.size() + 1, facts);
+    if (report.verdict == Verdict::skip)
+        return text;
+    if (const std::string seen = histogram_line(merged_histogram(report.variants)); !seen.empty())
+        text += wrapped(seen);
+    return text + notes_of(report) + replays(report.variants);
+}
+
+std::string human_variant(const VariantReport& report, Colour colour) {
     const std::string name = report.control
                                  ? fmt::format("{} --control {}", report.name(), *report.control)
                                  : report.name();
-    std::string text = fmt::format("  {} {}  {}\n", to_string(report.verdict), name,
-                                   counts_text(report.counts, report.seconds));
+    // Under a control the verdict says what came back: it is no standing.
+    std::string verdict(to_string(report.verdict));
+    const std::size_t width = 2 + verdict.size() + 1 + name.size() + 1;
+    if (!report.control)
+        verdict = painted(verdict, report.standing, colour);
+    std::string text = facts_behind(fmt::format("  {} {} ", verdict, name), width,
+                                    facts_of(report.counts, report.seconds, ""));
     if (!report.why.empty())
-        text += "    why: " + report.why + "\n";
+        text += note("why: " + report.why);
     if (report.verdict == Verdict::pass)
-        text += "    not seen: " + power_text(report) + "\n";
+        text += note("not seen: " + power_text(report));
     if (!report.known_bug.empty())
-        text += "    known bug: " + report.known_bug + "\n";
+        text += note("known bug: " + report.known_bug);
     if (!report.blocked.empty())
-        text += "    excluded: " + report.blocked + "\n";
+        text += note("excluded: " + report.blocked);
     for (const auto& [kind, wait] : report.waits)
         text +=
-            fmt::format("    {} times no exclusion, but {}: {}\n", wait.count, kind, wait.stack);
+            note(fmt::format("{} times no exclusion, but {}: {}", wait.count, kind, wait.stack));
     if (!report.measures.empty())
-        text += "    measured: " + to_string(report.measures) + "\n";
+        text += note("measured: " + to_string(report.measures));
     for (const auto& [words, tally] : report.histogram)
-        text += fmt::format("    {:>8}  {}  {}{}\n", tally.count,
-                            tally.count == report.counts.runs ? "Always   " : "Sometimes", words,
-                            tally.allowed ? "" : "  FORBIDDEN");
+        text += wrapped(fmt::format("{:>8}  {}  {}{}", tally.count,
+                                    tally.count == report.counts.runs ? "Always   " : "Sometimes",
+                                    words, tally.allowed ? "" : "  FORBIDDEN"));
     const Tally* shown = report.forbidden();
     if (shown == nullptr && !report.histogram.empty())
         shown = &report.histogram.begin()->second;

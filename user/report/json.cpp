@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report/json.hpp"
 
+#include "report/timeline.hpp"
+
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 namespace faultline {
@@ -9,6 +13,10 @@ namespace faultline {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Of report/results.schema.json: a new number if a reader of the old one would read it wrong.
+constexpr unsigned json_schema = 1;
+constexpr std::size_t most_examples = 8; // of one variant
 
 // Words may hold bytes from the kernel that are no UTF-8: replaced, never thrown over.
 std::string to_line(const Json& json) {
@@ -66,11 +74,78 @@ Json catches_json(const Catches& all) {
             {"errors", all.errors}};
 }
 
+// A time in microseconds since the first site was reached; null: not at all.
+Json since(std::uint64_t first, std::uint64_t time) {
+    return time == 0 ? Json(nullptr)
+                     : Json(rounded(static_cast<double>(static_cast<std::int64_t>(time - first)) /
+                                    1000.0));
+}
+
+std::string_view context_word(std::uint32_t context) {
+    return context == FL_CONTEXT_SLEEP ? "sleep" : context == FL_CONTEXT_SPIN ? "spin" : "none";
+}
+
+Json site_of(const std::string& text, const fl_site_result& site, std::uint64_t first) {
+    return {{"site", text},
+            {"end", end_word(site.end)},
+            {"held", context_word(site.context)},
+            {"cpu", site.cpu},
+            {"reached_us", since(first, site.reached_ns)},
+            {"left_us", since(first, site.left_ns)}};
+}
+
+// One run of an outcome: when each site was reached and left, and who slept where.
+Json example_of(const VariantReport& report, const std::string& outcome, const Tally& tally) {
+    const fl_result& result = tally.example.result;
+    std::uint64_t first = 0;
+    for (std::size_t i = 0; i < report.sites.size(); ++i)
+        if (const std::uint64_t at = result.sites[i].reached_ns; at != 0)
+            first = first == 0 ? at : std::min(first, at);
+    Json json;
+    json["outcome"] = outcome;
+    json["run"] = tally.example.run;
+    json["replay"] = tally.example.schedule;
+    json["why"] = or_null(tally.example.why);
+    json["sites"] = Json::array();
+    for (std::size_t i = 0; i < report.sites.size(); ++i)
+        json["sites"].push_back(site_of(report.sites[i], result.sites[i], first));
+    const std::string stack(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+    const bool slept = !stack.empty() && result.blocked_actor < report.actors.size();
+    json["sleeper"] = slept ? Json(report.actors[result.blocked_actor]) : Json(nullptr);
+    json["stack"] = slept ? Json(stack) : Json(nullptr);
+    return json;
+}
+
+// Forbidden outcomes first, then the frequent ones.
+Json examples_of(const VariantReport& report) {
+    std::vector<const std::pair<const std::string, Tally>*> rows;
+    for (const auto& row : report.histogram)
+        if (row.second.example.run != 0)
+            rows.push_back(&row);
+    std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
+        return a->second.allowed != b->second.allowed ? !a->second.allowed
+                                                      : a->second.count > b->second.count;
+    });
+    rows.resize(std::min(rows.size(), most_examples));
+    Json json = Json::array();
+    for (const auto* row : rows)
+        json.push_back(example_of(report, row->first, row->second));
+    return json;
+}
+
+Json edges_of(const VariantReport& report) {
+    Json json = Json::array();
+    for (const Edge& edge : report.edges)
+        json.push_back({to_string(edge.before), to_string(edge.after)});
+    return json;
+}
+
 } // namespace
 
 std::string json_begin(const System& system, const std::vector<std::string>& names) {
     Json json;
     json["kind"] = "begin";
+    json["schema"] = json_schema;
     json["version"] = system.version;
     json["kernel"] = system.release;
     json["machine"] = system.machine;
@@ -97,6 +172,9 @@ std::string json_variant(const VariantReport& report) {
     json["schedule"] = report.schedule;
     const Tally* forbidden = report.forbidden();
     json["replay"] = forbidden != nullptr ? Json(forbidden->example.schedule) : Json(nullptr);
+    json["actors"] = report.actors;
+    json["edges"] = edges_of(report);
+    json["examples"] = examples_of(report);
     json["known_bug"] = or_null(report.known_bug);
     json["blocked"] = or_null(report.blocked);
     json["waits"] = Json::object();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// The results as JSON, one object a line: begin, variant..., scenario, ..., end.
+// The results as JSON, one object a line: begin, variant..., scenario, ..., end. Their schema is
+// results.schema.json beside this file.
 #ifndef FAULTLINE_REPORT_JSON_HPP
 #define FAULTLINE_REPORT_JSON_HPP
 

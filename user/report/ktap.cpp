@@ -43,28 +43,41 @@ std::string diagnostics(const VariantReport& report) {
 }
 
 // Of a variant or a scenario.
-std::string standing_line(std::string_view indent, unsigned number, std::string_view name,
-                          Standing standing, const std::string& why, const std::string& known_bug) {
-    switch (standing) {
+struct Result {
+    std::string_view indent;
+    unsigned number;
+    std::string_view name;
+    Standing standing;
+    std::string why;
+    std::string known_bug;
+};
+
+std::string result_line(const Result& result, KnownAs known_as) {
+    const auto say = [&result](bool ok, const std::string& directive) {
+        return line(result.indent, ok, result.number, result.name, directive);
+    };
+    switch (result.standing) {
     case Standing::passed:
-        return line(indent, true, number, name, "");
+        return say(true, "");
     case Standing::uncontrolled:
-        return line(indent, true, number, name, "SKIP " + why);
-    case Standing::failed:
-        return line(indent, false, number, name, why);
     case Standing::skipped:
-        return line(indent, true, number, name, "SKIP " + why);
+        return say(true, "SKIP " + result.why);
+    case Standing::failed:
+        return say(false, result.why);
     case Standing::known:
-        return line(indent, false, number, name, "XFAIL " + known_bug);
+        if (known_as == KnownAs::xfail)
+            return say(true, "XFAIL " + result.known_bug);
+        return fmt::format("{}# {}: known bug: {}\n", result.indent, result.name,
+                           plain(result.known_bug)) +
+               say(true, "");
     case Standing::unexpected_pass:
-        return line(indent, false, number, name,
-                    "XPASS passes on a kernel known to have the bug: " + known_bug);
+        return say(false, "XPASS passes on a kernel known to have the bug: " + result.known_bug);
     case Standing::missed:
-        return line(indent, false, number, name, "MISS " + why);
+        return say(false, "MISS " + result.why);
     case Standing::error:
         break;
     }
-    return line(indent, false, number, name, "ERROR " + why);
+    return say(false, "ERROR " + result.why);
 }
 
 // A control is good when its outcome came back.
@@ -89,21 +102,32 @@ std::string ktap_begin(const System& system, unsigned plan) {
     return fmt::format("KTAP version 1\n1..{}\n# {}\n", plan, plain(who));
 }
 
-std::string ktap_scenario(unsigned number, const ScenarioReport& report) {
-    std::string text =
-        fmt::format("  KTAP version 1\n  1..{}\n", report.variants.size() + report.controls.size());
+std::string ktap_scenario(unsigned number, const ScenarioReport& report, KnownAs known_as) {
+    std::string text;
+    const std::size_t plan = report.variants.size() + report.controls.size();
+    if (plan > 0) // a subtest of none would be one that did not run
+        text = fmt::format("  KTAP version 1\n  # Subtest: {}\n  1..{}\n", report.scenario, plan);
     unsigned sub = 0;
     for (const VariantReport& variant : report.variants)
-        text += diagnostics(variant) + standing_line("  ", ++sub, variant.variant, variant.standing,
-                                                     variant.why, variant.known_bug);
+        text += diagnostics(variant) + result_line({"  ", ++sub, variant.variant, variant.standing,
+                                                    variant.why, variant.known_bug},
+                                                   known_as);
     for (const VariantReport& control : report.controls)
         text += diagnostics(control) + control_line(++sub, control);
     const Standings variants = standings_of(report.variants);
     if (variants.skipped > 0)
         text += fmt::format("# {}: {} of {} variants skipped\n", report.scenario, variants.skipped,
                             variants.all());
-    return text + standing_line("", number, report.scenario, report.standing, report.why,
-                                report.known_bug());
+    return text + result_line({"", number, report.scenario, report.standing, report.why,
+                               report.known_bug()},
+                              known_as);
+}
+
+std::string ktap_end(const Summary& summary) {
+    const Standings& all = summary.scenarios;
+    return fmt::format("# Totals: pass:{} fail:{} xfail:{} xpass:0 skip:{} error:{}\n", all.passed,
+                       all.failed + all.missed, all.known, all.skipped + all.uncontrolled,
+                       all.errors);
 }
 
 } // namespace faultline

@@ -6,7 +6,12 @@
 #include "report/ktap.hpp"
 #include "report/timeline.hpp"
 
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
 #include <gmock/gmock.h>
+#include <sstream>
 
 namespace faultline {
 namespace {
@@ -93,6 +98,7 @@ TEST(Ktap, APassWithItsControl) {
               "1..2\n"
               "# faultline 0.1 on 6.12.95 s390x, QEMU 7.2\n"
               "  KTAP version 1\n"
+              "  # Subtest: collapse-register\n"
               "  1..2\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 1 excluded, 200.0 runs/s\n"
               "  # 100 collapse=EBUSY event=yes\n"
@@ -111,14 +117,19 @@ TEST(Ktap, APassWithItsControl) {
 TEST(Ktap, AFailureKnownAndUnknown) {
     EXPECT_EQ(ktap_scenario(3, of(Standing::known, {known()}, "inside: bad")),
               "  KTAP version 1\n"
+              "  # Subtest: collapse-register\n"
               "  1..1\n"
               "  # collapse-register/inside: 100 runs, 98 overlaps, 0 excluded, 200.0 runs/s\n"
               "  # 2 collapse=0 event=no (forbidden)\n"
               "  # 100 collapse=EBUSY event=yes\n"
               "  # replay: faultline replay 'collapse-register/inside seed=9: a@enter:f -> "
               "b@user:x'\n"
-              "  not ok 1 inside # XFAIL fixed by 1234\n"
-              "not ok 3 collapse-register # XFAIL fixed by 1234\n");
+              "  ok 1 inside # XFAIL fixed by 1234\n"
+              "ok 3 collapse-register # XFAIL fixed by 1234\n");
+    EXPECT_THAT(ktap_scenario(3, of(Standing::known, {known()}, "inside: bad"), KnownAs::ok),
+                HasSubstr("\n  # inside: known bug: fixed by 1234\n  ok 1 inside\n"
+                          "# collapse-register: known bug: fixed by 1234\n"
+                          "ok 3 collapse-register\n"));
     EXPECT_THAT(ktap_scenario(1, of(Standing::failed, {failing()}, "inside: bad")),
                 HasSubstr("\nnot ok 1 collapse-register # inside: bad\n"));
 }
@@ -153,9 +164,23 @@ TEST(Ktap, SkippedVariantsAreCounted) {
     EXPECT_THAT(text, HasSubstr("\n# collapse-register: 1 of 2 variants skipped\nok 1 "));
 }
 
+TEST(Ktap, AScenarioWithoutVariantsHasNoSubtest) {
+    EXPECT_EQ(ktap_scenario(1, of(Standing::skipped, {}, "by name only")),
+              "ok 1 collapse-register # SKIP by name only\n");
+}
+
+TEST(Ktap, EndsWithTotalsOfKselftest) {
+    Summary summary;
+    summary.add(of(Standing::passed, {passing()}));
+    summary.add(of(Standing::known, {known()}));
+    summary.add(of(Standing::missed, {}));
+    summary.add(of(Standing::skipped, {}));
+    EXPECT_EQ(ktap_end(summary), "# Totals: pass:1 fail:1 xfail:1 xpass:0 skip:1 error:0\n");
+}
+
 TEST(Json, Begin) {
     EXPECT_EQ(json_begin(emulated, {"a", "b/c", "d+e"}),
-              R"({"kind":"begin","version":"0.1","kernel":"6.12.95","machine":"s390x",)"
+              R"({"kind":"begin","schema":1,"version":"0.1","kernel":"6.12.95","machine":"s390x",)"
               R"("emulator":"QEMU 7.2","plan":3,"names":["a","b/c","d+e"]})"
               "\n");
 }
@@ -170,6 +195,9 @@ TEST(Json, Variant) {
         R"("forbidden":["collapse=0 event=no"],"why":"a hole was filled without an event",)"
         R"("schedule":"collapse-register/inside: a@enter:f -> b@user:x",)"
         R"("replay":"collapse-register/inside seed=9: a@enter:f -> b@user:x",)"
+        R"("actors":[],"edges":[],"examples":[{"outcome":"collapse=0 event=no","run":7,)"
+        R"("replay":"collapse-register/inside seed=9: a@enter:f -> b@user:x","why":null,)"
+        R"("sites":[],"sleeper":null,"stack":null}],)"
         R"("known_bug":"fixed by 1234","blocked":null,"waits":{},"measures":[]})"
         "\n");
 }
@@ -268,13 +296,14 @@ TEST(Json, End) {
               "1 known, 0 missed, 0 errors\n2 passed, 0 failed, 1 skipped\n");
 }
 
-TEST(Human, OneLineAScenario) {
+TEST(Human, OneLineAScenarioThenItsHistogram) {
     EXPECT_EQ(human_scenario(of(Standing::passed, {passing()})),
-              "collapse-register    PASS   100 runs, 98 overlaps (98 %), 1 excluded, 200 runs/s, "
-              "not seen: < 3.0 %  {collapse=EBUSY event=yes: 100}\n");
+              "collapse-register    PASS   100 runs, 98 overlaps (98 %), not seen: < 3.0 %, "
+              "1 excluded, 200 runs/s\n"
+              "    {collapse=EBUSY event=yes: 100}\n");
     EXPECT_EQ(human_scenario(of(Standing::failed, {failing()}, "inside: bad")),
-              "collapse-register    FAIL   100 runs, 98 overlaps (98 %), 200 runs/s  "
-              "{!collapse=0 event=no: 2, collapse=EBUSY event=yes: 100}\n"
+              "collapse-register    FAIL   100 runs, 98 overlaps (98 %), 200 runs/s\n"
+              "    {!collapse=0 event=no: 2, collapse=EBUSY event=yes: 100}\n"
               "    inside: bad\n"
               "    replay: faultline replay 'collapse-register/inside seed=9: a@enter:f -> "
               "b@user:x'\n");
@@ -282,9 +311,52 @@ TEST(Human, OneLineAScenario) {
               "collapse-register    SKIP   no CONFIG_X\n");
     const std::string text = human_scenario(of(Standing::passed, {passing(), lacking()}));
     EXPECT_THAT(text, HasSubstr("\n    skipped protected: write protection: not offered\n"));
-    EXPECT_THAT(text, HasSubstr(", 1 of 2 variants skipped"));
+    EXPECT_THAT(text, HasSubstr("1 of 2 variants skipped\n    {"));
     EXPECT_THAT(human_scenario(of(Standing::known, {known()})),
                 HasSubstr("\n    known bug, inside: fixed by 1234\n"));
+}
+
+void expect_narrow(const std::string& text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);)
+        if (line.find("faultline replay") == std::string::npos) {
+            EXPECT_LE(line.size(), 100U) << line;
+        }
+}
+
+TEST(Human, NoLineIsWiderThanATerminal) {
+    std::string words;
+    for (int i = 0; i < 30; ++i)
+        words += (words.empty() ? "" : " ") + fmt::format("word{}=value", i);
+    VariantReport report = failing();
+    report.counts = {.runs = 123456, .overlaps = 54321, .excluded = 12345, .waited = 7890};
+    report.histogram[words].count = 99;
+    report.why = words + "\n" + words;
+    report.blocked = words;
+    report.waits["I/O"] = {3, words};
+    ScenarioReport all = of(Standing::failed, {report, lacking()}, words);
+    all.scenario = "hugetlb-mremap-shareable-with-a-long-name";
+    all.no_hazard_control = words;
+    expect_narrow(human_scenario(all));
+    expect_narrow(human_variant(report));
+    expect_narrow(human_scenario(of(Standing::skipped, {}, words)));
+    // Nothing is lost.
+    const std::string text = human_scenario(all);
+    for (int i = 0; i < 30; ++i)
+        EXPECT_THAT(text, HasSubstr(fmt::format("word{}=value", i)));
+}
+
+TEST(Human, AVerdictIsColouredWithoutMovingTheRest) {
+    const std::string plain = human_scenario(of(Standing::passed, {passing()}));
+    std::string coloured = human_scenario(of(Standing::passed, {passing()}), Colour::terminal);
+    EXPECT_THAT(coloured, HasSubstr("\033[32mPASS \033[0m"));
+    for (const std::string code : {"\033[32m", "\033[0m"})
+        coloured.erase(coloured.find(code), code.size());
+    EXPECT_EQ(coloured, plain);
+    EXPECT_THAT(human_scenario(of(Standing::known, {known()}), Colour::terminal),
+                HasSubstr("\033[33mKNOWN\033[0m"));
+    EXPECT_THAT(human_variant(failing(), Colour::terminal), HasSubstr("\033[1;31mFAIL\033[0m"));
+    EXPECT_EQ(human_variant(failing()).find('\033'), std::string::npos);
 }
 
 TEST(Human, SleepsThatExcludeNothingAreShown) {
@@ -338,25 +410,121 @@ TEST(Timeline, IsInTheOrderOfTime) {
               "           -        b@user:y  never reached\n");
 }
 
-TEST(Html, DrawsLanesHoldsAndEdges) {
-    VariantReport report = failing();
+// With an example of an excluded run: b sleeps, so that a is not awaited any longer.
+VariantReport drawn(VariantReport report) {
     report.actors = {"a", "b"};
-    report.sites = {"a@enter:f", "b@user:x"};
+    report.sites = {"a@enter:f", "b@user:x", "b@enter:g"};
     report.edges = {{{"b", FL_SITE_USER, "x", 1}, {"a", FL_SITE_ENTER, "f", 1}}};
-    report.why = "1 < 2 & \"x\"";
-    fl_result& result = report.histogram["collapse=0 event=no"].example.result;
-    result.sites[0].end = FL_END_WAITED;
-    result.sites[0].reached_ns = 1000;
-    result.sites[0].left_ns = 4000;
-    result.sites[1].end = FL_END_PASSED;
-    result.sites[1].reached_ns = 2500;
-    const std::string page = html_variant(report);
-    EXPECT_THAT(page, HasSubstr("1 &lt; 2 &amp; &quot;x&quot;"));
-    // Events in order: a reached (130), b reached (300), a left (470).
-    EXPECT_THAT(page, HasSubstr("<rect class='hold' x='130' y='71' width='340' height='8'/>"));
-    EXPECT_THAT(page, HasSubstr("<circle class='site' cx='300' cy='165' r='5'/>"));
-    EXPECT_THAT(page, HasSubstr("<line class='edge' x1='300' y1='165' x2='470' y2='75'/>"));
-    EXPECT_THAT(page, HasSubstr("0.0 us, released at 3.0"));
+    for (auto& [words, tally] : report.histogram) {
+        tally.example.run = 1;
+        tally.example.schedule = "collapse-register/inside seed=9: a@enter:f -> b@user:x";
+        fl_result& result = tally.example.result;
+        result.sites[0] = {.hits = 1,
+                           .end = FL_END_EXCLUDED,
+                           .context = FL_CONTEXT_SLEEP,
+                           .cpu = 1,
+                           .reached_ns = 1000,
+                           .left_ns = 4000,
+                           .value = 0};
+        result.sites[1].end = FL_END_PASSED;
+        result.sites[1].reached_ns = 2500;
+        result.sites[2].end = FL_END_NOT_REACHED;
+        result.blocked_actor = 1;
+        std::strcpy(result.blocked, "down_write < unmap_mapping_pages");
+    }
+    return report;
+}
+
+TEST(Json, AnExampleSaysWhoWasHeldAndWhoSlept) {
+    const std::string line = json_variant(drawn(passing()));
+    EXPECT_THAT(line, HasSubstr(R"("edges":[["b@user:x","a@enter:f"]])"));
+    EXPECT_THAT(line, HasSubstr(R"({"site":"a@enter:f","end":"excluded","held":"sleep","cpu":1,)"
+                                R"("reached_us":0.0,"left_us":3.0})"));
+    EXPECT_THAT(line, HasSubstr(R"({"site":"b@enter:g","end":"not reached","held":"none","cpu":0,)"
+                                R"("reached_us":null,"left_us":null})"));
+    EXPECT_THAT(line, HasSubstr(R"("sleeper":"b","stack":"down_write < unmap_mapping_pages")"));
+}
+
+TEST(Json, FewExamplesOfManyOutcomesForbiddenFirst) {
+    VariantReport report = drawn(failing());
+    const Tally some = report.histogram["collapse=EBUSY event=yes"];
+    for (int i = 0; i < 20; ++i)
+        report.histogram[fmt::format("a={}", i)] = some;
+    const std::string line = json_variant(report);
+    EXPECT_THAT(line, HasSubstr(R"("examples":[{"outcome":"collapse=0 event=no")"));
+    std::size_t count = 0;
+    for (std::size_t at = line.find("\"outcome\""); at != std::string::npos;
+         at = line.find("\"outcome\"", at + 1))
+        ++count;
+    EXPECT_EQ(count, 8U);
+}
+
+TEST(Html, ARecordCannotEndItsScript) {
+    VariantReport report = failing();
+    report.why = "</script><b>";
+    const std::string record = html_record(json_variant(report));
+    EXPECT_EQ(record.find('<'), std::string::npos);
+    EXPECT_THAT(record, HasSubstr(R"("why":"\u003c/script>\u003cb>")"));
+    EXPECT_THAT(html_begin(), testing::StartsWith("<!DOCTYPE html>"));
+    EXPECT_THAT(html_begin(), testing::EndsWith("id=\"records\">\n"));
+    EXPECT_THAT(html_end(), testing::StartsWith("</script>"));
+}
+
+// One run with everything in it, for scripts/tests/test_output.py: other people's parsers read it.
+// FAULTLINE_SAMPLES is its folder.
+TEST(Samples, AreWritten) {
+    const char* given = ::getenv("FAULTLINE_SAMPLES");
+    const std::string folder = given != nullptr ? given : testing::TempDir();
+    std::vector<ScenarioReport> all;
+    all.push_back(of(Standing::passed, {drawn(passing()), lacking()}));
+    all[0].controls = {drawn(control(Verdict::fail)), control(Verdict::skip)};
+    all.push_back(of(Standing::known, {drawn(known())}, "inside: </script><b>bad</b>"));
+    all[1].scenario = "known-one";
+    all.push_back(of(Standing::skipped, {}, "no CONFIG_X"));
+    all[2].scenario = "skipped-one";
+    Summary summary;
+    const auto write = [&](const std::string& name, const std::string& text) {
+        std::ofstream out(folder + "/" + name);
+        out << text;
+        out.close();
+        EXPECT_TRUE(out) << folder << "/" << name;
+    };
+    const auto written = [&](const std::string& name) {
+        std::vector<std::string> names;
+        for (const ScenarioReport& report : all)
+            names.push_back(report.scenario);
+        std::string json = json_begin(emulated, names);
+        std::string xfail = ktap_begin(emulated, static_cast<unsigned>(all.size()));
+        std::string ok = xfail;
+        summary = {};
+        for (unsigned i = 0; i < all.size(); ++i) {
+            for (const auto* reports : {&all[i].variants, &all[i].controls})
+                for (VariantReport report : *reports) {
+                    report.scenario = all[i].scenario;
+                    json += json_variant(report);
+                }
+            json += json_scenario(all[i]);
+            xfail += ktap_scenario(i + 1, all[i]);
+            ok += ktap_scenario(i + 1, all[i], KnownAs::ok);
+            summary.add(all[i]);
+        }
+        json += json_end(summary);
+        write(name + ".json", json);
+        write(name + ".xfail.ktap", xfail + ktap_end(summary));
+        write(name + ".ok.ktap", ok + ktap_end(summary));
+        write(name + ".html", html_begin() + html_record(json) + html_end());
+    };
+    written("good");
+    EXPECT_TRUE(summary.good());
+    all.push_back(of(Standing::failed, {drawn(failing())}, "inside: a hole was filled"));
+    all[3].scenario = "failed-one";
+    all.push_back(of(Standing::missed, {}, "the window never opened"));
+    all[4].scenario = "missed-one";
+    all.push_back(of(Standing::error, {}, "two\nlines"));
+    all[5].scenario = "erred-one";
+    written("bad");
+    EXPECT_FALSE(summary.good());
+    write("marks.json", json_start({"s", "v", "", "s/v: a -> b", 7}) + json_run(17, 1234));
 }
 
 } // namespace
