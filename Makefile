@@ -44,6 +44,17 @@ list: ## the scenarios by family, with what each claims; needs no VM
 run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC=tree CONFIG=file DEBUG=vm|lockdep|kasan|kcsan|all PREEMPT=full|rt or KIMAGE= KDIR= [KMODULES=] for a kernel of your own: docs/your-kernel.md
 	@$(VM) run $(VM_OPTIONS) $(if $(BUDGET),--budget $(BUDGET))
 
+.PHONY: replay
+replay: export REPLAY_LINE = $(value LINE)
+replay: ## one schedule again, as a run printed it: LINE='scenario/variant seed=N: ...' CONTROL= RUNS= FILE=its.flt KERNEL= ARCH= BOOT=
+	@$(VM) replay --kernel $(KERNEL) --arch $(ARCH) --line "$$REPLAY_LINE" $(if $(CONTROL),--control $(CONTROL)) \
+		$(if $(FILE),--file $(FILE)) $(if $(RUNS),--runs $(RUNS)) $(if $(BOOT),--boot $(BOOT)) \
+		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
+
+.PHONY: report
+report: ## the path of the page of the last run; it is opened where there is a screen
+	@$(VM) report
+
 .PHONY: explore
 explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file FORBID='results' OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
 	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 
+from tests import kunit
 from vm import matrix, qemu, reports
 from vm.console import Finding
 from vm.matrix import CellResult
@@ -175,8 +176,15 @@ class MatrixTest(unittest.TestCase):
         top = parse_tap(text)
         self.assertEqual(top.problems, [])
         self.assertEqual((top.counts.passed, top.counts.failed, top.counts.skipped), (2, 3, 1))
-        self.assertIn('  not ok 1 collapse-a # XFAIL lost; fixed by "skip <shmem>" (v6.4)', text)
+        self.assertIn('  ok 1 collapse-a # XFAIL lost; fixed by "skip <shmem>" (v6.4)', text)
         self.assertIn("  ok 2 collapse-b # SKIP no EDAT-1", text)
+
+    def test_kunit_reads_the_ktap(self) -> None:
+        for results, wanted in ((self.sample(), (1, {"passed": 9, "failed": 5, "skipped": 2})),
+                                (self.sample()[:2], (0, {"passed": 7}))):
+            file = self.folder / "all.ktap"
+            file.write_text(reports.ktap(results))
+            self.assertEqual(kunit.parse(self, file), wanted)
 
     def test_junit_parses_and_counts(self) -> None:
         suites = {s.get("name"): s for s in xml.fromstring(reports.junit(self.sample()))}
@@ -189,6 +197,14 @@ class MatrixTest(unittest.TestCase):
         data = reports.kcidb(self.sample(), "20260101-matrix")
         reports.validate(data)
         statuses = {t["id"].split("-matrix-")[1]: t["status"] for t in data["tests"]}  # type: ignore[union-attr,index]
+        numbers = {t["path"]: t["number"] for t in data["tests"] if "number" in t}  # type: ignore[union-attr]
+        self.assertEqual(numbers["faultline.collapse-a.overlaps"], {"value": 9, "unit": "overlaps"})
+        self.assertEqual(numbers["faultline.collapse-a.rate"], {"value": 4.0, "unit": "runs/s"})
+        self.assertNotIn("faultline.collapse-a.bound", numbers)  # null: no bound is known
+        self.assertEqual(statuses["arm64/6.12-collapse-a-overlaps"], "DONE")
+        bounded = self.result("x86_64", "6.12", Ending.GOOD, scenario("b", "PASS", power={"overlaps": 100, "bound": 0.0295}))
+        [bound] = [t["number"] for t in reports.kcidb([bounded], "s")["tests"] if t["path"] == "faultline.b.bound"]  # type: ignore[union-attr,index,call-overload]
+        self.assertEqual((round(bound["value"], 6), bound["unit"]), (2.95, "%"))
         self.assertEqual(statuses["arm64/6.12-collapse-a"], "MISS")
         self.assertEqual(statuses["x86_64/6.1-collapse-a"], "FAIL")
         self.assertEqual(statuses["ppc64le/6.12-machine"], "MISS")
@@ -200,6 +216,15 @@ class MatrixTest(unittest.TestCase):
         self.assertIn("tests/0/status", str(caught.exception))
         with self.assertRaises(Trouble):
             reports.validate({"version": {"major": 4}})
+
+    def test_a_field_leads_to_its_evidence(self) -> None:
+        results = self.sample()
+        self.assertIn('<a href="#x86_64-6.12">PASS</a>', page(results))  # no page of the run: the part of this one
+        (self.folder / "index.html").write_text("")
+        text = page(results)
+        self.assertIn('<a href="x86_64-6.12/index.html#collapse-a">PASS</a>', text)
+        self.assertIn('<a href="arm64-6.12/index.html#collapse-b">SKIP</a>', text)
+        self.assertIn('<a href="#arm64-6.12">FAIL</a>', text)  # the kernel's log
 
     def test_the_page_has_the_evidence_and_escapes_it(self) -> None:
         text = page(self.sample())

@@ -5,14 +5,15 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, runs, source_tree
-from .command_line import driver_of, name_in_file, seconds_of
+from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, run_page, runs, schema, source_tree
+from .command_line import coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, Record, parse_driver
@@ -27,7 +28,6 @@ from .tables import (
     DEFAULT_ARCH,
     DEFAULT_BUDGET,
     DEFAULT_KERNEL,
-    ENDING_TEXT,
     HOST_PACKAGES,
     KERNELS,
     LINT_PACKAGES,
@@ -35,6 +35,7 @@ from .tables import (
     PREEMPT_WORDS,
     SHORT_PARTS,
     SHORT_RUNS,
+    STATUSES,
     Ending,
     Trouble,
     arch_packages,
@@ -81,14 +82,68 @@ def command_run(arguments: argparse.Namespace) -> Ending:
     # Neither RUNS= nor BUDGET=: what one waits for.
     text = arguments.budget or ("" if arguments.runs else DEFAULT_BUDGET)
     budget = seconds_of(text) if text else None
-    driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run, budget)
+    driver = Driver(arguments.command) if arguments.command else driver_of(arguments.runs, arguments.run, budget, coloured())
     report = runs.run(ARCHES[arguments.arch], kernel, driver,
                       qemu.Bounds(max(arguments.timeout, 2 * (budget or 0)), arguments.quiet), [],
                       _name_of(arguments), arguments.boot)
     # In a good run the driver's own last lines say the same, and are the last ones if the log said nothing.
     if not arguments.command and (report.ending != Ending.GOOD or report.findings):
         print(_lines_of(report.ending, report.counts, [report]))
+    print(_what_next(report, arguments))
     return report.ending
+
+
+def _where(arguments: argparse.Namespace) -> str:
+    """The words of `make` that mean the same kernel and machine."""
+    words = [("KERNEL", arguments.kernel, DEFAULT_KERNEL), ("ARCH", arguments.arch, DEFAULT_ARCH),
+             ("BOOT", arguments.boot, DEFAULT_BOOT), ("KIMAGE", arguments.kimage, ""), ("KDIR", arguments.kdir, "")]
+    return "".join(f" {name}={value}" for name, value, usual in words if value != usual)
+
+
+_REPLAYED_FIRST = ("failed", "xpass", "error", "missed", "known")
+
+
+def _what_next(report: Report, arguments: argparse.Namespace) -> str:
+    """The page of the run, and the line that replays one run of it: a bad one if there is one."""
+    lines = [f"  page: {(report.folder / run_page.NAME).relative_to(build.TOP)}   (make report)"]
+    variants = [record for record in report.driver.of("variant") if replay_line(record) and not record.get("control")]
+    order = [*_REPLAYED_FIRST, *(str(record.get("standing")) for record in variants)]
+    chosen = min(variants, key=lambda record: order.index(str(record.get("standing"))), default=None)
+    crash = next((crash.scenario for crash in report.crashes if crash.scenario and crash.replay), None)
+    line = (crash.schedule_with_seed, crash.control) if crash else replay_line(chosen) if chosen else None
+    if line:
+        schedule, control = line
+        lines.append(f"  replay: make replay LINE={shlex.quote(schedule)}" + (f" CONTROL={control}" if control else "") + _where(arguments))
+    return "\n".join(lines)
+
+
+def command_replay(arguments: argparse.Namespace) -> Ending:
+    """One schedule, as a run printed it, in a fresh machine."""
+    files = tuple(Path(name) for name in arguments.file)
+    for file in files:
+        if not file.exists():
+            raise Trouble(Ending.USAGE, f"there is no {file}")
+    driver = replay_of(arguments.line, arguments.control, arguments.runs, files, coloured())
+    kernel = _kernel(arguments)
+    report = runs.run(ARCHES[arguments.arch], kernel, driver, qemu.Bounds(arguments.timeout, arguments.quiet), [],
+                      f"{'own' if arguments.kimage else arguments.kernel}-replay", arguments.boot)
+    if report.ending != Ending.GOOD:
+        print(_lines_of(report.ending, report.counts, [report]))
+    print(f"  page: {(report.folder / run_page.NAME).relative_to(build.TOP)}   (make report)")
+    return report.ending
+
+
+def command_report(arguments: argparse.Namespace) -> Ending:
+    """The path of the page; where there is a screen, it is opened, too."""
+    folder = (build.TOP / "runs/latest").resolve()
+    page = folder / run_page.NAME
+    if not page.exists():
+        raise Trouble(Ending.USAGE, "no run has left a page yet: make run")
+    print(page)
+    opener = shutil.which("xdg-open")
+    if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        subprocess.Popen([opener, page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return Ending.GOOD
 
 
 def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
@@ -208,9 +263,10 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     counts, good = _host_tests()
     programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
     bounds = qemu.Bounds(arguments.timeout, arguments.quiet)
-    report = runs.run(arch, kernel, driver_of(arguments.runs, arguments.run), bounds, programs,
+    report = runs.run(arch, kernel, driver_of(arguments.runs, arguments.run, color=coloured()), bounds, programs,
                       f"{arguments.kernel}-test", arguments.boot)
     parts = [report]
+    schema.check_run(report.folder)
     if arguments.boot == DEFAULT_BOOT and not arguments.run:
         parts += [runs.run(arch, kernel, driver_of(SHORT_RUNS, names), bounds, [], f"{arguments.kernel}-test", way)
                   for way, names in SHORT_PARTS.items()]
@@ -297,6 +353,8 @@ def command_cache_remove(arguments: argparse.Namespace) -> Ending:
 
 COMMANDS = {
     "run": (command_run, "run scenarios in a virtual machine"),
+    "replay": (command_replay, "run one schedule again, as a run printed it"),
+    "report": (command_report, "the page of the last run"),
     "explore": (command_explore, "every order of two operations, in virtual machines"),
     "check": (command_check, "host unit tests alone"),
     "check-file": (command_check_file, "is a scenario file right, and which kernel of the cache has its sites?"),
@@ -319,7 +377,7 @@ def _positive(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    endings = "\n".join(f"  {ending.value}  {text}" for ending, text in ENDING_TEXT.items())
+    endings = "\n".join(f"  {status.number}  {status.text}" for status in STATUSES if status.whose != "driver")
     top = argparse.ArgumentParser(prog="scripts/faultline-vm", description=__doc__, epilog=f"exit status:\n{endings}",
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="name", required=True)
@@ -346,11 +404,15 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
-        if name in ("run", "test", "explore"):
+        if name == "replay":
+            command.add_argument("--line", required=True, help="'scenario/variant seed=N: site -> site; ...', or the whole line that a run printed")
+            command.add_argument("--control", default="", help="under this control")
+            command.add_argument("--file", action="append", default=[], help="the scenario file that has it")
+        if name in ("run", "replay", "test", "explore"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
-            if name != "explore":
+            if name in ("run", "test"):
                 command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--ksrc", default="", help="a kernel's source tree, which is built: a folder, an archive, a linux-source package or debian:6.12")
             command.add_argument("--config", default="", help="lines of its config that go on top of ours")
@@ -361,6 +423,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix"):
             command.add_argument("--run", default="", help="scenarios, variants, families or files (path/FILE.flt); all if empty")
+        if name in ("run", "replay", "test", "matrix"):
             if name == "run":
                 command.add_argument("--budget", default="", help=f"time for all scenarios together, 90s, 5m or 1h; {DEFAULT_BUDGET} without --runs")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")

@@ -27,7 +27,6 @@ ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
 TOPIC = re.compile(r"^(?P<setup>[\w-]+): (?P<operations>.+)$")
 DEATHS = tuple(ending.name.lower() for ending in CRASHES)
 NO_END = "a run that does not end"  # user/explore/explorer.cpp
-STATUS_STUCK = 3  # user/cli/commands.hpp
 
 
 @dataclass
@@ -232,7 +231,7 @@ def run(session: Session) -> Ending:
         runs.show_report(report)
         if report.ending not in CRASHES:
             journal.write()
-            if parse_status(read_channel(place, "status")).codes.get("faultline") != STATUS_STUCK:
+            if parse_status(read_channel(place, "status")).codes.get("faultline") != Ending.STUCK:
                 break
             say("a task is stuck for good; the rest goes on in a fresh machine")
             continue

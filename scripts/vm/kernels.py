@@ -160,25 +160,35 @@ def stock(series: str, arch: Arch, update: bool = False) -> UnpackedKernel:
     return found
 
 
-# What is taken out of the kernel's source package: the kselftest framework and checkpatch.
+# What is taken out of the kernel's source package: the kselftest framework, kunit.py and checkpatch.
 SOURCE_PARTS = (
     "*/tools/testing/selftests/kselftest.h",
     "*/tools/testing/selftests/kselftest_harness.h",
     "*/tools/testing/selftests/kselftest.mk",
     "*/tools/testing/selftests/kselftest/*",
     "*/tools/testing/selftests/lib.mk",
+    "*/tools/testing/kunit/*.py",
     "*/scripts/checkpatch.pl",
     "*/scripts/spelling.txt",
     "*/scripts/const_structs.checkpatch",
 )
 
 
+SOURCE_WITNESSES = ("tools/testing/selftests/kselftest_harness.h", "tools/testing/kunit/kunit.py")
+
+
+def cached_source_parts(series: str) -> Path | None:
+    """None: not fetched yet, or by an older version of this, which took less."""
+    folder = cache.root() / "sources" / KERNELS[series].source
+    return folder if all((folder / file).exists() for file in SOURCE_WITNESSES) else None
+
+
 def source_parts(series: str) -> Path:
-    """A folder with tools/testing/selftests and scripts of a kernel's source."""
+    """A folder with tools/testing and scripts of a kernel's source."""
     kernel = KERNELS[series]
     target = cache.root() / "sources" / kernel.source
     with cache.locked():
-        if target.exists():
+        if cached_source_parts(series):
             return target
         apt = Apt(kernel.suites, ("amd64",))
         apt.update()
@@ -188,13 +198,14 @@ def source_parts(series: str) -> Path:
             unpack(package, folder)
             package.unlink()
             [archive] = folder.glob("usr/src/linux-source-*.tar.xz")
-            say(f"unpacking the kselftest framework from {kernel.source}")
+            say(f"unpacking the kselftest framework and kunit.py from {kernel.source}")
             subprocess.run(
                 ["tar", "-xJf", str(archive), "-C", str(folder), "--strip-components=1",
                  "--wildcards", *SOURCE_PARTS],
                 check=False, capture_output=True,
             )
             archive.unlink()
-            if not (folder / "tools/testing/selftests/kselftest_harness.h").exists():
-                raise Trouble(Ending.USAGE, f"{kernel.source} has no kselftest framework")
+            for file in SOURCE_WITNESSES:
+                if not (folder / file).exists():
+                    raise Trouble(Ending.USAGE, f"{kernel.source} has no {file}")
     return target

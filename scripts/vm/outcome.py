@@ -78,7 +78,7 @@ class Crash:
         """As the driver would have reported the scenario."""
         assert self.scenario
         return {"kind": "scenario", "scenario": self.scenario.scenario, "verdict": self.ending.name,
-                "standing": "failed", "known_bug": None, "expected": False, "why": self.text,
+                "cut": True, "standing": "failed", "known_bug": None, "why": self.text,
                 "variant": self.scenario.variant or None, "control": self.scenario.control or None,
                 "run": self.scenario.run, "seed": self.scenario.seed, "schedule": self.scenario.schedule or None,
                 "replay": self.replay or None}
@@ -222,7 +222,7 @@ def _not_run(task: Task, why: str) -> DriverResults:
     why = f"not run: {why}"
     records: list[Record] = [
         {"kind": "scenario", "scenario": Selector.of(name).scenario, "verdict": "ERROR", "standing": "error",
-         "known_bug": None, "expected": False, "why": why} for name in names
+         "cut": True, "known_bug": None, "why": why} for name in names
     ]
     problems = [f"{name} was {why}" for name in [*names, *task.programs]]
     return DriverResults(records, problems, Counts(errors=len(names)), Counts(errors=len(names)))

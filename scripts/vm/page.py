@@ -4,6 +4,7 @@
 import html
 from pathlib import Path
 
+from . import run_page
 from .matrix import CellResult
 from .outcome import Report
 from .reports import LEGEND, entries, measures, row_names, totals_of, word
@@ -14,14 +15,15 @@ from .tables import ENDING_TEXT
 LOG_LINES = 4000  # of a kernel log; the whole one is in the run folder
 
 STYLE = """\
-body{font:14px/1.4 system-ui,sans-serif;margin:2em;max-width:100em;color:#222}
-table{border-collapse:collapse}th,td{border:1px solid #ccc;padding:.25em .6em;text-align:left}
+:root{color-scheme:light dark}
+body{font:14px/1.4 system-ui,sans-serif;margin:1em;max-width:100em}
+.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid #8886;padding:.25em .6em;text-align:left}
 thead th{vertical-align:bottom}td a{color:inherit;text-decoration:none;display:block}
-.PASS{background:#d6f0d6}.SKIP,.none{background:#eee;color:#666}.KNOWN{background:#ffe9b8}
-.partly{border-right:.5em solid #bbb}
-.MISS{background:#e6d8f5}.FAIL,.XPASS,.PANIC,.HANG,.LOST,.TIMEOUT,.BUILD{background:#f9c9c5}
-.ERROR,.USAGE{background:#f5d5b5}pre{background:#f6f6f6;padding:.6em;overflow:auto;max-height:36em;font-size:12px}
-details{margin:.3em 0}summary{cursor:pointer}.bad{background:#f9c9c5}
+.PASS{background:#3a33}.SKIP,.none{background:#8882}.KNOWN{background:#fa05}
+.partly{border-right:.5em solid #888}
+.MISS{background:#83c4}.FAIL,.XPASS,.PANIC,.HANG,.LOST,.TIMEOUT,.BUILD,.bad{background:#e436}
+.ERROR,.USAGE{background:#e815}pre{background:#8882;padding:.6em;overflow:auto;max-height:36em;font-size:12px}
+details{margin:.3em 0}summary{cursor:pointer}
 """
 
 
@@ -51,7 +53,14 @@ def _field(result: CellResult, row: str) -> str:
         return f'<td class="none" title="{_text(result.trouble)}">{shown}</td>'
     partly = " partly" if entry.skipped[0] and entry.verdict == "PASS" else ""
     title = "; ".join(filter(None, [entry.why, entry.note]))
-    return f'<td class="{entry.verdict}{partly}" title="{_text(title)}"><a href="#{_id(result)}">{_text(shown)}</a></td>'
+    return f'<td class="{entry.verdict}{partly}" title="{_text(title)}"><a href="{_evidence(result, entry)}">{_text(shown)}</a></td>'
+
+
+def _evidence(result: CellResult, entry: Entry) -> str:
+    """The scenario in the page of the cell's run; for other rows, and where no machine ran, the cell's part of this page."""
+    if entry.record and result.report and (result.report.folder / run_page.NAME).exists():
+        return f"{_id(result)}/{run_page.NAME}#{_text(entry.name)}"
+    return f"#{_id(result)}"
 
 
 def _table(results: list[CellResult]) -> str:
@@ -59,7 +68,7 @@ def _table(results: list[CellResult]) -> str:
         f"<tr><th>{_text(row)}</th>{''.join(_field(result, row) for result in results)}</tr>\n"
         for row in row_names(results)
     )
-    return f"<table>{_head(results)}<tbody>\n{rows}</tbody></table>"
+    return f'<div class="wide"><table>{_head(results)}<tbody>\n{rows}</tbody></table></div>'
 
 
 def _measures(results: list[CellResult]) -> str:
@@ -127,7 +136,7 @@ def _cell(result: CellResult) -> str:
         f'<tr><th>{_text(e.name)}</th><td class="{e.verdict}">{e.verdict}</td><td>{_text(e.why)}{_numbers(e)}</td></tr>'
         for e in entries(result)
     )
-    parts.append(f"<table>{rows}</table>")
+    parts.append(f'<div class="wide"><table>{rows}</table></div>')
     if result.report:
         folder = result.report.folder
         problems = "\n".join(result.report.problems)
@@ -146,7 +155,7 @@ def _cell(result: CellResult) -> str:
 def page(results: list[CellResult]) -> str:
     cells = "\n".join(_cell(result) for result in results)
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Faultline matrix</title><style>{STYLE}</style>\n"
-        f"<h1>Faultline matrix</h1>\n<p>A field leads to its cell's evidence. - means that there is no such kernel, "
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width><title>Faultline matrix</title><style>{STYLE}</style>\n"
+        f"<h1>Faultline matrix</h1>\n<p>A field leads to its evidence in the page of that run. - means that there is no such kernel, "
         f". that the cell did not come to this row. {_text(LEGEND)}.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
     )

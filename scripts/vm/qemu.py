@@ -109,6 +109,14 @@ def last_line(file: Path) -> str:
     return text[: text.rfind("\n") + 1].rstrip("\n").rpartition("\n")[2].rstrip("\r")
 
 
+_COLOUR = re.compile(rb"\033\[[0-9;]*m")
+
+
+def _without_colours(file: Path) -> None:
+    """What stays in the run folder is text. Only now: a sequence can come in two parts."""
+    file.write_bytes(_COLOUR.sub(b"", file.read_bytes()))
+
+
 def _copy(stream: "subprocess.Popen[bytes]", file: Path, screen: Screen, pulse: list[float]) -> None:
     assert stream.stdout
     with open(file, "wb") as copy:
@@ -194,6 +202,7 @@ def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True,
         finally:
             machine.kill()
             reader.join()
+            _without_colours(folder / "output.txt")
             screen.progress("")
     log = (folder / "console.log").read_text(errors="replace") if (folder / "console.log").exists() else ""
     if panicked(log):

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from . import schema
 from .matrix import CellResult
+from .results import Record
 from .rows import KERNEL_LOG, MACHINE, Entry, ktap_rows, plain, rows_of, variant_name
-from .tables import Ending, Trouble
+from .tables import Ending
 
 LEGEND = "PASS <P%: what was not seen has a probability below P, with 95 % confidence; -N: N variants or controls were skipped"
 SCHEMA = Path(__file__).with_name("kcidb.schema.json")
@@ -121,7 +123,7 @@ def ktap(results: list[CellResult]) -> str:
         if not rows:
             lines.append(f"ok {number} {result.cell.name} # SKIP {plain(result.trouble)}")
             continue
-        lines += ["  KTAP version 1", f"  1..{len(rows)}", *ktap_rows(rows, "  ")]
+        lines += ["  KTAP version 1", f"  # Subtest: {result.cell.name}", f"  1..{len(rows)}", *ktap_rows(rows, "  ")]
         lines.append(f"# {result.cell.name}: {plain(totals_of(result))}")
         lines.append(("ok" if result.ending == Ending.GOOD else "not ok") + f" {number} {result.cell.name}")
     return "\n".join(lines) + "\n"
@@ -222,6 +224,23 @@ def _tests(result: CellResult, build_id: str, stamp: str) -> Iterator[dict[str, 
         yield test
 
 
+# A number of the driver's record of a scenario, its unit, and the name of its test.
+_NUMBERS = (("overlaps", "overlaps"), ("rate", "runs/s"), ("bound", "%"))
+
+
+def _numbers(test: dict[str, object], record: Record) -> Iterator[dict[str, object]]:
+    """KCIDB takes one number a test: each is a test of its own, without a verdict, beside the scenario's."""
+    power = record.get("power")
+    bound = power.get("bound") if isinstance(power, dict) else None
+    values = {**record, "bound": bound * 100 if isinstance(bound, (int, float)) else None}
+    for name, unit in _NUMBERS:
+        value = values.get(name)
+        if isinstance(value, (int, float)):
+            yield {**{key: test[key] for key in ("build_id", "origin", "start_time", "environment")},
+                   "id": f"{test['id']}-{name}", "path": f"{test['path']}.{name}", "status": "DONE",
+                   "number": {"value": value, "unit": unit}}
+
+
 def kcidb(results: list[CellResult], stamp: str) -> dict[str, object]:
     """KCIDB v5 (kernelci's kcidb-io): what Debian built is a checkout and a build each, every row of
     a cell a test, and each known bug an issue with its incidents. `stamp` makes the ids unique."""
@@ -246,6 +265,7 @@ def kcidb(results: list[CellResult], stamp: str) -> dict[str, object]:
         for test in _tests(result, build, stamp):
             tests.append(test)
             record = test["misc"]["record"] if "record" in test["misc"] else {}  # type: ignore[index,operator]
+            tests += _numbers(test, record)
             bug = record.get("known_bug")
             if bug and record.get("standing") == "known":
                 issue = f"{ORIGIN}:" + re.sub(r"[^A-Za-z0-9_.-]+", "-", bug)
@@ -262,10 +282,4 @@ def kcidb(results: list[CellResult], stamp: str) -> dict[str, object]:
 
 def validate(data: dict[str, object]) -> None:
     """Against the schema; Trouble names the place."""
-    import jsonschema  # a Debian package that only this needs
-
-    try:
-        jsonschema.Draft7Validator(json.loads(SCHEMA.read_text())).validate(data)
-    except jsonschema.ValidationError as error:
-        where = "/".join(str(part) for part in error.absolute_path)
-        raise Trouble(Ending.USAGE, f"the KCIDB report is not valid at {where}: {error.message}") from error
+    schema.check(data, SCHEMA, "the KCIDB report")

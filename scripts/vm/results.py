@@ -301,13 +301,19 @@ class UnderWay:
         return self.scenario + (f"/{self.variant}" if self.variant else "") + (f"+{self.control}" if self.control else "")
 
     @property
-    def replay(self) -> str:
-        """The line that replays the run; "" if no run had begun."""
+    def schedule_with_seed(self) -> str:
+        """Of the run; "" if none had begun."""
         if self.seed is None or not self.schedule:
             return ""
         name, colon, edges = self.schedule.partition(":")
-        line = f"faultline replay '{name} seed={self.seed}{colon}{edges}'"
-        return line + (f" --control {self.control}" if self.control else "")
+        return f"{name} seed={self.seed}{colon}{edges}"
+
+    @property
+    def replay(self) -> str:
+        """The line that replays the run; "" if no run had begun."""
+        if not self.schedule_with_seed:
+            return ""
+        return f"faultline replay '{self.schedule_with_seed}'" + (f" --control {self.control}" if self.control else "")
 
     def __str__(self) -> str:
         text = self.name
@@ -369,7 +375,7 @@ def parse_tap(text: str) -> TapResults:
         directive = (found.group(4) or "").upper()
         if directive == "SKIP":
             results.counts.skipped += 1
-        elif found.group(1) and directive == "XFAIL":
+        elif directive == "XFAIL":  # "ok" in kselftest.h and in ours, "not ok" in others
             results.counts.known += 1
         elif found.group(1):
             results.counts.failed += 1

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import build, emulator, initramfs, kernels, qemu
+from . import build, emulator, initramfs, kernels, qemu, run_page
 from .console import STAMP
 from .outcome import Driver, Report, Task, assess, json_lines, merge, read_channel
 from .packages import say
@@ -174,6 +174,7 @@ def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
     report = merge(machines)
     if report.machines or report.crashes:
         _write_merged(report)
+    run_page.write(report, prepared.explained)
     return report
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """What differs by architecture, by kernel series, and how a run can end. Data alone."""
 
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ HOST_PACKAGES = {
     "debian-archive-keyring": "verifying packages",
     "zstd": "reading the symbols of kernel images",
     "lz4": "reading the symbols of kernel images",
-    "python3-jsonschema": "checking the KCIDB report",
+    "python3-jsonschema": "checking the JSON results and the KCIDB report",
 }
 
 
@@ -280,29 +282,27 @@ LINT_PACKAGES = {
 }
 
 
-class Ending(IntEnum):
-    """How a run in a virtual machine ends. The number is the exit status of `make run`'s script."""
-
-    GOOD = 0  # nothing failed unexpectedly, missed or erred, and the kernel log is clean
-    FAILED = 1  # a scenario or a selftest did, or the kernel log is not clean
-    USAGE = 2  # wrong arguments, missing packages, our own fault
-    BUILD = 3  # module, driver or selftests do not build
-    LOST = 4  # QEMU ended without a word from the guest
-    PANIC = 5  # the guest's kernel panicked
-    HANG = 6  # no sign of life from the guest for a while
-    TIMEOUT = 7  # the guest was alive until the overall bound
+# The one table of exit statuses, which is built into the driver, too.
+_STATUS_FILE = Path(__file__).resolve().parents[2] / "user/cli/exit_statuses.def"
 
 
-ENDING_TEXT = {
-    Ending.GOOD: "good",
-    Ending.FAILED: "a scenario or selftest failed, or the kernel log is not clean",
-    Ending.USAGE: "wrong usage, missing packages, or a fault of the scripts",
-    Ending.BUILD: "the build failed",
-    Ending.LOST: "the virtual machine was lost: QEMU ended without a result",
-    Ending.PANIC: "the guest kernel panicked",
-    Ending.HANG: "the guest hung: no output within the bound",
-    Ending.TIMEOUT: "the overall time bound was hit",
-}
+@dataclass(frozen=True)
+class Status:
+    name: str
+    number: int
+    whose: str  # "driver", "scripts" or "both"
+    text: str
+
+
+def parse_statuses(text: str) -> list[Status]:
+    rows = re.findall(r'^FL_STATUS\((\w+), (\d+), (\w+), "(.*)"\)$', text, re.MULTILINE)
+    return [Status(name.upper(), int(number), whose, about) for name, number, whose, about in rows]
+
+
+STATUSES = parse_statuses(_STATUS_FILE.read_text())
+# How a command ends; the worse, the greater. Of a run in a virtual machine, all but STUCK.
+Ending = IntEnum("Ending", {status.name: status.number for status in STATUSES})  # type: ignore[misc]
+ENDING_TEXT = {Ending(status.number): status.text for status in STATUSES}
 
 
 # By a machine that ended so, what was under way is a result, and the rest is done by another.
