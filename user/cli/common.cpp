@@ -4,6 +4,7 @@
 #include "engine/stop.hpp"
 #include "kernel/cpu.hpp"
 #include "kernel/guardian.hpp"
+#include "kernel/own_memory.hpp"
 #include "language/load.hpp"
 #include "operations/operation.hpp"
 #include "report/human.hpp"
@@ -97,6 +98,9 @@ Result<void> prepare_process() {
         return Error::make(0, "needs root: it loads a module and holds kernel tasks. Use a VM that "
                               "may crash.");
     keep_heap();
+    // Code that runs for the first time in a later run would bring a page table then: seen as a
+    // difference of VmPTE, where the addresses of the program happen to be so.
+    (void)populate_own_memory(0);
     online_cpus(); // as we were started
     install_stop_signals();
     return start_guardian();
