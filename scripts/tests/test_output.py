@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 from tests import kunit
+from vm import __main__ as commands
 from vm import build, run_page, schema
 from vm.command_line import coloured, driver_of, replay_line, replay_of
 from vm.outcome import Report, Task, assess, json_lines
@@ -24,6 +25,29 @@ CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chro
 # Loads nothing, and asks nobody for anything.
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-quic", "--enable-logging=stderr", "--virtual-time-budget=5000")
+
+
+class NextTest(unittest.TestCase):
+    """What `make run` ends with."""
+
+    def lines(self, records: list[Record], options: list[str]) -> str:
+        report = Report(Ending.GOOD, Counts(), [], build.TOP / "runs/x")
+        report.driver.records = records
+        return commands._what_next(report, commands.parser().parse_args(["run", *options]))
+
+    def variant(self, name: str, standing: str, control: str | None = None) -> Record:
+        return {"kind": "variant", "variant": name, "standing": standing, "control": control, "replay": None,
+                "examples": [{"replay": f"a/{name} seed=1: x -> y"}]}
+
+    def test_a_bad_run_is_replayed_first_with_the_same_kernel(self) -> None:
+        records = [self.variant("fine", "passed"), self.variant("c", "failed", "blind"), self.variant("known", "known"), self.variant("bad", "failed")]
+        self.assertEqual(self.lines(records, ["--kernel", "6.1", "--arch", "arm64"]),
+                         "  page: runs/x/index.html   (make report)\n"
+                         "  replay: make replay LINE='a/bad seed=1: x -> y' KERNEL=6.1 ARCH=arm64")
+        self.assertIn("LINE='a/known ", self.lines(records[:3], []))
+        self.assertIn("LINE='a/fine ", self.lines(records[:1], []))
+        self.assertNotIn("KERNEL", self.lines(records, []))
+        self.assertNotIn("replay", self.lines([], []))
 
 
 class SampleTest(unittest.TestCase):
@@ -269,6 +293,22 @@ class PageTest(SampleTest):
         self.assertIn("&lt;/script&gt;&lt;b&gt;bad&lt;/b&gt;", text)
         self.assertIn("something &lt;b&gt;ordinary&lt;/b&gt;", text)
         self.assertRegex(text, r'class="finding"[^>]*>\[ +2\.2\] WARNING')
+
+    def test_a_machine_that_died_has_a_page(self) -> None:
+        begin = {**self.records("good.json")[0], "plan": 2, "names": ["a", "b"]}
+        start = {"kind": "start", "scenario": "a", "variant": "v", "control": None, "schedule": "a/v: x -> y", "runs": 3}
+        (self.place / "json").write_text(json.dumps(begin) + "\n")
+        (self.place / "mark").write_text(json.dumps(start) + "\n" + json.dumps({"kind": "run", "run": 1, "seed": 7}) + "\n")
+        (self.place / "console.log").write_text("[ 1.0] faultline: begin a/v\n[ 1.1] Kernel panic - not syncing: x\n")
+        report = assess(self.place, Ending.PANIC, Task(driver_of(3, "a b"), ()))
+        text = self.dom(run_page.write(report))
+        self.assertRegex(text, r'class="verdict failed">PANIC</span><b>a</b>')
+        self.assertIn("faultline replay 'a/v seed=7: x -&gt; y'", text)
+        self.assertIn("Kernel panic", text)
+        empty = self.place / "empty"
+        empty.mkdir()
+        text = self.dom(run_page.write(assess(empty, Ending.LOST, Task(driver_of(3, "a b"), ()))))
+        self.assertIn("QEMU ended without a result", text)
 
     def test_clicks(self) -> None:
         text = self.dom(self.host_page(), """
