@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from tests import browser
 from vm import explore_page
 from vm.explore import Journal, Session, forbidden_words, journal_of, shown_in, write_died
 from vm.kernels import UnpackedKernel
@@ -164,6 +165,14 @@ class PageTest(unittest.TestCase):
         self.assertNotIn("<EIO>", page)
         self.assertIn("3 orders: 1 excluded, 1 differing, 1 panic", page)
         self.assertIn("5 of 5 again; needed: no edge", page)
+
+    def test_a_browser_opens_it(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            file = Path(name) / "explore.html"
+            file.write_text(explore_page.page([order(ONE, "realised"), order(TWO, "excluded", 2, lock="down_write <x>")], "title"))
+            text = browser.dom(self, file, fragment="#shmem-collapse-truncate")
+        self.assertRegex(text, r'<details id="shmem-collapse-truncate" open')  # by the address: nothing differs there
+        self.assertIn("down_write &lt;x&gt;", text)
 
     def test_a_field_with_several_orders_shows_the_most_telling(self) -> None:
         page = explore_page.page([order(ONE, "realised"), order(ONE, "realised", difference="x"), order(ONE, "timed out")], "t")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 
-from tests import kunit
+from tests import browser, kunit
 from vm import matrix, qemu, reports
 from vm.console import Finding
 from vm.matrix import CellResult
@@ -216,6 +216,11 @@ class MatrixTest(unittest.TestCase):
         self.assertIn("tests/0/status", str(caught.exception))
         with self.assertRaises(Trouble):
             reports.validate({"version": {"major": 4}})
+
+    def test_a_browser_opens_it(self) -> None:
+        file = self.folder / "matrix.html"
+        file.write_text(page(self.sample()))
+        self.assertIn("<h1>Faultline matrix</h1>", browser.dom(self, file))
 
     def test_a_field_leads_to_its_evidence(self) -> None:
         results = self.sample()

@@ -5,14 +5,13 @@ import copy
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-from tests import kunit
+from tests import browser, kunit
 from vm import __main__ as commands
 from vm import build, run_page, schema
 from vm.command_line import coloured, driver_of, replay_line, replay_of
@@ -21,10 +20,6 @@ from vm.results import Counts, Record, parse_driver, parse_tap
 from vm.tables import ENDING_TEXT, STATUSES, Ending, Trouble, parse_statuses
 
 DRIVER_TESTS = build.user_folder() / "faultline_tests"
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
-# Loads nothing, and asks nobody for anything.
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-quic", "--enable-logging=stderr", "--virtual-time-budget=5000")
 
 
 class NextTest(unittest.TestCase):
@@ -262,16 +257,7 @@ class PageTest(SampleTest):
         self.assertEqual(run_page.log_records(""), [])
 
     def dom(self, page: Path, script: str = "", fragment: str = "") -> str:
-        """After a script of the test. What the console got that is an error, fails."""
-        if not CHROMIUM:
-            self.skipTest("no chromium here: apt-get install chromium")
-        if script:
-            page.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
-        done = subprocess.run([CHROMIUM, *QUIET, f"--user-data-dir={self.place / 'profile'}", "--dump-dom", f"file://{page}{fragment}"],
-                              capture_output=True, text=True, check=False, timeout=120)
-        self.assertEqual([line for line in done.stderr.splitlines() if "CONSOLE" in line], [])
-        self.assertIn("<h1>", done.stdout, done.stderr[-2000:])
-        return re.sub(r'(?s)<script type="text/plain".*?</script>', "", done.stdout)
+        return browser.dom(self, page, script, fragment)
 
     def test_a_browser_opens_it(self) -> None:
         text = self.dom(self.host_page())
