@@ -43,6 +43,12 @@ class NextTest(unittest.TestCase):
         self.assertIn("LINE='a/fine ", self.lines(records[:1], []))
         self.assertNotIn("KERNEL", self.lines(records, []))
         self.assertNotIn("replay", self.lines([], []))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "x.flt"
+            file.write_text('name = "a"\n')
+            self.assertIn(f"' FILE={file}", self.lines(records, ["--run", f"{file}/bad b"]))
+            file.write_text('name = "b"\n')
+            self.assertNotIn("FILE=", self.lines(records, ["--run", str(file)]))
 
 
 class SampleTest(unittest.TestCase):

@@ -113,7 +113,10 @@ def _what_next(report: Report, arguments: argparse.Namespace) -> str:
     line = (crash.schedule_with_seed, crash.control) if crash else replay_line(chosen) if chosen else None
     if line:
         schedule, control = line
-        lines.append(f"  replay: make replay LINE={shlex.quote(schedule)}" + (f" CONTROL={control}" if control else "") + _where(arguments))
+        file = next((path for path in (Path(word.partition(".flt")[0] + ".flt") for word in arguments.run.split() if ".flt" in word)
+                     if schedule.startswith(f"{name_in_file(path)}/")), None)
+        lines.append(f"  replay: make replay LINE={shlex.quote(schedule)}" + (f" CONTROL={control}" if control else "")
+                     + (f" FILE={file}" if file else "") + _where(arguments))
     return "\n".join(lines)
 
 
