@@ -49,7 +49,7 @@ replay: export REPLAY_LINE = $(value LINE)
 replay: ## one schedule again, as a run printed it: LINE='scenario/variant seed=N: ...' CONTROL= RUNS= FILE=its.flt KERNEL= ARCH= BOOT=
 	@$(VM) replay --kernel $(KERNEL) --arch $(ARCH) --line "$$REPLAY_LINE" $(if $(CONTROL),--control $(CONTROL)) \
 		$(if $(FILE),--file $(FILE)) $(if $(RUNS),--runs $(RUNS)) $(if $(BOOT),--boot $(BOOT)) \
-		$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
+		$(OWN_KERNEL)
 
 .PHONY: report
 report: ## the path of the page of the last run; it is opened where there is a screen

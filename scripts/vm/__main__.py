@@ -95,9 +95,10 @@ def command_run(arguments: argparse.Namespace) -> Ending:
 
 def _where(arguments: argparse.Namespace) -> str:
     """The words of `make` that mean the same kernel and machine."""
-    words = [("KERNEL", arguments.kernel, DEFAULT_KERNEL), ("ARCH", arguments.arch, DEFAULT_ARCH),
-             ("BOOT", arguments.boot, DEFAULT_BOOT), ("KIMAGE", arguments.kimage, ""), ("KDIR", arguments.kdir, "")]
-    return "".join(f" {name}={value}" for name, value, usual in words if value != usual)
+    usual = {"kernel": DEFAULT_KERNEL, "arch": DEFAULT_ARCH, "boot": DEFAULT_BOOT}
+    names = ("kernel", "arch", "boot", "ksrc", "config", "debug", "preempt", "kimage", "kdir", "kmodules")
+    given = {name: getattr(arguments, name) for name in names}
+    return "".join(f" {name.upper()}={shlex.quote(value)}" for name, value in given.items() if value != usual.get(name, ""))
 
 
 _REPLAYED_FIRST = ("failed", "xpass", "error", "missed", "known")
@@ -129,7 +130,7 @@ def command_replay(arguments: argparse.Namespace) -> Ending:
     driver = replay_of(arguments.line, arguments.control, arguments.runs, files, coloured())
     kernel = _kernel(arguments)
     report = runs.run(ARCHES[arguments.arch], kernel, driver, qemu.Bounds(arguments.timeout, arguments.quiet), [],
-                      f"{'own' if arguments.kimage else arguments.kernel}-replay", arguments.boot)
+                      f"{_name_of(arguments)}-replay", arguments.boot)
     if report.ending != Ending.GOOD:
         print(_lines_of(report.ending, report.counts, [report]))
     print(f"  page: {(report.folder / run_page.NAME).relative_to(build.TOP)}   (make report)")
