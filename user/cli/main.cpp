@@ -92,6 +92,22 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
                     "write a page with a drawing of one run of each outcome")
         ->type_name("FILE");
     command
+        .add_option("--trace", arguments.trace,
+                    "write a trace for Perfetto, of one run a variant: FILE.pftrace")
+        ->type_name("FILE");
+    command
+        .add_option("--emit", arguments.emit,
+                    "columns: print the order of a run as columns of CPUs. c: a program of C and a "
+                    "patch that widens the window; repro: repro.sh. These two run nothing")
+        ->check(CLI::IsMember({"columns", "c", "repro"}))
+        ->type_name("FORM");
+    command.add_option("--out", arguments.out, "of --emit: the folder for its files (default: .)")
+        ->type_name("DIR");
+    command
+        .add_option("--source", arguments.source,
+                    "of --emit c: the source of a kernel, for which the patch is")
+        ->type_name("DIR");
+    command
         .add_option("--progress", arguments.progress,
                     "write how far it is, a line a second at most")
         ->type_name("FILE");

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 // faultline run and faultline replay.
 #include "cli/common.hpp"
+#include "cli/emit.hpp"
 #include "engine/stop.hpp"
 #include "report/html.hpp"
 #include "report/human.hpp"
 #include "report/json.hpp"
 #include "report/ktap.hpp"
+#include "report/perfetto.hpp"
 
 #include <fmt/format.h>
 
@@ -43,7 +45,12 @@ class Output {
         Result<Sink> mark = Sink::open(arguments.mark);
         if (!mark)
             return mark.error();
+        Result<Sink> trace = Sink::open(arguments.trace);
+        if (!trace)
+            return trace.error();
         Output output;
+        output.trace_ = std::move(*trace);
+        output.columns_ = arguments.emit == "columns";
         output.mark_ = std::move(*mark);
         output.html_ = std::move(*html);
         output.json_ = std::move(*json);
@@ -67,6 +74,9 @@ class Output {
         record(json_variant(report));
         if (verbose_)
             fmt::print("{}", human_variant(report, colour_));
+        trace_.put(perfetto_variant(report, ++variants_));
+        if (columns_)
+            fmt::print("\n{}\n", columns_of(report));
     }
     void scenario(const ScenarioReport& report) {
         record(json_scenario(report));
@@ -92,6 +102,9 @@ class Output {
     Sink ktap_;
     Sink html_;
     Sink mark_;
+    Sink trace_;
+    bool columns_ = false;
+    unsigned variants_ = 0;
     Summary summary_;
     unsigned number_ = 0;
     bool verbose_ = false;
@@ -173,6 +186,8 @@ int run_command(const Arguments& arguments) {
     const Result<std::vector<Chosen>> all = choose(arguments);
     if (!all)
         return cannot(all.error().to_string());
+    if (emits_files(arguments))
+        return emit_files(arguments, *all, nullptr);
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
@@ -201,6 +216,8 @@ int replay_command(const Arguments& arguments) {
     const Result<std::vector<Chosen>> all = choose(chosen);
     if (!all)
         return cannot(all.error().to_string());
+    if (emits_files(arguments))
+        return emit_files(arguments, *all, &schedule->edges);
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());

@@ -43,9 +43,12 @@ std::optional<unsigned> release_of(std::string_view name) {
     return FL_RELEASE(major, minor);
 }
 
+bool in_release(const fl_candidate& candidate, unsigned release) {
+    return candidate.since <= release && (candidate.before == 0 || release < candidate.before);
+}
+
 bool exists(const fl_candidate& candidate, const KernelSymbols& kernel) {
-    const unsigned release = release_of(kernel.name).value_or(0);
-    return candidate.since <= release && (candidate.before == 0 || release < candidate.before) &&
+    return in_release(candidate, release_of(kernel.name).value_or(0)) &&
            kernel.functions.contains(std::string_view(candidate.function)) &&
            (candidate.caller == nullptr ||
             kernel.functions.contains(std::string_view(candidate.caller)));
@@ -100,6 +103,24 @@ std::optional<std::string> function_of_site(std::string_view site, const KernelS
                                                  : std::optional<std::string>(found->function);
     }
     return kernel.functions.contains(site) ? std::optional(std::string(site)) : std::nullopt;
+}
+
+std::vector<SiteCandidate> candidates_of_site(std::string_view site, std::string_view release) {
+    const std::optional<unsigned> number = release_of(release);
+    const auto plain = [](std::string_view function) {
+        return std::string(function.substr(0, function.find('.')));
+    };
+    for (const fl_logical_site& row : fl_logical_sites) {
+        if (row.name != site)
+            continue;
+        std::vector<SiteCandidate> all;
+        for (const fl_candidate& one : row.candidates)
+            if (one.function != nullptr && (!number || in_release(one, *number)))
+                all.push_back(
+                    {plain(one.function), one.caller == nullptr ? "" : plain(one.caller)});
+        return all;
+    }
+    return {{plain(site), ""}};
 }
 
 } // namespace faultline

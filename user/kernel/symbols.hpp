@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace faultline {
 
@@ -29,6 +30,14 @@ Result<KernelSymbols> read_symbols(const std::string& named_path);
 // The function that a logical site leads to in this kernel, or the function of that name; nothing
 // if the kernel has none. Whether it can be traced is not known.
 std::optional<std::string> function_of_site(std::string_view site, const KernelSymbols& kernel);
+
+struct SiteCandidate {
+    std::string function;
+    std::string caller; // "" = whoever calls it
+};
+// Of a logical site, those of this release ("6.12"; "" = of any), in order; else the function of
+// that name. Without what a compiler adds to a name (".isra.0").
+std::vector<SiteCandidate> candidates_of_site(std::string_view site, std::string_view release);
 
 } // namespace faultline
 

@@ -201,7 +201,15 @@ struct Operation {
     unsigned where = anywhere;
     bool of_process = false; // of an actor that is a process alone
     Result<Value> (*act)(Doing& doing, const Given& given) = nullptr;
+    // The same as an expression of C, for emitted programs (emit/c_program.hpp); what it calls is
+    // in emit/runtime.c. {ARGUMENT} is the argument; of pages also {ARGUMENT.first}, .count, .at
+    // (their address), .from (in the file, in bytes), .bytes, and each member of C's struct object.
+    // An error is an int, a word a const char *, a number a long. "" = it has none; or left_out.
+    std::string_view c = {};
 };
+// Of Operation::c: a check beside the outcome that a program of its own can do without. It and the
+// results that need it are left out.
+inline constexpr std::string_view left_out = "left out";
 
 const std::vector<Operation>& all_operations();
 const Operation* find_operation(std::string_view name);
@@ -218,6 +226,7 @@ struct NamedNumber {
     std::string_view name;
     std::string_view about;
     std::int64_t (*value)();
+    std::string_view c; // as Operation::c
 };
 const std::vector<NamedNumber>& named_numbers();
 

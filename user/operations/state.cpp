@@ -377,7 +377,8 @@ void add_state_operations(std::vector<Operation>& rows) {
                    "the driver's cgroup and of the scenario's, the kernel's log (bytes and smaps "
                    "in each fourth run). frames: no page may move",
           .where = in_setup | in_actor,
-          .act = make_state},
+          .act = make_state,
+          .c = left_out},
          {.name = "may_differ",
           .arguments = {{"state", Type::state},
                         {"name", Type::text},
@@ -387,7 +388,8 @@ void add_state_operations(std::vector<Operation>& rows) {
               "of that state: \"mapping near page N mincore, file * st_size\"; * is any word, a|b "
               "is either, N are the pages of memory[...]. kernel/state.hpp has the names",
           .where = in_judge | in_actor,
-          .act = do_may_differ},
+          .act = do_may_differ,
+          .c = left_out},
          {.name = "state_value",
           .arguments = {{"state", Type::state}, {"name", Type::text}},
           .result = Type::word,
@@ -395,14 +397,16 @@ void add_state_operations(std::vector<Operation>& rows) {
                    "\"mapping near page 7 mincore\"; by how much a counter of the machine has "
                    "grown; a digest of bytes; -: there is none",
           .where = in_judge,
-          .act = do_state_value},
+          .act = do_state_value,
+          .c = left_out},
          {.name = "state_kept",
           .arguments = {{"state", Type::state}},
           .result = Type::word,
           .about = "kept; or the last word of what differs and may not, or of a counter that does "
                    "not go with the pages that it counts. Closes the memory's userfaultfds",
           .where = in_judge | in_actor,
-          .act = do_state_kept}});
+          .act = do_state_kept,
+          .c = left_out}});
 }
 
 } // namespace faultline

@@ -284,22 +284,26 @@ const std::vector<NamedNumber>& named_numbers() {
          [] {
              const Result<Geometry> found = geometry();
              return found ? static_cast<std::int64_t>(found->pages()) : std::int64_t{0};
-         }},
+         },
+         "(long)(huge_bytes() / small_page())"},
         {"HALF", "half of PMD",
          [] {
              const Result<Geometry> found = geometry();
              return found ? static_cast<std::int64_t>(found->pages() / 2) : std::int64_t{0};
-         }},
+         },
+         "(long)(huge_bytes() / small_page() / 2)"},
         {"HALF_PUD", "half of PUD",
          [] {
              return static_cast<std::int64_t>(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) /
                                               sizeof(void*) / 2);
-         }},
+         },
+         "(long)(small_page() / sizeof(void *) / 2)"},
         {"PUD", "how many huge pages (of hugetlb's default size) a PUD maps",
          [] {
              return static_cast<std::int64_t>(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) /
                                               sizeof(void*));
-         }},
+         },
+         "(long)(small_page() / sizeof(void *))"},
     };
     return all;
 }

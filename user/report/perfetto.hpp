@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+// One run of each variant as a trace for Perfetto (https://ui.perfetto.dev): TrackEvents, a track
+// for each actor and each CPU; a hold is a slice, any other hit of a site an instant, an edge a
+// flow.
+//
+// Messages are encoded here: of protobuf it takes two kinds of field. The numbers are those of
+// protos/perfetto/trace/trace_packet.proto and of track_event/ beside it.
+#ifndef FAULTLINE_REPORT_PERFETTO_HPP
+#define FAULTLINE_REPORT_PERFETTO_HPP
+
+#include "engine/runner.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace faultline {
+
+// A message of protobuf that grows by fields.
+class Message {
+  public:
+    Message& number(unsigned field, std::uint64_t value);
+    Message& fixed64(unsigned field, std::uint64_t value);
+    Message& text(unsigned field, std::string_view value);
+    Message& message(unsigned field, const Message& value) { return text(field, value.bytes_); }
+    [[nodiscard]] const std::string& bytes() const { return bytes_; }
+
+  private:
+    void varint(std::uint64_t value);
+    std::string bytes_;
+};
+
+// Traces of several variants may follow each other in a file. `number`: of the variant in this
+// file.
+std::string perfetto_variant(const VariantReport& report, unsigned number);
+
+} // namespace faultline
+
+#endif // FAULTLINE_REPORT_PERFETTO_HPP
