@@ -533,6 +533,30 @@ static int pwrite_pages(struct object file, long first, long pages, bool whole)
 	return number;
 }
 
+static const char *size_word(int fd, off_t bytes)
+{
+	struct stat status;
+	if (fstat(fd, &status))
+		die("fstat");
+	return status.st_size == bytes ? "exact" : "wrong";
+}
+
+static const char *zeroes(struct object file, long first, long pages)
+{
+	uint64_t *words = page_buffer(file);
+	const char *all = "yes";
+	for (long page = first; page < first + pages && !strcmp(all, "yes"); page++) {
+		int number = read_page(file, page, words);
+		for (size_t i = 0; i < file.page / sizeof(*words) && !number; i++)
+			if (words[i])
+				all = "no";
+		if (number)
+			all = error_word(number);
+	}
+	free(words);
+	return all;
+}
+
 static const char *seek_data(struct object file, long page)
 {
 	off_t at = (off_t)(page * file.page), data = lseek(file.fd, at, SEEK_DATA);
@@ -838,6 +862,29 @@ static const char *uffd_event(int fd, int milliseconds)
 	if (read(fd, &message, sizeof(message)) == (ssize_t)sizeof(message))
 		return "yes";
 	return errno == EAGAIN ? "no" : error_word(errno);
+}
+
+/* Gives a zero page for each event until an actor has ended. */
+static const char *uffd_handle(int fd, struct object o, long page, atomic_int *ended)
+{
+	int events = 0;
+	bool elsewhere = false;
+	for (bool last = false; !last;) {
+		struct pollfd waits = { .fd = fd, .events = POLLIN };
+		struct uffd_msg message;
+		char *at;
+		last = *ended;
+		if (poll(&waits, 1, last ? 0 : 2) <= 0 ||
+		    read(fd, &message, sizeof(message)) != (ssize_t)sizeof(message))
+			continue;
+		last = false;
+		events++;
+		at = (char *)(uintptr_t)(message.arg.pagefault.address & ~(uint64_t)(o.page - 1));
+		elsewhere = elsewhere || at != o.start + page * o.page;
+		if (uffd_zeropage(fd, at, o.page) == EEXIST)
+			uffd_wake(fd, at, o.page);
+	}
+	return elsewhere ? "elsewhere" : !events ? "no" : events == 1 ? "yes" : "many";
 }
 
 static struct object kernel_log(void)

@@ -47,7 +47,8 @@ void add_collapse_operations(std::vector<Operation>& rows) {
                   .about = "is st_size that of so many pages?",
                   .man = "stat(2)",
                   .where = acting,
-                  .act = do_size},
+                  .act = do_size,
+                  .c = "size_word({file.fd}, (off_t)({pages} * {file.page}))"},
                  {.name = "zeroes",
                   .arguments = {{"file", Type::file}},
                   .result = Type::word,
@@ -56,14 +57,16 @@ void add_collapse_operations(std::vector<Operation>& rows) {
                   .errnos = "EIO",
                   .man = "pread(2)",
                   .where = acting,
-                  .act = do_zeroes},
+                  .act = do_zeroes,
+                  .c = "zeroes({file}, {file.first}, {file.count})"},
                  {.name = "running",
                   .arguments = {{"actor", Type::actor}},
                   .result = Type::word,
                   .words = {"yes", "no"},
                   .about = "has the actor begun its steps, and not ended?",
                   .where = in_actor,
-                  .act = do_running}});
+                  .act = do_running,
+                  .c = "(sync_->begun[{actor}] && !sync_->ended[{actor}] ? \"yes\" : \"no\")"}});
 }
 
 } // namespace faultline

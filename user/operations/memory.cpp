@@ -771,7 +771,9 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .about = "looks up the page of memory[N] by GUP, and wakes nobody",
           .errnos = "EFAULT",
           .man = "futex(2)",
-          .act = do_futex_wake},
+          .act = do_futex_wake,
+          .c = "failed(syscall(SYS_futex, {memory.at}, 1 /* FUTEX_WAKE */, INT_MAX, NULL, NULL, "
+               "0))"},
          {.name = "move_pages",
           .arguments = {memory, {.name = "node", .type = Type::number, .otherwise = "0"}},
           .result = Type::error,

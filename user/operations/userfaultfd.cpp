@@ -241,7 +241,8 @@ void add_userfaultfd_operations(std::vector<Operation>& rows) {
                    "(many: more than one), and at memory[N]?",
           .man = "userfaultfd(2)",
           .where = in_actor,
-          .act = do_handle}});
+          .act = do_handle,
+          .c = "uffd_handle({userfaultfd.fd}, {memory}, {memory.first}, &sync_->ended[{until}])"}});
 }
 
 } // namespace faultline
