@@ -12,7 +12,7 @@ from .outcome import Driver
 from .results import Record
 from .tables import Ending, Trouble
 
-CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress", "mark"))
+CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap", "progress", "mark", "trace"))
 
 
 def name_in_file(file: Path) -> str:

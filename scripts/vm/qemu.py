@@ -2,7 +2,7 @@
 """Boot a virtual machine, copy its terminal, and say how it ended.
 
 Side channels are ports of a virtio-serial device, each a file in the run folder: tty (also QEMU's
-stdout, shown as it comes), json, ktap, progress, mark, selftests, status. The serial console carries the
+stdout, shown as it comes), json, ktap, progress, mark, trace, selftests, status. The serial console carries the
 kernel's log and nothing else.
 """
 
@@ -28,7 +28,7 @@ from .emulator import Emulator
 from .results import parse_status
 from .tables import Arch, Ending
 
-CHANNELS = ("json", "ktap", "progress", "mark", "selftests", "status")
+CHANNELS = ("json", "ktap", "progress", "mark", "trace", "selftests", "status")
 PORTS = len(CHANNELS) + 1  # and tty
 PR_SET_PDEATHSIG = 1
 PROBE_SECONDS = 15

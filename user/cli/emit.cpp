@@ -71,7 +71,7 @@ int emit_c(const Finding& finding, const fs::path& folder, const std::string& so
     }
     if (!write_file(folder / (finding.name() + ".c"), program->text) ||
         (!patch.empty() && !write_file(folder / (finding.name() + ".patch"), patch)))
-        return status_cannot;
+        return status_usage;
     if (program->windows.empty())
         fmt::print("no window needs to be widened: it shows on a kernel as it is\n");
     else if (patch.empty())
@@ -84,7 +84,7 @@ int emit_c(const Finding& finding, const fs::path& folder, const std::string& so
 int emit_repro(const Finding& finding, const fs::path& folder) {
     const fs::path path = folder / "repro.sh";
     if (!write_file(path, repro_script(finding)))
-        return status_cannot;
+        return status_usage;
     std::error_code error;
     fs::permissions(path, fs::perms::owner_exec, fs::perm_options::add, error);
     return error ? cannot(path.string() + ": " + error.message()) : status_good;

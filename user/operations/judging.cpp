@@ -214,7 +214,8 @@ void add_judging_operations(std::vector<Operation>& rows) {
                    "page `stored`; the pages of `without` are not looked at",
           .where = acting,
           .act = do_contents,
-          .c = "contents({of}, {of.first}, {of.count}, {stored})"},
+          .c =
+              "contents({of}, {of.first}, {of.count}, {stored}, {without.first}, {without.count})"},
          {.name = "holes",
           .arguments = {file},
           .result = Type::word,
