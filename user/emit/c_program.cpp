@@ -184,8 +184,8 @@ class Writer {
             if (!when)
                 return when.error();
             if (*when)
-                rows +=
-                    fmt::format("\tif ({})\n\t\tforbidden(\"{}\");\n", **when, plan_.forbid_why[i]);
+                rows += fmt::format("\tif ({})\n\t\tforbidden({});\n", **when,
+                                    c_string(plan_.forbid_why[i]));
         }
         if (rows.empty())
             return Error::make(

@@ -9,16 +9,6 @@ namespace faultline {
 
 namespace {
 
-std::string quoted(std::string_view text) {
-    std::string made = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\')
-            made += '\\';
-        made += c == '\n' ? ' ' : c;
-    }
-    return made + "\"";
-}
-
 bool is_object(Type type) {
     return type != Type::number && type != Type::word && type != Type::error &&
            type != Type::text && type != Type::actor && type != Type::site && type != Type::nothing;
@@ -61,6 +51,16 @@ std::string as_word(Type type, const std::string& expression) {
 }
 
 } // namespace
+
+std::string c_string(std::string_view text) {
+    std::string made = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\')
+            made += '\\';
+        made += c == '\n' ? ' ' : c;
+    }
+    return made + "\"";
+}
 
 Error CSteps::no(Position at, const std::string& what) const {
     return Error::make(EOPNOTSUPP,
@@ -174,7 +174,7 @@ Result<std::optional<std::string>> CSteps::condition(const std::vector<Term>& te
         if (*kind == CNames::Kind::none)
             return std::optional<std::string>();
         const std::string left = word(term.name);
-        const std::string right = quoted(term.value);
+        const std::string right = c_string(term.value);
         const std::string& how = term.comparison;
         const std::string one = how == "="    ? fmt::format("is({}, {})", left, right)
                                 : how == "!=" ? fmt::format("!is({}, {})", left, right)
@@ -211,14 +211,14 @@ Result<void> CSteps::open_part(const std::string& opens) {
     if (part_->watched)
         line(fmt::format("sync_->entered[{}] = 1;", part_->number));
     if (!part_->windows.empty())
-        line(fmt::format("slow_begin({});", quoted(part_->windows.front().task)));
+        line(fmt::format("slow_begin({});", c_string(part_->windows.front().task)));
     return {};
 }
 
 void CSteps::close_part() {
     if (part_ == nullptr || part_->windows.empty())
         return;
-    line(fmt::format("slow_end({}, {});", quoted(part_->windows.front().site), part_->ms()));
+    line(fmt::format("slow_end({}, {});", c_string(part_->windows.front().site), part_->ms()));
     for (const std::string& site : part_->had)
         line(fmt::format("had_reached(SITE_{});", c_identifier(site)));
     part_ = nullptr;
@@ -285,7 +285,7 @@ std::string CSteps::argument(const Argument& argument, const Expression* given,
         return fmt::format("{}.{}", where.object, field);
     }
     if (argument.type == Type::text)
-        return quoted(given == nullptr ? "" : given->text);
+        return c_string(given == nullptr ? "" : given->text);
     if (argument.type == Type::actor && given != nullptr)
         return "ACTOR_" + c_identifier(given->text);
     const std::string_view usual = argument.otherwise.value_or("");
@@ -350,7 +350,7 @@ Result<void> CSteps::call(const Step& step) {
 void CSteps::assign(const Step& step, const Operation& operation, const std::string& expression) {
     if (step.name.empty()) {
         line(operation.result == Type::error
-                 ? fmt::format("must({}, {});", expression, quoted(text_of(step)))
+                 ? fmt::format("must({}, {});", expression, c_string(text_of(step)))
                  : fmt::format("(void){};", expression));
         return;
     }
@@ -366,7 +366,7 @@ void CSteps::assign(const Step& step, const Operation& operation, const std::str
     if (!step.as.empty()) {
         std::string pairs;
         for (const auto& [from, to] : step.as)
-            pairs += fmt::format("{}, {}, ", quoted(from), quoted(to));
+            pairs += fmt::format("{}, {}, ", c_string(from), c_string(to));
         word = fmt::format("renamed({}, (const char *const[]){{ {}NULL }})", word, pairs);
     }
     line(fmt::format("{} = {};", member, word));

@@ -11,6 +11,9 @@
 
 namespace faultline {
 
+// A text of C, in quotation marks.
+std::string c_string(std::string_view text);
+
 class CSteps {
   public:
     // `actor`: "" = of prepare, setup or judge.
