@@ -74,7 +74,10 @@ class Writer {
     Result<CProgram> write() {
         if (const Result<void> good = check(); !good)
             return good.error();
-        const Result<std::string> prepared = function("static void prepare(void)", plan_.prepare);
+        const Result<std::string> prepared =
+            function(watches_log() ? "static struct object log_;\n\nstatic void prepare(void)"
+                                   : "static void prepare(void)",
+                     plan_.prepare, "", watches_log() ? "\tlog_ = kernel_log();\n" : "");
         const Result<std::string> setup = function("static void setup(void)", plan_.setup);
         const Result<std::string> acts = actors();
         const Result<std::string> judged = judge();
@@ -164,6 +167,9 @@ class Writer {
                            table);
     }
 
+    // A file that forbids nothing, as of an order in which the machine died.
+    [[nodiscard]] bool watches_log() const { return plan_.forbid.empty(); }
+
     Result<std::string> judge() {
         CSteps steps(plan_, names_, timing_, "");
         const Result<std::string> made = steps.statements(plan_.judge);
@@ -187,6 +193,9 @@ class Writer {
                 rows += fmt::format("\tif ({})\n\t\tforbidden({});\n", **when,
                                     c_string(plan_.forbid_why[i]));
         }
+        if (watches_log())
+            rows = "\tif (is(complaints(log_), \"complaint\"))\n"
+                   "\t\tforbidden(\"the kernel complained\");\n";
         if (rows.empty())
             return Error::make(
                 EOPNOTSUPP,

@@ -401,10 +401,19 @@ TEST(CProgram, SaysWhichOperationHasNoC) {
 
 TEST(CProgram, IsNoneIfNothingForbiddenCanBeTold) {
     std::string text = file_text;
-    text.erase(text.find("\"read=data|other\""));
+    text.erase(text.find("\"read=data|other\"")); // what is left needs a State
     const Result<CProgram> program = program_of(text, "plain");
     ASSERT_FALSE(program.ok());
     EXPECT_THAT(program.error().to_string(), HasSubstr("no forbidden outcome can be told in C"));
+}
+
+TEST(CProgram, WatchesTheKernelsLogIfNothingIsForbidden) {
+    std::string text = file_text;
+    text.erase(text.find("[forbid]"));
+    const Result<CProgram> program = program_of(text, "plain");
+    ASSERT_TRUE(program.ok()) << program.error().to_string();
+    EXPECT_THAT(program->text, HasSubstr("forbidden(\"the kernel complained\");"));
+    EXPECT_THAT(program->text, HasSubstr("\tlog_ = kernel_log();\n"));
 }
 
 TEST(CProgram, RefusesASiteThatTheStepsDoNotHave) {
