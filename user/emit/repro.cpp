@@ -6,14 +6,12 @@
 namespace faultline {
 
 std::string repro_script(const Finding& finding) {
-    // The file with this variant alone, in this order: the script needs no other.
+    // The whole file, which may say of other variants what only they have.
     ScenarioFile file = *finding.file;
-    FileVariant variant = *finding.variant;
-    variant.schedule = {to_string(finding.edges), {}};
-    file.variants = {variant};
-    std::erase_if(file.controls, [&variant](const FileControl& control) {
-        return control.variant.text != variant.name.text;
-    });
+    const FileVariant& variant = *finding.variant;
+    for (FileVariant& one : file.variants)
+        if (one.name == variant.name)
+            one.schedule = {to_string(finding.edges), {}};
     return fmt::format(R"(#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # {0}/{1}: {2}

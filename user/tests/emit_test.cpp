@@ -580,9 +580,10 @@ TEST_F(EmitFolder, TheScriptHasAFileThatReadsBack) {
     const std::string made = out().substr(out().find('\n') + 1);
     const ReadFile again = read_scenario(made, "again");
     EXPECT_THAT(again.complaints, IsEmpty()) << made;
-    ASSERT_THAT(again.file.variants, SizeIs(1));
-    EXPECT_EQ(again.file.variants.front().schedule.text,
+    ASSERT_THAT(again.file.variants, SizeIs(4));
+    EXPECT_EQ(again.file.variants[1].schedule.text,
               "reader@enter:filemap_read -> cutter@user:begin");
+    EXPECT_THAT(again.file.variants[0].schedule.text, HasSubstr("cutter@user:done"));
     EXPECT_FALSE(run("sh repro.sh")); // which checkout?
     EXPECT_THAT(out(), HasSubstr("FAULTLINE"));
 }
