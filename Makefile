@@ -55,6 +55,17 @@ replay: ## one schedule again, as a run printed it: LINE='scenario/variant seed=
 report: ## the path of the page of the last run; it is opened where there is a screen
 	@$(VM) report
 
+.PHONY: pair
+pair: ## the same scenarios on two kernels, OLD= NEW= (6.12.95, 6.12.117): fixed, still there, regressed; without OLD= and NEW= all pairs whose difference is known; RUN= ARCH= BUDGET= RUNS= BOOT= as in run
+	@$(VM) pair --old '$(OLD)' --new '$(NEW)' --arch $(ARCH) $(if $(RUN),--run '$(RUN)') $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(BUDGET),--budget $(BUDGET)) $(if $(UPDATE),--update) $(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET))
+
+.PHONY: bisect
+bisect: ## the commit that broke a scenario, or mended it: KSRC=~/linux GOOD= BAD= RUN=; ARCH= CONFIG= DEBUG= PREEMPT= RUNS= BUDGET=
+	@$(VM) bisect --ksrc '$(KSRC)' --good '$(GOOD)' --bad '$(BAD)' --run '$(RUN)' --arch $(ARCH) $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(BUDGET),--budget $(BUDGET)) $(if $(CONFIG),--config '$(CONFIG)') $(if $(DEBUG),--debug '$(DEBUG)') \
+		$(if $(PREEMPT),--preempt $(PREEMPT)) $(if $(QUIET),--quiet $(QUIET))
+
 .PHONY: explore
 explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file FORBID='results' OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
 	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \

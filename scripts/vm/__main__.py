@@ -2,6 +2,7 @@
 """The commands that the Makefile calls: PYTHONPATH=scripts python3 -m vm COMMAND."""
 
 import argparse
+import hashlib
 import os
 import re
 import shlex
@@ -12,8 +13,8 @@ import time
 import unittest
 from pathlib import Path
 
-from . import build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, qemu, run_page, runs, schema, source_tree
-from .command_line import coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
+from . import bisect, build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, pair, qemu, run_page, runs, schema, source_tree
+from .command_line import absolute, coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
 from .results import Counts, DriverResults, Record, parse_driver
@@ -30,6 +31,7 @@ from .tables import (
     DEFAULT_KERNEL,
     HOST_PACKAGES,
     KERNELS,
+    KNOWN_PAIRS,
     LINT_PACKAGES,
     NO_DEBUG,
     PREEMPT_WORDS,
@@ -55,7 +57,7 @@ def _name_of(arguments: argparse.Namespace) -> str:
 def _kernel(arguments: argparse.Namespace) -> kernels.UnpackedKernel:
     """The kernel that was asked for, and on the host what it takes to build for it and to boot it."""
     arch = ARCHES[arguments.arch]
-    series = KERNELS.get(arguments.kernel, KERNELS[DEFAULT_KERNEL])
+    [series, *_] = kernels.rows_of(arguments.kernel)
     packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, series)})
     words = _words_of(arguments)
     if arguments.ksrc:
@@ -150,6 +152,66 @@ def command_report(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def _pair(arguments: argparse.Namespace, old: str, new: str, names: str) -> pair.Pair:
+    arch = ARCHES[arguments.arch]
+    for word in (old, new):
+        packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, kernels.rows_of(word)[0])})
+    text = arguments.budget or ("" if arguments.runs else DEFAULT_BUDGET)
+    budget = seconds_of(text) if text else None
+    driver = driver_of(arguments.runs, names, budget)
+    both = [kernels.stock(word, arch, update=arguments.update) for word in (old, new)]
+    folder = runs.new_folder(f"pair-{old}-{new}-{arch.name}")
+    bounds = qemu.Bounds(max(arguments.timeout, 2 * (budget or 0)), arguments.quiet)
+    done = pair.run(arch, both[0], both[1], driver, bounds, folder, arguments.boot)
+    print(f"\n{pair.text(done)}  {folder.relative_to(build.TOP)}: pair.txt, pair.json, index.html; old/ and new/ have each run")
+    return done
+
+
+def _known_pairs(arguments: argparse.Namespace) -> Ending:
+    """All that are known: each must show what it is known for."""
+    unlike = []
+    for old, new in dict.fromkeys((one.old, one.new) for one in KNOWN_PAIRS):
+        known = [one for one in KNOWN_PAIRS if (one.old, one.new) == (old, new)]
+        unlike += pair.unlike(_pair(arguments, old, new, " ".join(one.run for one in known)), known)
+    print("\n".join(f"! {line}" for line in unlike) or f"all {len(KNOWN_PAIRS)} known pairs are as they are known")
+    return Ending.FAILED if unlike else Ending.GOOD
+
+
+def command_pair(arguments: argparse.Namespace) -> Ending:
+    if not (arguments.old or arguments.new or arguments.run):
+        return _known_pairs(arguments)
+    if not (arguments.old and arguments.new):
+        raise Trouble(Ending.USAGE, "OLD= and NEW= are kernels: a series, or an exact version as 6.12.117")
+    return _pair(arguments, arguments.old, arguments.new, arguments.run).ending
+
+
+def command_bisect(arguments: argparse.Namespace) -> Ending:
+    """All that can be wrong with the words is found before the first build."""
+    source = Path(arguments.ksrc).expanduser().resolve()
+    if not (arguments.ksrc and arguments.good and arguments.bad and arguments.run):
+        raise Trouble(Ending.USAGE, "KSRC= is a git tree of the kernel, GOOD= and BAD= are commits of it, RUN= what fails on BAD")
+    arch = ARCHES[arguments.arch]
+    good, bad = (bisect.commit_of(source, name) for name in (arguments.good, arguments.bad))
+    packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, KERNELS[DEFAULT_KERNEL])})
+    text = arguments.budget or ("" if arguments.runs else DEFAULT_BUDGET)
+    budget = seconds_of(text) if text else None
+    runs.check_names(build.user(), driver_of(arguments.runs, arguments.run, budget))
+    tree = build.BUILD / "bisect" / hashlib.sha256(str(source).encode()).hexdigest()[:8]
+    bisect.clone(source, tree)
+    folder = runs.new_folder(f"bisect-{arch.name}")
+    bisect.Session(str(tree), arch.name, absolute(arguments.run), arguments.runs, budget, *_words_of(arguments),
+                   timeout=arguments.timeout, quiet=arguments.quiet).save(folder)
+    found = bisect.search(folder, good, bad)
+    print(f"{bisect.text(folder, found)}\n  {folder.relative_to(build.TOP)}: each step's run; session.json, bisect.log")
+    return Ending.GOOD if found.first else Ending.UNDECIDED
+
+
+def command_bisect_step(arguments: argparse.Namespace) -> int:
+    """For scripts/bisect-step: the status is none of Ending's."""
+    folder = Path(arguments.folder)
+    return bisect.status(bisect.step(folder, bisect.boot_tester), bisect.Session.load(folder).mends)
+
+
 def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
     """Where what explore finds is tried, too: by default the stock kernel if it is found in one of the user's own,
     else another series."""
@@ -159,8 +221,9 @@ def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
     if not series:
         series = arguments.kernel if arguments.kimage or arguments.ksrc else "7.2" if arguments.kernel == DEFAULT_KERNEL else DEFAULT_KERNEL
     arch = arch or arguments.arch
-    if series not in KERNELS or arch not in ARCHES:
-        raise Trouble(Ending.USAGE, f"OTHER={arguments.other}: none, or one of {', '.join(KERNELS)}, or KERNEL/ARCH")
+    if arch not in ARCHES:
+        raise Trouble(Ending.USAGE, f"OTHER={arguments.other}: none, or a kernel, or KERNEL/ARCH with one of {', '.join(ARCHES)}")
+    kernels.rows_of(series)
     return explore.Cell(series, ARCHES[arch])
 
 
@@ -319,7 +382,7 @@ def command_matrix(arguments: argparse.Namespace) -> Ending:
 def command_matrix_list(arguments: argparse.Namespace) -> Ending:
     mine = matrix.shard(matrix.cells(arguments.archs, arguments.kernels, arguments.boots, arguments.debugs), dict(os.environ))
     for cell in mine:
-        print(" ".join([f"{cell.arch.name:<12} {cell.kernel.series:<7}", *cell.ways]) + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
+        print(" ".join([f"{cell.arch.name:<12} {cell.kernel.series:<13}", *cell.ways]) + (f" no kernel: {cell.lacking}" if cell.lacking else ""))
     return Ending.GOOD
 
 
@@ -359,6 +422,9 @@ COMMANDS = {
     "run": (command_run, "run scenarios in a virtual machine"),
     "replay": (command_replay, "run one schedule again, as a run printed it"),
     "report": (command_report, "the page of the last run"),
+    "pair": (command_pair, "the same scenarios on two kernels: fixed, still there, regressed"),
+    "bisect": (command_bisect, "which commit broke a scenario, or mended it: git bisect over KSRC="),
+    "bisect-step": (command_bisect_step, "one commit, for scripts/bisect-step"),
     "explore": (command_explore, "every order of two operations, in virtual machines"),
     "check": (command_check, "host unit tests alone"),
     "check-file": (command_check_file, "is a scenario file right, and which kernel of the cache has its sites?"),
@@ -408,12 +474,27 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
+        if name == "bisect-step":
+            command.add_argument("folder", help="of the session")
+        if name == "bisect":
+            command.add_argument("--ksrc", default="", help="a git tree of the kernel; it stays as it is")
+            command.add_argument("--good", default="", help="a commit where the scenario passes")
+            command.add_argument("--bad", default="", help="a commit where it fails")
+            command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
+            command.add_argument("--config", default="", help="a fragment of your own")
+            command.add_argument("--debug", default="", help="as in run")
+            command.add_argument("--preempt", default="", help="as in run")
+        if name == "pair":
+            command.add_argument("--old", default="", help="the kernel to compare with: a series or an exact version")
+            command.add_argument("--new", default="", help="the kernel that is compared")
+            command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
+            command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how both kernels are booted")
         if name == "replay":
             command.add_argument("--line", required=True, help="'scenario/variant seed=N: site -> site; ...', or the whole line that a run printed")
             command.add_argument("--control", default="", help="under this control")
             command.add_argument("--file", action="append", default=[], help="the scenario file that has it")
         if name in ("run", "replay", "test", "explore"):
-            command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"series: {', '.join(KERNELS)}")
+            command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"{', '.join(KERNELS)}, or an exact version of one")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
             if name in ("run", "test"):
@@ -425,10 +506,10 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kimage", default="", help="a kernel image of your own")
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
-        if name in ("run", "test", "matrix"):
+        if name in ("run", "test", "matrix", "pair", "bisect"):
             command.add_argument("--run", default="", help="scenarios, variants, families or files (path/FILE.flt); all if empty")
-        if name in ("run", "replay", "test", "matrix"):
-            if name == "run":
+        if name in ("run", "replay", "test", "matrix", "pair", "bisect"):
+            if name in ("run", "pair", "bisect"):
                 command.add_argument("--budget", default="", help=f"time for all scenarios together, 90s, 5m or 1h; {DEFAULT_BUDGET} without --runs")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")
             command.add_argument("--timeout", type=float, default=3600, help="bound of a whole run, with the fresh machines that follow a crash, seconds")

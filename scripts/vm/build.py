@@ -2,12 +2,13 @@
 """Module, driver and selftests for one kernel. Outputs go to build/ in the checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from . import cache, sysroot, toolchain
-from .packages import say
+from .packages import failure, say
 from .tables import ARCHES, DEFAULT_ARCH, Arch, Ending, Kernel, Trouble
 
 TOP = Path(__file__).resolve().parents[2]
@@ -37,7 +38,10 @@ def kernel_words(arch: Arch, cc: str) -> list[str]:
 def _make(command: list[str], what: str, environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800, env=environment)
     if done.returncode != 0:
-        raise Trouble(Ending.BUILD, f"{what} does not build:\n{(done.stdout + done.stderr)[-6000:]}")
+        log = BUILD / "logs" / (re.sub(r"\W+", "-", what) + ".log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(done.stdout + done.stderr)
+        raise Trouble(Ending.BUILD, failure(f"{what} does not build", command, log, f"mend the first error: grep -m 1 error: {log}"))
 
 
 def _copy_changed(sources: list[Path], target: Path) -> None:
@@ -71,7 +75,7 @@ def module(headers: Path, release: str, kernel: Kernel | None = None, arch: Arch
     command = module_command(headers, folder, *(stock if kernel else kernel_words(arch, compiler(arch))))
     if kernel and kernel.toolchain:
         command = toolchain.command(kernel, [cache.root(), BUILD], command)
-    _make(command, "the module", environment())
+    _make(command, f"the module for {release}", environment())
     return folder / "faultline.ko"
 
 

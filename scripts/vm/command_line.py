@@ -26,6 +26,15 @@ def name_in_file(file: Path) -> str:
     return name
 
 
+def absolute(names: str) -> str:
+    """The same names, for a command that runs in another folder."""
+    words = []
+    for word in names.split():
+        path, suffix, rest = word.partition(".flt")
+        words.append(str(Path(path + suffix).resolve()) + rest if suffix else word)
+    return " ".join(words)
+
+
 def seconds_of(text: str) -> int:
     """90, 90s, 5m, 2h"""
     found = re.fullmatch(r"(\d+)([smh]?)", text)

@@ -15,7 +15,7 @@ from .command_line import driver_of
 from .outcome import Driver, Report, read_channel
 from .packages import say
 from .results import Record, parse_marks, parse_status
-from .tables import CRASHES, DEFAULT_ARCH, DEFAULT_BOOT, ENDING_TEXT, KERNELS, MACHINES, Arch, Ending, arch_packages
+from .tables import CRASHES, DEFAULT_ARCH, DEFAULT_BOOT, ENDING_TEXT, MACHINES, Arch, Ending, arch_packages
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
@@ -175,7 +175,7 @@ def shown_in(records: list[Record], name: str, words: set[str]) -> Record | None
 
 def try_elsewhere(session: Session, other: Cell, found: dict[Path, Record]) -> None:
     """Each difference of this session on another cell, in one machine."""
-    packages.ensure_host(arch_packages(other.arch, KERNELS[other.series]))
+    packages.ensure_host(arch_packages(other.arch, kernels.rows_of(other.series)[0]))
     kernel = kernels.stock(other.series, other.arch)
     say(f"differences of this session, tried on {kernel.release} {other.arch.name}, too: {len(found)}")
     driver = driver_of(ELSEWHERE_RUNS, " ".join(str(path) for path in found))

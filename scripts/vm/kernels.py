@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A stock kernel with headers, unpacked in the cache, found by series."""
+"""A stock kernel with headers, unpacked in the cache, found by series or by its exact version."""
 
 import json
 import re
@@ -20,6 +20,19 @@ class UnpackedKernel:
     modules: Path | None  # lib/modules/RELEASE; None: all that is needed is built in
     packages: dict[str, str]  # name: version
     series: Kernel | None = None  # None: a user's own kernel
+
+
+EXACT = re.compile(r"\d+\.\d+(\.\d+|-rc\d+)")
+
+
+def rows_of(word: str) -> list[Kernel]:
+    """The rows of the table where a kernel may be: KERNEL= is a series, or an exact version of one."""
+    if word in KERNELS:
+        return [KERNELS[word]]
+    rows = [row for row in KERNELS.values() if f"linux-headers-{word}".startswith(row.headers_prefix)]
+    if not rows or not EXACT.fullmatch(word):
+        raise Trouble(Ending.USAGE, f"no kernel {word}; there are {', '.join(KERNELS)}, and exact versions of them, as 6.12.117")
+    return rows
 
 
 def version_key(name: str) -> tuple[int, ...]:
@@ -82,27 +95,58 @@ def modules_of(folder: Path, release: str) -> Path | None:
     return next((place for place in places if (place / "modules.dep").exists()), None)
 
 
+def _unpacked(record: Path, series: Kernel, arch: Arch) -> UnpackedKernel:
+    facts = json.loads(record.read_text())
+    folder, release = record.parent, facts["release"]
+    return UnpackedKernel(
+        release=release,
+        image=_image(folder, release, arch),
+        headers=folder / "usr/src" / f"linux-headers-{release}",
+        modules=modules_of(folder, release),
+        packages=facts["packages"],
+        series=series,
+    )
+
+
+def _records(series: Kernel, arch: Arch) -> list[Path]:
+    """Of all unpacked kernels of the series, newest first."""
+    found = cache.root().glob(f"kernels/{series.series}_{arch.name}_*/kernel.json")
+    return sorted(found, key=lambda path: version_key(path.parent.name), reverse=True)
+
+
 def _find(series: str, arch: Arch) -> UnpackedKernel | None:
-    """The newest unpacked kernel of the series."""
-    pattern = f"kernels/{series}_{arch.name}_*/kernel.json"
-    for record in sorted(cache.root().glob(pattern), key=lambda p: version_key(p.parent.name), reverse=True):
-        facts = json.loads(record.read_text())
-        folder, release = record.parent, facts["release"]
-        return UnpackedKernel(
-            release=release,
-            image=_image(folder, release, arch),
-            headers=folder / "usr/src" / f"linux-headers-{release}",
-            modules=modules_of(folder, release),
-            packages=facts["packages"],
-            series=KERNELS[series],
-        )
+    """The newest unpacked kernel of the series. One that was old already when its exact version was asked
+    for does not stand for the series."""
+    for record in _records(KERNELS[series], arch):
+        if not json.loads(record.read_text()).get("old"):
+            return _unpacked(record, KERNELS[series], arch)
     return None
+
+
+def _find_exact(version: str, arch: Arch) -> UnpackedKernel | None:
+    found = [_unpacked(record, row, arch) for row in rows_of(version) for record in _records(row, arch)]
+    return next((kernel for kernel in found if version_of(kernel) == version and kernel.modules), None)
+
+
+def upstream_version(debian: str) -> str:
+    """Of a package's version: "6.1.192" of "6.1.192-3", "7.3-rc7" of "7.3~rc7-1~exp1"."""
+    found = re.match(r"[0-9.]*[0-9](~rc[0-9]+)?", debian)
+    return found.group().replace("~", "-") if found else ""
 
 
 def version_of(kernel: UnpackedKernel) -> str:
     """As the distribution numbers it, "6.1.192" or "7.3-rc7", not as uname -r says it."""
-    found = re.match(r"[0-9.]*[0-9](~rc[0-9]+)?", next(iter(kernel.packages.values())))
-    return found.group().replace("~", "-") if found else kernel.release
+    return upstream_version(next(iter(kernel.packages.values()))) or kernel.release
+
+
+def has_bug(version: str, releases: str) -> bool:
+    """Whether a version is among "6.1, 6.12 < 6.12.114": branches, and where their fix came."""
+    for item in releases.split(","):
+        branch, less, fixed = (part.strip() for part in item.partition("<"))
+        of_branch = re.match(rf"{re.escape(branch)}(?![0-9])", version)
+        if of_branch and (not less or version_key(version) < version_key(fixed)):
+            return True
+    return False
 
 
 def unpacked() -> list[tuple[str, UnpackedKernel]]:
@@ -111,18 +155,23 @@ def unpacked() -> list[tuple[str, UnpackedKernel]]:
     return [(f"{version_of(kernel)}/{arch.name}", kernel) for arch, kernel in found if kernel]
 
 
-def _fetch(kernel: Kernel, arch: Arch) -> None:
+def _fetch(kernel: Kernel, arch: Arch, version: str = "") -> None:
+    """The newest of a series, or the one of a version."""
     apt = Apt(kernel.suites, (arch.debian,))
     apt.update()
-    for release in candidates(apt.names("linux-headers-"), kernel, arch):
+    releases = candidates(apt.names("linux-headers-"), kernel, arch)
+    versions = {release: upstream_version(apt.version(f"linux-headers-{release}:{arch.debian}") or "") for release in releases}
+    chosen = [release for release in releases if version in ("", versions[release])]
+    for release in chosen:
         wanted = wanted_packages(apt, release, arch)
         if wanted:
             break
-        say(f"{release}: the mirror lacks a package of it, trying an older one")
+        say(f"{release}: the mirror lacks a package of it" + ("" if version else ", trying an older one"))
     else:
-        raise Trouble(Ending.USAGE, f"no complete kernel {kernel.series} for {arch.name} on the mirror")
+        raise Trouble(Ending.USAGE, f"no complete kernel {version or kernel.series} for {arch.name} on the mirror; in "
+                      f"{', '.join(kernel.suites)} it has {', '.join(sorted({*versions.values()} - {''}, key=version_key)) or 'none'}")
     target = cache.root() / "kernels" / f"{kernel.series}_{arch.name}_{release}"
-    if modules_of(target, release):
+    if modules_of(target, release) and (version or _find(kernel.series, arch)):
         return
     with cache.new_folder(target) as folder:
         apt.download(wanted, folder)
@@ -132,31 +181,59 @@ def _fetch(kernel: Kernel, arch: Arch) -> None:
         # depmod makes what the packages' own scripts would make on installation.
         base = folder / "usr" if (folder / "usr/lib/modules" / release / "kernel").exists() else folder
         subprocess.run(["/sbin/depmod", "-b", str(base), release], check=False, capture_output=True)
-        versions = {package: apt.version(package) for package in wanted}
-        (folder / "kernel.json").write_text(json.dumps({"release": release, "packages": versions}))
+        (folder / "kernel.json").write_text(json.dumps({
+            "release": release, "packages": {package: apt.version(package) for package in wanted},
+            "old": bool(version) and release != releases[0]}))
         _relocate(folder, target)
 
 
-def stock(series: str, arch: Arch, update: bool = False) -> UnpackedKernel:
-    """From the cache, else from the mirror. If the mirror fails, an older one from the cache."""
-    if series not in KERNELS:
-        raise Trouble(Ending.USAGE, f"no kernel {series}; there are {', '.join(KERNELS)}")
-    if arch.name in KERNELS[series].lacks:
-        raise Trouble(Ending.USAGE, f"no kernel {series} for {arch.name}: {KERNELS[series].lacks[arch.name]}")
+def _lacking(row: Kernel, arch: Arch) -> str:
+    why = row.lacks.get(arch.name)
+    return f"no kernel {row.series} for {arch.name}: {why}" if why else ""
+
+
+def exact(version: str, arch: Arch) -> UnpackedKernel:
+    """Of a version: from the cache, where one stays when the mirror has it no more, else from the first suites that
+    have it."""
+    troubles = []
     with cache.locked():
-        found = _find(series, arch)
+        for row in rows_of(version):
+            if found := _find_exact(version, arch):
+                return found
+            if why := _lacking(row, arch):
+                troubles.append(why)
+                continue
+            try:
+                _fetch(row, arch, version)
+            except Trouble as trouble:
+                troubles.append(str(trouble))
+        if found := _find_exact(version, arch):
+            return found
+    raise Trouble(Ending.USAGE, "\n".join(troubles))
+
+
+def stock(word: str, arch: Arch, update: bool = False) -> UnpackedKernel:
+    """By series or exact version. From the cache, else from the mirror. If the mirror fails, an older one of the
+    series from the cache."""
+    [row, *_] = rows_of(word)
+    if word not in KERNELS:
+        return exact(word, arch)
+    if why := _lacking(row, arch):
+        raise Trouble(Ending.USAGE, why)
+    with cache.locked():
+        found = _find(word, arch)
         if found and found.modules and not update:  # without any: unpacked by an older version of this
             return found
         try:
-            _fetch(KERNELS[series], arch)
+            _fetch(row, arch)
         except Trouble as trouble:
             if not found:
                 raise
             say(f"falling back to the cached {found.release}: {trouble}")
             return found
-        found = _find(series, arch)
+        found = _find(word, arch)
     if not found:
-        raise Trouble(Ending.USAGE, f"kernel {series} was unpacked but cannot be found")
+        raise Trouble(Ending.USAGE, f"kernel {word} was unpacked but cannot be found")
     return found
 
 

@@ -8,8 +8,10 @@ cache. The host's apt configuration is read for its mirrors and its archive keys
 import contextvars
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 STALE_IS_FINE = "Acquire::Check-Valid-Until"
 ATTEMPTS = 4
 PAUSE_SECONDS = 10  # between attempts; doubles
+LAST_LINES = 12  # of a log, quoted
+DOWNLOAD_STEP = ("the same command again: what was half done is removed. A mirror that is being synchronised is whole again after some "
+                 "minutes; without UPDATE=1, kernels of the cache need no mirror (make cache-list)")
 
 
 # Whom the next lines are about, where several are at work.
@@ -36,21 +41,39 @@ def _run(command: list[str], **options: object) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
+def failure(what: str, command: list[str], log: Path, next_step: str) -> str:
+    """What a failed command is told as: what happened, the command, its last words, its log, and what to do."""
+    words = "\n".join(f"    {line}" for line in log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:])
+    return f"{what}\n  command: {shlex.join(command)}\n  its last words:\n{words}\n  all of them: {log}\n  next: {next_step}"
+
+
+def new_log(what: str) -> Path:
+    """Of a command that works on the cache."""
+    folder = cache.root() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=".log", prefix=re.sub(r"\W+", "-", what) + "-", dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
 def retry(command: list[str], what: str, cwd: Path | None = None, clean: Path | None = None) -> None:
     """Mirrors are now and then half synchronised: try again before giving up. What is at `clean`
-    is removed before each attempt."""
-    pause = PAUSE_SECONDS
+    is removed before each attempt. A log stays only of a failure."""
+    pause, said = PAUSE_SECONDS, ""
     for attempt in range(1, ATTEMPTS + 1):
         if clean:
             shutil.rmtree(clean, ignore_errors=True)
         done = _run(command, cwd=cwd, timeout=1800, env={**os.environ, "LC_ALL": "C"})
         if done.returncode == 0:
             return
+        said += f"attempt {attempt}: status {done.returncode}\n{done.stdout}{done.stderr}"
         if attempt < ATTEMPTS:
             say(f"{what}: failed, attempt {attempt} of {ATTEMPTS}; again in {pause} s")
             time.sleep(pause)
             pause *= 2
-    raise Trouble(Ending.USAGE, f"{what}: {' '.join(command)}\n{done.stderr.strip()[-2000:]}")
+    log = new_log(what)
+    log.write_text(said)
+    raise Trouble(Ending.USAGE, failure(f"{what}: failed {ATTEMPTS} times", command, log, DOWNLOAD_STEP))
 
 
 def missing(wanted: dict[str, str]) -> list[str]:
@@ -149,7 +172,7 @@ class Apt:
             # One index that the mirror is just replacing: the others, and old ones, are there.
             if not any((self.folder / "lists").glob("*_Packages*")) and not any((self.folder / "lists").glob("*_Sources*")):
                 raise
-            say(f"package lists: going on with those that are there; {str(trouble).splitlines()[-1]}")
+            say(f"package lists: going on with those that are there; {str(trouble).splitlines()[0]}")
 
     def names(self, prefix: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "pkgnames", prefix])

@@ -19,6 +19,7 @@ from .results import progress_of
 from .rows import ktap_rows, rows_of
 from .tables import (
     BOOTS,
+    CRASHES,
     DEFAULT_BOOT,
     ENDING_TEXT,
     KNOWN_LOGS,
@@ -26,7 +27,6 @@ from .tables import (
     Arch,
     Boot,
     Ending,
-    Kernel,
     KnownLog,
     Trouble,
 )
@@ -78,8 +78,10 @@ class Prepared:
     about: str
 
 
-def known_logs(arch: Arch, kernel: Kernel | None) -> tuple[KnownLog, ...]:
-    return tuple(k for k in KNOWN_LOGS if kernel and (k.arch, k.series) == (arch.name, kernel.series))
+def known_logs(arch: Arch, kernel: kernels.UnpackedKernel) -> tuple[KnownLog, ...]:
+    """Of a stock kernel: the user's own may have any fix."""
+    version = kernels.version_of(kernel) if kernel.series else ""
+    return tuple(k for k in KNOWN_LOGS if k.arch == arch.name and kernels.has_bug(version, k.releases))
 
 
 def check_names(faultline: Path, driver: Driver) -> None:
@@ -115,7 +117,7 @@ def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, p
     return Prepared(
         folder, archive,
         lambda file, place: qemu.command(arch, machine, accel, kernel.image, file, place, way.append),
-        Task(driver, names), known_logs(arch, kernel.series), way, f"{kernel.release} ({machine.version}, {accel})")
+        Task(driver, names), known_logs(arch, kernel), way, f"{kernel.release} ({machine.version}, {accel})")
 
 
 def judge_boot(way: Boot, log: str) -> tuple[dict[str, str], list[str]]:
@@ -145,10 +147,22 @@ def _boot_one(prepared: Prepared, task: Task, folder: Path, bounds: qemu.Bounds,
     report = assess(folder, ending, task, prepared.explained)
     took, problems = judge_boot(prepared.boot, read_channel(folder, "console.log"))
     _note_boot(prepared.folder, took)
+    if ending in CRASHES and not read_channel(folder, "output.txt") and not any(read_channel(folder, name) for name in qemu.CHANNELS):
+        report.problems.append(boot_failure(report))
     report.problems += problems  # of one that ended badly, too: it crashed without poison
     if problems and ending == Ending.GOOD:
         report.ending = Ending.USAGE
     return report
+
+
+def boot_failure(report: Report) -> str:
+    """Of a machine that ended before its script began: how, the kernel's and QEMU's last words, and by which command."""
+    folder = report.folder
+    lines = [f"the kernel did not come to the tests: {ENDING_TEXT[report.ending]}"]
+    for what, name in (("the kernel's", "console.log"), ("QEMU's", "qemu.log")):
+        said = read_channel(folder, name).rstrip().splitlines()
+        lines.append(f"  {what} last words: {said[-1].strip() if said else 'none'}\n  all of them: {folder / name}")
+    return "\n".join([*lines, f"  next: boot it again by hand: sh {folder / 'qemu-command'}"])
 
 
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,

@@ -80,7 +80,7 @@ ARCHES = {
 
 @dataclass(frozen=True)
 class Kernel:
-    series: str  # as in make run KERNEL=
+    series: str  # as in make run KERNEL=; what follows a dash says from which suites
     suites: tuple[str, ...]  # Debian suites that have it, best first
     headers_prefix: str  # of linux-headers-*: how a version of the series begins
     source: str  # package with the kernel's source (kselftest, checkpatch); "" if not used
@@ -100,6 +100,8 @@ KERNELS = {
                    "ppc64le": "bookworm's ppc64el kernel has 64K pages: see ppc64le-64k"},
         ),
         Kernel("6.12", ("bookworm-backports",), "linux-headers-6.12.", "linux-source-6.12", "12", ()),
+        # The same branch with more fixes: see docs/pairs.md.
+        Kernel("6.12-security", ("bookworm-security",), "linux-headers-6.12.", "", "12", ()),
         Kernel("7.2", ("forky", "sid"), "linux-headers-7.2.", "", "16", ("sid", "forky")),
         Kernel("7.3-rc", ("experimental", "sid"), "linux-headers-7.3", "", "16", ("sid", "forky")),
     )
@@ -139,7 +141,7 @@ class KnownLog:
     while a variant runs stands in that variant's own row in the driver, and comes with its mark."""
 
     arch: str
-    series: str
+    releases: str  # that have it: "6.1", "6.12 < 6.12.115"
     after: str  # regular expression: SCENARIO/VARIANT that must have run before in the same machine
     line: str  # regular expression: the lines it explains, and no others
     trace: str  # regular expression: what the report must have, error code and call trace in this order
@@ -153,10 +155,32 @@ KNOWN_LOGS = (
              r"BUG: Bad rss-counter state mm:\S+ type:MM_FILEPAGES val:-\d+$", "",
              'fixed by "mm/khugepaged: collapse_pte_mapped_thp() with mmap_read_lock()" (v6.6); '
              "docs/findings/s390x-recycled-page-table.md"),
-    KnownLog("ppc64le-64k", "6.12", r"pgtable-", r"BUG: Bad page state in process faultline\b",
+    KnownLog("ppc64le-64k", "6.12 < 6.12.114", r"pgtable-", r"BUG: Bad page state in process faultline\b",
              r"flags: 0x[0-9a-f]+\(active\|.*PAGE_FLAGS_CHECK_AT_FREE.*\bpte_frag_destroy\+",
-             'fixed by "powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1)'),
+             'fixed by "powerpc/pgtable-frag: Fix bad page state in pte_frag_destroy" (v7.1, 6.12.114)'),
 )
+
+
+@dataclass(frozen=True)
+class KnownPair:
+    """What two kernels are known to differ by: `make pair` without OLD= and NEW= runs all of these."""
+
+    run: str  # a scenario, or a variant of one
+    old: str
+    new: str
+    says: str  # the word of pair.py, of one of its rows at least
+    commit: str
+
+
+KNOWN_PAIRS = (
+    KnownPair("hvo-cycle", "6.12.113", "6.12.115", "regressed",
+              "between them came mm/hugetlb: refactor code around vmemmap_walk, and mm/hugetlb_vmemmap: fix incorrect vmemmap restore in rollback"),
+    KnownPair("hugetlb-mremap/private", "6.12.95", "6.12.117", "fixed", "mm/hugetlb: preserve mremap address delta when skipping page tables"),
+    KnownPair("shmem-huge-dirty", "6.12.95", "6.12.117", "fixed", "mm/huge_memory: transfer the pmd dirty bit to the folio on zap"),
+    KnownPair("shmem-collapse-forced", "6.12.95", "6.12.117", "fixed", "mm: shmem: ignore sysfs configs for shmem forced collapse"),
+    KnownPair("mremap-locked", "6.12.95", "6.12.117", "fixed", "mm/mremap: fix locked_vm leak by splitting VMA for MREMAP_DONTUNMAP"),
+)
+
 
 @dataclass(frozen=True)
 class Boot:

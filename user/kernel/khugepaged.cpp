@@ -111,6 +111,18 @@ Result<void> Khugepaged::wait_for_scans(unsigned scans) const {
     }
 }
 
+std::optional<std::string> missing_shmem_2m() {
+    const Result<Geometry> found = geometry();
+    if (!found)
+        return found.error().to_string();
+    if (found->huge_bytes != std::size_t{2} << 20)
+        return fmt::format("a PMD maps {} kB", found->huge_bytes >> 10);
+    const std::string path = base + "hugepages-2048kB/shmem_enabled";
+    if (::access(path.c_str(), W_OK) == 0)
+        return std::nullopt;
+    return Error::last("write", path).to_string();
+}
+
 std::optional<std::string> missing_mthp_collapse() {
     const Result<Geometry> geometry = faultline::geometry();
     if (!geometry)

@@ -45,6 +45,9 @@ class Khugepaged {
 // For a scenario's needs: orders below the PMD's are never made of what is there already.
 std::optional<std::string> missing_mthp_collapse();
 
+// Why shared memory has no setting of its own for huge pages of 2 MiB that a PMD maps.
+std::optional<std::string> missing_shmem_2m();
+
 } // namespace faultline
 
 #endif // FAULTLINE_KERNEL_KHUGEPAGED_HPP

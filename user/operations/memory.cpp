@@ -216,6 +216,19 @@ Result<Value> do_munlock(Doing& /*doing*/, const Given& given) {
     return error_of(::munlock(range.start, range.bytes));
 }
 
+Result<Value> do_mlocked(Doing& /*doing*/, const Given& /*given*/) {
+    const Result<std::string> text = read_text("/proc/self/status");
+    if (!text)
+        return text.error();
+    const auto counters = parse_status(*text);
+    if (!counters)
+        return counters.error();
+    for (const auto& [name, kilobytes] : *counters)
+        if (name == "VmLck")
+            return Value::of(static_cast<std::int64_t>(kilobytes * 1024 / small_page()));
+    return Error::make(EPROTO, "no VmLck in", "/proc/self/status");
+}
+
 Result<Value> do_mincore(Doing& /*doing*/, const Given& given) {
     const Range range = range_of(given.at(0));
     unsigned char resident = 0;
@@ -657,6 +670,11 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .man = "mlock(2)",
           .act = do_munlock,
           .c = "failed(munlock({memory.at}, {memory.bytes}))"},
+         {.name = "mlocked",
+          .result = Type::number,
+          .about = "how many pages are counted as locked for this process (VmLck)",
+          .man = "proc_pid_status(5)",
+          .act = do_mlocked},
          {.name = "mincore",
           .arguments = {memory},
           .result = Type::word,

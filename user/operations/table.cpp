@@ -218,6 +218,7 @@ constexpr std::array needs = {
     NeedRow{"ram-disk", "a RAM disk to swap to", missing_ram_disk},
     NeedRow{"ksm", "KSM", missing_ksm},
     NeedRow{"mthp-collapse", "collapse into orders below the PMD's", missing_mthp_collapse},
+    NeedRow{"shmem-2M", "a setting of shared memory for huge pages of 2 MiB", missing_shmem_2m},
     NeedRow{"cgroup", "cgroups", missing_cgroups},
     NeedRow{"defer-tables", "pte_free_defer()", missing_pte_free_defer},
     NeedRow{"own-tables", "page tables of our own", missing_own_tables},
