@@ -202,7 +202,6 @@ static ssize_t fl_calls_read(void *state, char __user *to, size_t len,
 
 const struct fl_instrument fl_calls = {
 	.file = {
-		.name = "calls",
 		.size = sizeof(struct fl_calls_of),
 		.open = fl_calls_open,
 		.release = fl_calls_release,

@@ -118,7 +118,6 @@ static int fl_depth_show(struct seq_file *m, void *unused)
 
 const struct fl_instrument fl_depth = {
 	.file = {
-		.name = "depth",
 		.size = sizeof(struct fl_depth_of),
 		.open = fl_depth_open,
 		.release = fl_depth_release,

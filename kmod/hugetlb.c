@@ -274,9 +274,7 @@ static int fl_share_command(void *state, char *text)
 }
 
 const struct fl_instrument fl_hugetlb_share = {
-	.folder = "hugetlb",
 	.file = {
-		.name = "share",
 		.size = sizeof(struct fl_place_in),
 		.open = fl_share_open,
 		.release = fl_share_release,

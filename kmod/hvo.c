@@ -429,9 +429,7 @@ static int fl_hvo_command(void *state, char *text)
 }
 
 const struct fl_instrument fl_hvo_block = {
-	.folder = "hvo",
 	.file = {
-		.name = "block",
 		.size = sizeof(struct fl_block),
 		.open = fl_hvo_open,
 		.command = fl_hvo_command,

@@ -152,7 +152,6 @@ static int fl_ibt_show(struct seq_file *m, void *unused)
 
 const struct fl_instrument fl_ibt_file = {
 	.file = {
-		.name = "ibt",
 		.size = sizeof(struct fl_ibt_asked),
 		.open = fl_ibt_open,
 		.command = fl_ibt_command,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * instrument.c - the one list of instruments. To add one, write its file and a
- * struct fl_instrument in it, and name that here.
+ * instrument.c - what is done with each instrument. To add one, write its file and a
+ * struct fl_instrument in it, and give that a row in file_table.h.
  */
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "depth.h"
+#include "file_table.h"
 #include "hugetlb.h"
 #include "hvo.h"
 #include "ibt.h"
@@ -20,46 +21,38 @@
 #include "tables.h"
 #include "vmstat.h"
 
-/* Those of one folder stand together. */
-static const struct fl_instrument *const fl_instruments[] = {
-	&fl_depth,
-	&fl_calls,
-	&fl_stall_file,
-	&fl_ibt_file,
-	&fl_vmstat,
-	&fl_pgtable_range,
-	&fl_pgtable_tables,
-	&fl_pgtable_notifier,
-	&fl_pgtable_locks,
-	&fl_hvo_block,
-	&fl_hugetlb_share,
+static const struct {
+	const char *folder, *name;
+	const struct fl_instrument *instrument;
+} fl_rows[] = {
+#define FL_ROW(_instrument, _folder, _name, _lines, _about)                 \
+	{ .folder = _folder, .name = _name, .instrument = &(_instrument) },
+	FL_INSTRUMENT_FILES(FL_ROW)
 };
 
 void fl_instruments_init(void)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fl_instruments); i++)
-		if (fl_instruments[i]->init)
-			fl_instruments[i]->init();
+	for (i = 0; i < ARRAY_SIZE(fl_rows); i++)
+		if (fl_rows[i].instrument->init)
+			fl_rows[i].instrument->init();
 }
 
 void fl_instruments_create(struct dentry *top)
 {
 	struct dentry *folder = top;
-	const char *name = NULL;
+	const char *made = "";
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fl_instruments); i++) {
-		const struct fl_instrument *instrument = fl_instruments[i];
-
-		if (instrument->folder &&
-		    (!name || strcmp(name, instrument->folder))) {
-			name = instrument->folder;
-			folder = debugfs_create_dir(name, top);
+	for (i = 0; i < ARRAY_SIZE(fl_rows); i++) {
+		if (fl_rows[i].folder[0] && strcmp(made, fl_rows[i].folder)) {
+			made = fl_rows[i].folder;
+			folder = debugfs_create_dir(made, top);
 		}
-		fl_textfile_create(&instrument->file,
-				   instrument->folder ? folder : top);
+		fl_textfile_create(fl_rows[i].name,
+				   &fl_rows[i].instrument->file,
+				   fl_rows[i].folder[0] ? folder : top);
 	}
 }
 
@@ -67,9 +60,9 @@ bool fl_instruments_call_from(unsigned long ip)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fl_instruments); i++)
-		if (fl_instruments[i]->calls_from &&
-		    fl_instruments[i]->calls_from(ip))
+	for (i = 0; i < ARRAY_SIZE(fl_rows); i++)
+		if (fl_rows[i].instrument->calls_from &&
+		    fl_rows[i].instrument->calls_from(ip))
 			return true;
 	return false;
 }
@@ -80,8 +73,8 @@ int fl_reading_prepare(struct fl_reading *reading, struct file *file,
 	int err = -EBADF;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(fl_instruments) && err == -EBADF; i++) {
-		reading->ops = fl_instruments[i]->reading;
+	for (i = 0; i < ARRAY_SIZE(fl_rows) && err == -EBADF; i++) {
+		reading->ops = fl_rows[i].instrument->reading;
 		if (reading->ops)
 			err = reading->ops->prepare(reading, file, index);
 	}

@@ -37,7 +37,6 @@ struct fl_reading_ops {
 };
 
 struct fl_instrument {
-	const char *folder; /* of debugfs; NULL: the top */
 	struct fl_textfile file;
 	/* Each of these may be NULL. */
 	void (*init)(void); /* at load, after the symbols; may sleep */

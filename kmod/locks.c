@@ -129,9 +129,7 @@ static int fl_locks_command(void *state, char *text)
 }
 
 const struct fl_instrument fl_pgtable_locks = {
-	.folder = "pgtable",
 	.file = {
-		.name = "locks",
 		.size = sizeof(struct fl_locks_at),
 		.command = fl_locks_command,
 		.show = fl_locks_show,

@@ -16,6 +16,8 @@
 #include "controls.h"
 #include "engine.h"
 #include "events.h"
+#include "file_table.h"
+#include "guest.h"
 #include "instrument.h"
 #include "sites.h"
 #include "symbols.h"
@@ -43,13 +45,9 @@ static const struct {
 	const char *name;
 	const struct file_operations *fops;
 } fl_files[] = {
-	{ "about", &fl_about_fops },
-	{ "capabilities", &fl_capabilities_fops },
-	{ "sites", &fl_sites_fops },
-	{ "replacements", &fl_replacements_fops },
-	{ "sessions", &fl_sessions_fops },
-	{ "events", &fl_events_fops },
-	{ "session", &fl_session_fops },
+#define FL_ROW(_show, _name, _about) { _name, &_show##_fops },
+	FL_SHOWN_FILES(FL_ROW)
+	{ FL_SESSION_FILE, &fl_session_fops },
 };
 
 static void fl_create_files(void)
@@ -82,6 +80,9 @@ static int __init fl_init(void)
 {
 	int err;
 
+	err = fl_guest_check();
+	if (err)
+		return err;
 	err = fl_symbols_init();
 	if (err)
 		return err;

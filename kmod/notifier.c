@@ -187,9 +187,7 @@ static int fl_notifier_command(void *state, char *text)
 }
 
 const struct fl_instrument fl_pgtable_notifier = {
-	.folder = "pgtable",
 	.file = {
-		.name = "notifier",
 		.size = sizeof(struct fl_listener),
 		.open = fl_notifier_open,
 		.release = fl_notifier_release,

@@ -230,9 +230,7 @@ static int fl_range_command(void *state, char *text)
 }
 
 const struct fl_instrument fl_pgtable_range = {
-	.folder = "pgtable",
 	.file = {
-		.name = "range",
 		.size = sizeof(struct fl_ranges),
 		.open = fl_range_open,
 		.command = fl_range_command,

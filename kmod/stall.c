@@ -53,7 +53,6 @@ static int fl_stall_show(struct seq_file *m, void *unused)
 
 const struct fl_instrument fl_stall_file = {
 	.file = {
-		.name = "stall",
 		.size = sizeof(int), /* no state */
 		.command = fl_stall_command,
 		.show = fl_stall_show,

@@ -497,9 +497,7 @@ static void fl_tables_release(void *state)
 }
 
 const struct fl_instrument fl_pgtable_tables = {
-	.folder = "pgtable",
 	.file = {
-		.name = "tables",
 		.size = sizeof(struct fl_tables),
 		.open = fl_tables_open,
 		.release = fl_tables_release,

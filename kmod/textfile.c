@@ -100,9 +100,9 @@ static const struct file_operations fl_textfile_fops = {
 	.release = fl_textfile_release,
 };
 
-void fl_textfile_create(const struct fl_textfile *textfile,
+void fl_textfile_create(const char *name, const struct fl_textfile *textfile,
 			struct dentry *folder)
 {
-	debugfs_create_file(textfile->name, 0600, folder, (void *)textfile,
+	debugfs_create_file(name, 0600, folder, (void *)textfile,
 			    &fl_textfile_fops);
 }

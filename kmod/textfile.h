@@ -16,7 +16,6 @@
  * themselves.
  */
 struct fl_textfile {
-	const char *name;
 	size_t size; /* of the state */
 	/* All may sleep. The state comes zeroed. open and release may be NULL. */
 	int (*open)(void *state, struct file *file);
@@ -29,7 +28,7 @@ struct fl_textfile {
 };
 
 /* Gives debugfs a file; @textfile must live as long. */
-void fl_textfile_create(const struct fl_textfile *textfile,
+void fl_textfile_create(const char *name, const struct fl_textfile *textfile,
 			struct dentry *folder);
 
 #endif /* FAULTLINE_TEXTFILE_H */

@@ -121,7 +121,6 @@ static int fl_vmstat_show(struct seq_file *m, void *unused)
 
 const struct fl_instrument fl_vmstat = {
 	.file = {
-		.name = "vmstat",
 		.size = sizeof(struct fl_vmstat_file),
 		.open = fl_vmstat_open,
 		.show = fl_vmstat_show,

@@ -103,6 +103,15 @@ TEST_F(load, a_function_without_endbr_is_not_called)
 	EXPECT_TRUE(ibt_is("off"));
 }
 
+/* This machine is virtual: a parameter makes it one that is not. */
+TEST_F(load, outside_of_a_virtual_machine_it_is_refused_until_told)
+{
+	ASSERT_EQ(EACCES, load_again(self->module, "assume_bare=1"));
+	EXPECT_NE(0, access(FL_DIR, F_OK));
+	ASSERT_EQ(0, module_load_with(self->module, "assume_bare=1 i_know=1"));
+	EXPECT_EQ(0, access(FL_DIR, F_OK));
+}
+
 /* Where tables of others share a page with ours, theirs are freed at once. */
 static int shares_pages(void)
 {

@@ -44,6 +44,8 @@ std::string reason(int error) {
     switch (error) {
     case ENOEXEC:
         return "built for another kernel";
+    case EACCES:
+        return "this is no virtual machine: see the kernel log";
     case EPERM:
         return "needs root, or the kernel is locked down";
     case EKEYREJECTED:
