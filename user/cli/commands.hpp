@@ -25,6 +25,7 @@ struct Arguments {
     std::string control;
     bool no_controls = false;
     std::vector<std::string> caught; // of run: controls that the kernel caught by itself, NAME=LINE
+    bool fastest = false; // of each scenario one variant
     std::optional<unsigned> runs;
     std::uint64_t seed = 1;
     double timeout = 30;
@@ -48,6 +49,8 @@ struct Arguments {
     std::vector<std::string> forbid; // ...: patterns of results
     std::string file_of;             // ...: print the scenario file of this order
     bool list_json = false;
+    bool list_names = false;
+    std::string into; // of man: a folder
     // of explore and trace
     std::string setup;
     unsigned budget = 300;

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/utsname.h>
+#include <tuple>
 
 namespace faultline {
 
@@ -40,6 +41,24 @@ std::string like(const std::string& name) {
     return near.empty() ? "." : fmt::format(": is it \"{}\"?", near);
 }
 
+// Of all that a scenario has, the one that is worth most of a short time: a control shows that it
+// could fail, its order is forced, and its runs are cheap.
+std::string cheapest_variant(const Scenario& scenario) {
+    const auto cost = [&scenario](const Variant& variant) {
+        const bool controlled = std::any_of(
+            scenario.controls.begin(), scenario.controls.end(), [&variant](const Control& one) {
+                return one.kind == Control::Kind::hazard && one.tried_with_others() &&
+                       one.variant == variant.name;
+            });
+        return std::tuple(variant.by_name_only, !controlled, variant.chance.has_value(),
+                          !variant.forced, variant.runs_divisor);
+    };
+    const auto least =
+        std::min_element(scenario.variants.begin(), scenario.variants.end(),
+                         [&cost](const Variant& a, const Variant& b) { return cost(a) < cost(b); });
+    return std::string(least->name);
+}
+
 Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
     const std::size_t plus = name.find('+');
     const std::string plain = name.substr(0, plus);
@@ -54,6 +73,8 @@ Result<Chosen> choose_one(const std::string& name, const Arguments& arguments) {
     chosen.selection.control =
         plus == std::string::npos ? arguments.control : name.substr(plus + 1);
     chosen.selection.controls = !arguments.no_controls;
+    if (arguments.fastest && chosen.selection.variant.empty() && chosen.selection.control.empty())
+        chosen.selection.variant = cheapest_variant(*chosen.scenario);
     const std::string& variant = chosen.selection.variant;
     if (!variant.empty() && find_variant_of(*chosen.scenario, variant) == nullptr)
         return Error::make(0, fmt::format("{} has no variant \"{}\" (there are: {})",

@@ -144,6 +144,8 @@ int list_command(const Arguments& arguments) {
     for (const Scenario* scenario : wanted) {
         if (arguments.list_json)
             list_json(*scenario);
+        else if (arguments.list_names)
+            fmt::print("{}\n", scenario->name);
         else if (arguments.verbose)
             list_verbose(*scenario);
         else {

@@ -2,6 +2,7 @@
 // The command line of faultline.
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/manual.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -219,6 +220,7 @@ CLI::App* add_list_command(CLI::App& app, Arguments& arguments) {
     list->add_flag("-v,--verbose", arguments.verbose,
                    "claims, sources, variants, schedules, controls");
     list->add_flag("--json", arguments.list_json, "as JSON, a line each");
+    list->add_flag("--names", arguments.list_names, "names alone, a line each");
     return list;
 }
 
@@ -230,6 +232,8 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
                     "FILE.flt/variant, FILE.flt+control (default: all)");
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
+    run->add_flag("--fastest", arguments.fastest,
+                  "of each scenario one variant alone: the cheapest of those that have a control");
     add_run_options(*run, arguments);
     run->add_option("--budget", arguments.time,
                     "seconds, split over all variants and controls: each gets as many runs as fit")
@@ -248,7 +252,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* fresh = app.add_subcommand("new", "prints a scenario file to begin with");
     fresh->add_option("NAME", arguments.names, "its name")->expected(0, 1);
     CLI::App* ops = app.add_subcommand("ops", "what the steps of a scenario file can do");
-    ops->add_option("NAME", arguments.names, "operations (default: all)");
+    ops->add_option("OPERATION", arguments.names, "its name (default: all)");
 
     CLI::App* replay = app.add_subcommand("replay", "run exactly one schedule");
     replay
@@ -280,6 +284,10 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* sites = app.add_subcommand("sites", "the named sites and their functions here");
     add_module(*sites, arguments);
     CLI::App* version = app.add_subcommand("version", "the driver's version");
+    add_manual_commands(app, arguments);
+    const auto act_on = [&app, &arguments](auto* act) {
+        return [&app, &arguments, act] { return act(app, arguments); };
+    };
 
     return {
         {list, [&] { return list_command(arguments); }},
@@ -300,6 +308,9 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
              fmt::print("faultline {}\n", FAULTLINE_VERSION);
              return status_good;
          }},
+        {app.get_subcommand("man"), act_on(man_command)},
+        {app.get_subcommand("completion"), act_on(completion_command)},
+        {app.get_subcommand("help"), act_on(help_command)},
     };
 }
 
