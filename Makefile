@@ -8,6 +8,7 @@ RUN ?=
 RUNS ?=
 prefix ?= /usr/local
 BUILD := $(CURDIR)/build/user
+VERSION := $(shell sed -n 's/^Version: //p' META)
 
 # One process does all that has to do with kernels, packages and machines.
 VM := $(CURDIR)/scripts/faultline-vm
@@ -121,12 +122,30 @@ qemu-s390x: ## build QEMU from Debian's source with EDAT-1 offered: huge pages o
 	@$(VM) qemu-s390x
 
 .PHONY: install
-install: ## driver to DESTDIR/prefix/bin, module to INSTALL_MOD_PATH for KDIR
+install: install-user ## driver, manual and completion to DESTDIR/prefix, module to INSTALL_MOD_PATH for KDIR
+	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= \
+		INSTALL_MOD_PATH=$(DESTDIR)$(INSTALL_MOD_PATH) modules_install
+
+.PHONY: install-user
+install-user: ## the same without the module
 	install -D -m 0755 $(BUILD)/faultline $(DESTDIR)$(prefix)/bin/faultline
 	cd scenarios && find . \( -name '*.flt' -o -name '*.toml' \) -exec \
 		install -D -m 0644 {} $(DESTDIR)$(prefix)/share/faultline/scenarios/{} \;
-	+$(MAKE) -C $(KDIR) M=$(CURDIR) CONFIG_DEBUG_INFO_BTF_MODULES= \
-		INSTALL_MOD_PATH=$(DESTDIR)$(INSTALL_MOD_PATH) modules_install
+	$(BUILD)/faultline man --into $(DESTDIR)$(prefix)/share/man
+	install -d $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/vendor-completions
+	$(BUILD)/faultline completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/faultline
+	$(BUILD)/faultline completion zsh > $(DESTDIR)$(prefix)/share/zsh/vendor-completions/_faultline
+
+.PHONY: install-dkms
+install-dkms: ## the module's source to DESTDIR/usr/src, and dkms.conf to DESTDIR, for DKMS
+	$(VM) dkms-conf > $(CURDIR)/build/dkms.conf
+	install -D -m 0644 build/dkms.conf $(DESTDIR)/dkms.conf
+	install -d $(DESTDIR)/usr/src/faultline-$(VERSION)
+	install -m 0644 $(filter-out %.mod.c,$(wildcard kmod/*.[chS])) kmod/Kbuild $(DESTDIR)/usr/src/faultline-$(VERSION)
+
+.PHONY: deb
+deb: ## Debian packages of the driver and, for DKMS, of the module: build/deb/*.deb
+	@$(VM) deb
 
 .PHONY: clean
 clean: ## build outputs in this tree

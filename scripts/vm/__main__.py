@@ -13,7 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import bisect, build, cache, controls, emulator, explore, kallsyms, kernels, lint, matrix, packages, pair, qemu, run_page, runs, schema, source_tree
+from . import bisect, build, cache, controls, deb, emulator, explore, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
 from .command_line import absolute, coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
@@ -406,6 +406,22 @@ def command_controls(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def command_host_packages(arguments: argparse.Namespace) -> Ending:
+    packages.ensure_host({**HOST_PACKAGES, **arch_packages(ARCHES[DEFAULT_ARCH], KERNELS[DEFAULT_KERNEL])})
+    return Ending.GOOD
+
+
+def command_deb(arguments: argparse.Namespace) -> Ending:
+    for package in deb.build():
+        print(package.relative_to(build.TOP))
+    return Ending.GOOD
+
+
+def command_dkms_conf(arguments: argparse.Namespace) -> Ending:
+    print(meta.dkms_conf(meta.load(), (build.TOP / "packaging/dkms.conf.in").read_text()), end="")
+    return Ending.GOOD
+
+
 def command_cache_list(arguments: argparse.Namespace) -> Ending:
     print(cache.root())
     for name, size in cache.listing():
@@ -435,6 +451,9 @@ COMMANDS = {
     "matrix-list": (command_matrix_list, "the cells of the matrix, and which have no kernel"),
     "qemu-s390x": (command_qemu, "build the emulator that has huge pages on s390x"),
     "controls": (command_controls, "the table of docs/controls.md, from the newest run that tried controls"),
+    "host-packages": (command_host_packages, "install what a run on the default machine needs, as root"),
+    "deb": (command_deb, "Debian packages of the driver and of the module"),
+    "dkms-conf": (command_dkms_conf, "dkms.conf, of META and packaging/dkms.conf.in"),
     "cache-list": (command_cache_list, "what the cache holds"),
     "cache-remove": (command_cache_remove, "remove the cache"),
 }
