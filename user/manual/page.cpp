@@ -194,6 +194,7 @@ std::string roff(const Page& page, std::string_view version, std::string_view da
     std::string text = fmt::format(".\\\" SPDX-License-Identifier: GPL-2.0\n"
                                    ".\\\" Made by `faultline man {}`.\n"
                                    ".TH {} {} {} \"faultline {}\" \"Faultline\"\n"
+                                   ".ad l\n" // words that cannot be broken would stretch a line
                                    ".SH NAME\n{} \\- {}\n",
                                    page.name, upper(page.name), page.section, date, version,
                                    escaped(page.name), escaped(page.about));
