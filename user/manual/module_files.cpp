@@ -111,6 +111,7 @@ class LinesReader {
         }
         at_ = end + 2;
         said.erase(said.find_last_not_of(' ') + 1);
+        said.erase(0, std::min(said.find_first_not_of(' '), said.size()));
         if (said.starts_with("--- ")) {
             sections_.push_back({said.substr(4, said.find(' ', 4) - 4), {}});
             about_.clear();

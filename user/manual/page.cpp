@@ -330,10 +330,11 @@ class Markdown {
     void heading(const std::string& text) {
         flush();
         const std::size_t depth = text.find_first_not_of('#');
-        if (depth == 1 || depth == std::string::npos)
-            return; // the title
-        blocks_.push_back({depth == 2 ? Block::Kind::heading : Block::Kind::subheading,
-                           text.substr(text.find_first_not_of("# "))});
+        const std::size_t words = text.find_first_not_of("# ");
+        if (depth == 1 || words == std::string::npos)
+            return; // the title, or nothing
+        blocks_.push_back(
+            {depth == 2 ? Block::Kind::heading : Block::Kind::subheading, text.substr(words)});
     }
     void row(const std::string& text) {
         flush();
