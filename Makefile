@@ -137,10 +137,9 @@ install-user: ## the same without the module
 	$(BUILD)/faultline completion zsh > $(DESTDIR)$(prefix)/share/zsh/vendor-completions/_faultline
 
 .PHONY: install-dkms
-install-dkms: ## the module's source to DESTDIR/usr/src, and dkms.conf to DESTDIR, for DKMS
-	$(VM) dkms-conf > $(CURDIR)/build/dkms.conf
-	install -D -m 0644 build/dkms.conf $(DESTDIR)/dkms.conf
+install-dkms: ## the module's source with its dkms.conf to DESTDIR/usr/src
 	install -d $(DESTDIR)/usr/src/faultline-$(VERSION)
+	$(VM) dkms-conf > $(DESTDIR)/usr/src/faultline-$(VERSION)/dkms.conf
 	install -m 0644 $(filter-out %.mod.c,$(wildcard kmod/*.[chS])) kmod/Kbuild $(DESTDIR)/usr/src/faultline-$(VERSION)
 
 .PHONY: deb
