@@ -233,6 +233,7 @@ HOST_PACKAGES = {
     "bc": "kernel build",
     "libelf-dev": "kernel build (objtool)",
     "cmake": "building the driver",
+    "pkg-config": "building the driver",
     "libcli11-dev": "driver: command line",
     "libfmt-dev": "driver: formatting",
     "nlohmann-json3-dev": "driver: JSON",
