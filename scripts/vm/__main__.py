@@ -406,8 +406,9 @@ def command_controls(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
-def command_host_packages(arguments: argparse.Namespace) -> Ending:
+def command_prepare(arguments: argparse.Namespace) -> Ending:
     packages.ensure_host({**HOST_PACKAGES, **arch_packages(ARCHES[DEFAULT_ARCH], KERNELS[DEFAULT_KERNEL])})
+    build.user()
     return Ending.GOOD
 
 
@@ -451,7 +452,7 @@ COMMANDS = {
     "matrix-list": (command_matrix_list, "the cells of the matrix, and which have no kernel"),
     "qemu-s390x": (command_qemu, "build the emulator that has huge pages on s390x"),
     "controls": (command_controls, "the table of docs/controls.md, from the newest run that tried controls"),
-    "host-packages": (command_host_packages, "install what a run on the default machine needs, as root"),
+    "prepare": (command_prepare, "all that a run needs but its kernel: packages, as root, and the driver"),
     "deb": (command_deb, "Debian packages of the driver and of the module"),
     "dkms-conf": (command_dkms_conf, "dkms.conf, of META and packaging/dkms.conf.in"),
     "cache-list": (command_cache_list, "what the cache holds"),
