@@ -106,5 +106,15 @@ class Ksft(unittest.TestCase):
         self.assertIn("# SKIP faultline needs CONFIG_KPROBES", text)
 
 
+class Config(unittest.TestCase):
+    def test_each_option_is_one_that_a_tree_of_ours_has(self) -> None:
+        def options(*files: Path) -> set[str]:
+            return {line.split("=")[0] for file in files for line in file.read_text().splitlines() if line.startswith("CONFIG_")}
+
+        asked = options(build.TOP / "selftests/config")
+        self.assertTrue(asked)
+        self.assertEqual(asked - options(*(build.TOP / "scripts/config").glob("base*.config")), set())
+
+
 if __name__ == "__main__":
     unittest.main()
