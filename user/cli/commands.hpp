@@ -25,7 +25,7 @@ struct Arguments {
     std::string control;
     bool no_controls = false;
     std::vector<std::string> caught; // of run: controls that the kernel caught by itself, NAME=LINE
-    bool fastest = false; // of each scenario one variant
+    bool fastest = false;            // of each scenario one variant
     std::optional<unsigned> runs;
     std::uint64_t seed = 1;
     double timeout = 30;
