@@ -41,8 +41,8 @@ class Ksft(unittest.TestCase):
     def driver(self, line: str, status: int, then: str = "") -> Path:
         return self.program("driver", DRIVER.format(line=line, status=status, then=then))
 
-    def run_it(self, driver: Path | None) -> tuple[int, str]:
-        environment = {"PATH": f"{self.folder}:/usr/sbin:/usr/bin:/sbin:/bin", "FAULTLINE": str(driver or "")}
+    def run_it(self, driver: Path | None, bound: int = 60) -> tuple[int, str]:
+        environment = {"FAULTLINE_BOUND": str(bound), "PATH": f"{self.folder}:/usr/sbin:/usr/bin:/sbin:/bin", "FAULTLINE": str(driver or "")}
         done = subprocess.run([self.script], capture_output=True, text=True, env=environment, check=False, timeout=60,
                               cwd=self.folder)
         return done.returncode, done.stdout
@@ -60,8 +60,14 @@ class Ksft(unittest.TestCase):
     def test_a_driver_that_is_killed_or_tries_nothing_is_a_failure(self) -> None:
         status, text = self.run_it(self.driver("ok 1 half", 0, "kill -9 $$"))
         self.assertEqual(status, 1)
-        self.assertIn("Bail out! the driver ended with status 137", text)
+        self.assertIn("\nok 1 half\nBail out! the driver's status: 137\n", text)
         self.assertEqual(self.run_it(self.driver("", 2))[0], 1)
+
+    def test_a_driver_that_does_not_end_is_not_waited_for(self) -> None:
+        # What it leaves keeps its output open, as a task that the kernel holds does.
+        status, text = self.run_it(self.driver("ok 1 half", 0, "setsid sleep 50 & sleep 50"), bound=5)
+        self.assertEqual(status, 1)
+        self.assertIn("Bail out! the driver's status: none within 5 seconds", text)
 
     def test_a_machine_that_is_not_virtual_is_a_skip(self) -> None:
         status, text = self.run_it(self.driver("", 2, "echo 'load (this is no virtual machine: see the kernel log)'"))
