@@ -22,8 +22,8 @@ class Meta:
 
 
 def series_of(text: str) -> Series:
-    """6.12, 7.3-rc"""
-    found = re.fullmatch(r"(\d+)\.(\d+)(-rc)?", text)
+    """6.12, 6.12-security, 7.3-rc"""
+    found = re.fullmatch(r"(\d+)\.(\d+)(-rc|-security)?", text)
     if not found:
         raise Trouble(Ending.USAGE, f"\"{text}\" is no series of kernels, such as 6.12")
     return int(found.group(1)), int(found.group(2))
