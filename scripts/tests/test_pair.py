@@ -14,7 +14,7 @@ from vm.compare import DIFFERS, FIXED, NO_CLAIM, REGRESSED, SAME, STILL, chance
 from vm.outcome import Driver, Report, Task, assess
 from vm.tables import ARCHES, KNOWN_LOGS, KNOWN_PAIRS, Ending, KnownPair, Trouble
 
-RECORDS = Path(__file__).parent / "records"
+RECORDS = Path(__file__).parent / "logs"
 BAD = "moved=lost stray=found"
 GOOD = "moved=kept stray=none"
 PAGE = "BUG: Bad page state in process faultline  pfn:11ffff"
