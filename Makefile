@@ -93,6 +93,10 @@ matrix-list: ## the cells, and why some have no kernel
 controls: ## docs/controls.md: each control and the forbidden outcome it produced, of the newest run
 	@$(VM) controls
 
+.PHONY: findings
+findings: ## docs/findings/README.md: each finding, and what the newest run of each kernel showed; KERNELS='6.12 7.2' ARCH= runs them first
+	@$(VM) findings --arch $(ARCH) --kernels '$(KERNELS)' $(if $(RUNS),--runs $(RUNS))
+
 .PHONY: bench
 bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs
 	@$(VM) run $(VM_OPTIONS) --command 'faultline bench $(RUN) $(if $(RUNS),--runs $(RUNS))'

@@ -13,7 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import bisect, build, cache, controls, deb, emulator, explore, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
+from . import bisect, build, cache, controls, deb, emulator, explore, findings, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
 from .command_line import absolute, coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
@@ -423,6 +423,21 @@ def command_dkms_conf(arguments: argparse.Namespace) -> Ending:
     return Ending.GOOD
 
 
+def command_findings(arguments: argparse.Namespace) -> Ending:
+    """With --kernels each of these runs what shows the findings first."""
+    rows = findings.read((build.TOP / "docs/findings/findings.toml").read_text())
+    for row in rows:
+        if not (build.TOP / "docs/findings" / row.page).exists():
+            raise Trouble(Ending.USAGE, f"findings.toml: there is no {row.page}")
+    arch = ARCHES[arguments.arch]
+    for name in arguments.kernels.split():
+        packages.ensure_host({**HOST_PACKAGES, **arch_packages(arch, kernels.rows_of(name)[0])})
+        driver = driver_of(arguments.runs, findings.runs_of(rows, arguments.arch))
+        runs.run(arch, kernels.stock(name, arch), driver, qemu.Bounds(arguments.timeout, arguments.quiet), [], f"{name}-findings")
+    print(findings.table(rows, findings.seen_in(build.TOP / "runs")), end="")
+    return Ending.GOOD
+
+
 def command_cache_list(arguments: argparse.Namespace) -> Ending:
     print(cache.root())
     for name, size in cache.listing():
@@ -455,6 +470,7 @@ COMMANDS = {
     "prepare": (command_prepare, "all that a run needs but its kernel: packages, as root, and the driver"),
     "deb": (command_deb, "Debian packages of the driver and of the module"),
     "dkms-conf": (command_dkms_conf, "dkms.conf, of META and packaging/dkms.conf.in"),
+    "findings": (command_findings, "the table of docs/findings, from the newest run of each kernel"),
     "cache-list": (command_cache_list, "what the cache holds"),
     "cache-remove": (command_cache_remove, "remove the cache"),
 }
@@ -480,6 +496,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--debugs", default="", help=f"kernels built with DEBUG=, of {', '.join(DEBUG_WORDS)}, or {NO_DEBUG}: stock kernels; {NO_DEBUG} if empty")
         if name == "check-file":
             command.add_argument("files", nargs="+", metavar="FILE", help="scenario files")
+        if name == "findings":
+            command.add_argument("--kernels", default="", help="run what shows the findings on these first")
+            command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
         if name == "matrix":
             command.add_argument("--selftests", default="", help="programs; all if empty")
         if name == "explore":
@@ -528,7 +547,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix", "pair", "bisect"):
             command.add_argument("--run", default="", help="scenarios, variants, families or files (path/FILE.flt); all if empty")
-        if name in ("run", "replay", "test", "matrix", "pair", "bisect"):
+        if name in ("run", "replay", "test", "matrix", "pair", "bisect", "findings"):
             if name in ("run", "pair", "bisect"):
                 command.add_argument("--budget", default="", help=f"time for all scenarios together, 90s, 5m or 1h; {DEFAULT_BUDGET} without --runs")
             command.add_argument("--runs", type=_positive, default=None, help="runs of each variant; else the driver's default")

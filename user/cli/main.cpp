@@ -224,8 +224,7 @@ CLI::App* add_list_command(CLI::App& app, Arguments& arguments) {
     return list;
 }
 
-std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
-    CLI::App* list = add_list_command(app, arguments);
+CLI::App* add_run_command(CLI::App& app, Arguments& arguments) {
     CLI::App* run = app.add_subcommand("run", "run scenarios and judge them");
     run->add_option("NAME", arguments.names,
                     "scenario, scenario/variant, scenario+control, family, or a file: FILE.flt, "
@@ -240,7 +239,12 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
         ->check(CLI::PositiveNumber)
         ->type_name("S");
     add_report_options(*run, arguments);
+    return run;
+}
 
+std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
+    CLI::App* list = add_list_command(app, arguments);
+    CLI::App* run = add_run_command(app, arguments);
     CLI::App* check = app.add_subcommand("check", "is a file of a scenario right? Needs no root");
     check->add_option("FILE", arguments.names, "scenario files")->required();
     check

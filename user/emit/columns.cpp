@@ -101,8 +101,8 @@ class Table {
   public:
     Table(const VariantReport& report, const Plan* plan, const fl_result& result)
         : report_(report), plan_(plan), result_(result) {
-        for (std::size_t i = 0; i < report.sites.size(); ++i) {
-            const Result<std::vector<Edge>> edge = parse_edges(report.sites[i] + " -> x@user:x");
+        for (const std::string& site : report.sites) {
+            const Result<std::vector<Edge>> edge = parse_edges(site + " -> x@user:x");
             sites_.push_back(edge ? edge->front().before : SiteRef{});
         }
         for (std::size_t actor = 0; actor < report.actors.size(); ++actor)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "emit/source_text.hpp"
 
+#include "kernel/counters.hpp"
+
 #include "emit/c_pieces.hpp"
 
 #include <algorithm>
@@ -16,11 +18,6 @@ constexpr std::size_t nowhere = std::string::npos;
 constexpr std::string_view spaces = " \t\r\n\f\v";
 
 bool is_letter(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
-template <std::size_t N>
-bool among(std::string_view word, const std::array<std::string_view, N>& words) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
 
 // A declaration begins with one of these...
 constexpr std::array<std::string_view, 19> types = {
@@ -173,9 +170,9 @@ std::vector<std::size_t> SourceText::bodies(std::string_view function) const {
 
 bool SourceText::declaration_at(std::size_t at) const {
     const std::string_view word = word_at(at);
-    if (word.empty() || among(word, statements))
+    if (word.empty() || among(statements, word))
         return false;
-    if (among(word, types))
+    if (among(types, word))
         return true;
     std::size_t next = skip_spaces(at + word.size());
     if (next >= code_.size())

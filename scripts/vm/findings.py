@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of docs/findings/README.md: each finding, and what the newest run of each kernel showed of it."""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from . import kernels
+from .outcome import read_channel
+from .results import DriverResults, Record, parse_driver, parse_marks, percent, under_way
+from .tables import DEFAULT_ARCH, Ending, Trouble
+
+HEAD = """\
+<!-- SPDX-License-Identifier: GPL-2.0 -->
+# Findings
+
+Printed by `make findings` from the newest run of each kernel in `runs/`; its rows are those of
+[findings.toml](findings.toml). *happens 8 of 8*: so many of the runs with an overlap had a forbidden outcome. *not seen* has the
+bound of 95 %. [What explore met](explore.md) has a table of its own.
+
+| finding | how bad | seen | command |
+|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    page: str
+    finding: str
+    harm: str
+    variants: tuple[str, ...] = ()
+    file: str = ""
+    arch: str = DEFAULT_ARCH
+    command: str = ""
+
+    @property
+    def words(self) -> str:
+        """For the table."""
+        if self.command:
+            return self.command
+        name = self.file or self.variants[0]
+        return f"`make run RUN={name}" + (f" ARCH={self.arch}`" if self.arch != DEFAULT_ARCH else "`")
+
+
+def read(text: str) -> list[Finding]:
+    try:
+        rows = tomllib.loads(text).get("finding", [])
+    except tomllib.TOMLDecodeError as error:
+        raise Trouble(Ending.USAGE, f"findings.toml: {error}") from error
+    known = {one.name for one in fields(Finding)}
+    found = []
+    for number, row in enumerate(rows, 1):
+        where = f"findings.toml, row {number}"
+        if unknown := sorted(set(row) - known):
+            raise Trouble(Ending.USAGE, f"{where}: it has no key {unknown[0]}; there are {', '.join(sorted(known))}")
+        if missing := [name for name in ("page", "finding", "harm") if not row.get(name)]:
+            raise Trouble(Ending.USAGE, f"{where}: it has no {missing[0]}")
+        if bool(row.get("variants")) == bool(row.get("command")):
+            raise Trouble(Ending.USAGE, f"{where}: it has either variants or a command")
+        found.append(Finding(**{**row, "variants": tuple(row.get("variants", ()))}))
+    return found
+
+
+def _share(record: Record) -> str:
+    """Of a variant: how often a forbidden outcome was seen, or what that it was not is worth."""
+    histogram, forbidden, power = record.get("histogram"), record.get("forbidden"), record.get("power")
+    if record.get("verdict") == "SKIP":
+        return ""
+    if isinstance(histogram, dict) and isinstance(forbidden, list) and forbidden:
+        bad = sum(int(histogram.get(words, 0)) for words in forbidden)
+        return f"**happens** {bad} of {record.get('runs')}"
+    if record.get("verdict") != "PASS" or not isinstance(power, dict):
+        return f"no claim ({record.get('verdict')})"
+    bound = power.get("bound")
+    how = "excluded" if not record.get("overlaps") and record.get("excluded") else "not seen"
+    return f"{how}: < {percent(bound)} %" if isinstance(bound, float) else how
+
+
+def _crash(folder: Path, results: DriverResults) -> tuple[str, str]:
+    """The variant under which the machine ended, and how; two empty words if it did not."""
+    if results.whole:
+        return "", ""
+    point = under_way(results, parse_marks(read_channel(folder, "mark")))
+    if not point or point.control or not point.variant:
+        return "", ""
+    log = read_channel(folder, "console.log")
+    return point.name, "panics" if "Kernel panic" in log else "ends without a word"
+
+
+def _kernel(folder: Path) -> str:
+    """Its version and, if it is not the usual machine, that: "6.12.95 s390x". "" of a kernel that is the user's own."""
+    file = next((place / "versions.json" for place in (folder, folder.parent) if (place / "versions.json").exists()), None)
+    if not file:
+        return ""
+    facts = json.loads(file.read_text())
+    packages = {str(name): str(version) for name, version in facts.get("packages", {}).items()}
+    boot = facts.get("boot", {}).get("name", "stock")
+    if not packages or "own kernel" in packages or boot != "stock":
+        return ""
+    arch = str(facts.get("arch", ""))
+    version = kernels.upstream_version(next(iter(packages.values()))) or str(facts.get("kernel", ""))
+    return version + ("" if arch == DEFAULT_ARCH else f" {arch}")
+
+
+def seen_in(top: Path) -> dict[str, dict[str, str]]:
+    """Of each variant: kernel and verdict, of the newest run. Runs that cannot be read say nothing."""
+    seen: dict[str, dict[str, str]] = {}
+    for file in sorted(top.rglob("json")):
+        folder = file.parent
+        try:
+            kernel = _kernel(folder)
+        except (ValueError, AttributeError):
+            continue
+        if not kernel:
+            continue
+        results = parse_driver(file.read_text(errors="replace"), cut=True)
+        for record in results.of("variant"):
+            if not record.get("control") and (words := _share(record)):
+                seen.setdefault(f"{record.get('scenario')}/{record.get('variant')}", {})[kernel] = words
+        name, how = _crash(folder, results)
+        if name:
+            seen.setdefault(name, {})[kernel] = f"**the machine {how}**"
+    return seen
+
+
+def _seen(finding: Finding, seen: dict[str, dict[str, str]]) -> str:
+    lines = []
+    for variant in finding.variants:
+        name = f"`{variant}` " if len(finding.variants) > 1 else ""
+        verdicts = seen.get(variant, {})
+        lines += [f"{name}{kernel}: {verdicts[kernel]}" for kernel in sorted(verdicts, key=kernels.version_key)]
+    return "<br>".join(lines) or "-"
+
+
+def table(findings: Iterable[Finding], seen: dict[str, dict[str, str]]) -> str:
+    return HEAD + "".join(f"| [{one.finding}]({one.page}) | {one.harm} | {_seen(one, seen)} | {one.words} |\n"
+                          for one in findings)
+
+
+def runs_of(findings: Iterable[Finding], arch: str) -> str:
+    """What `RUN=` must name to see all findings that this machine can have. What ends the machine comes last."""
+    mine = [one for one in findings if one.arch == arch and one.variants]
+    return " ".join(name for one in reversed(mine) for name in ([one.file] if one.file else one.variants))
