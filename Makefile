@@ -94,8 +94,9 @@ controls: ## docs/controls.md: each control and the forbidden outcome it produce
 	@$(VM) controls
 
 .PHONY: findings
-findings: ## docs/findings/README.md: each finding, and what the newest run of each kernel showed; KERNELS='6.12 7.2' ARCH= runs them first
-	@$(VM) findings --arch $(ARCH) --kernels '$(KERNELS)' $(if $(RUNS),--runs $(RUNS))
+findings: ## docs/findings/README.md: each finding, and what the newest run of each kernel showed; KERNELS='6.12 7.2' ARCH= RUNS= QUIET= runs them first
+	@$(VM) findings --arch $(ARCH) --kernels '$(KERNELS)' $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(QUIET),--quiet $(QUIET))
 
 .PHONY: bench
 bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs
