@@ -47,12 +47,11 @@ class FindingsTest(unittest.TestCase):
         self.top = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def run_folder(self, name: str, records: list[dict[str, object]], version: str = "6.12.95-1~bpo12+1", arch: str = "x86_64",
-                   marks: str = "", **facts: object) -> Path:
+                   **facts: object) -> Path:
         folder = self.top / name
         folder.mkdir(parents=True)
         begin = {"kind": "begin", "plan": 1, "names": ["a"]}
         (folder / "json").write_text("".join(json.dumps(record) + "\n" for record in [begin, *records]))
-        (folder / "mark").write_text(marks)
         (folder / "versions.json").write_text(json.dumps(
             {"kernel": "6.12.95+deb12-amd64", "packages": {"linux-image": version}, "arch": arch, "boot": {"name": "stock"}, **facts}))
         return folder
@@ -62,8 +61,10 @@ class FindingsTest(unittest.TestCase):
 
     def test_a_forbidden_outcome_happens_and_a_pass_has_its_bound(self) -> None:
         self.run_folder("1", [variant("a/v"), passed("a/w"), passed("a/x", overlaps=0, excluded=10)])
+        self.run_folder("0", [variant("a/y", overlaps=9)])
         self.assertEqual(self.seen(), {"a/v": {"6.12.95": "**happens** 8 of 10"}, "a/w": {"6.12.95": "not seen: < 26 %"},
-                                       "a/x": {"6.12.95": "excluded: < 26 %"}})
+                                       "a/x": {"6.12.95": "excluded: < 26 %"},
+                                       "a/y": {"6.12.95": "**happens** 8 of 10, 9 overlaps"}})
 
     def test_the_newest_run_counts_and_a_skip_takes_nothing_away(self) -> None:
         self.run_folder("1", [variant("a/v")])
@@ -84,13 +85,11 @@ class FindingsTest(unittest.TestCase):
         self.assertEqual(self.seen(), {"a/v": {"6.1.192 s390x": "**happens** 8 of 10", "7.3-rc7": "**happens** 8 of 10"}})
 
     def test_a_machine_that_died_is_a_verdict_of_the_run_that_was_under_way(self) -> None:
-        start = {"kind": "start", "scenario": "a", "variant": "v", "control": None, "schedule": "a/v: x -> y", "runs": 10}
-        folder = self.run_folder("1", [], marks=json.dumps(start) + "\n")
-        (folder / "console.log").write_text("[ 1.0] Kernel panic - not syncing: x\n")
-        self.assertEqual(self.seen(), {"a/v": {"6.12.95": "**the machine panics**"}})
-        self.run_folder("2", [], marks=json.dumps({**start, "control": "c"}) + "\n", version="6.1.1-1")
-        self.run_folder("3", [], marks=json.dumps(start) + "\n", version="7.2.13-1")
-        self.assertEqual(self.seen()["a/v"], {"6.12.95": "**the machine panics**", "7.2.13": "**the machine ends without a word**"})
+        died = {"kind": "scenario", "scenario": "a", "verdict": "PANIC", "cut": True, "standing": "failed", "variant": "v", "control": None}
+        self.run_folder("1", [died])
+        self.run_folder("2", [{**died, "verdict": "HANG"}], version="7.2.13-1")
+        self.run_folder("3", [{**died, "control": "c"}, {**died, "variant": None}, {**died, "cut": False}], version="6.1.1-1")
+        self.assertEqual(self.seen(), {"a/v": {"6.12.95": "**the machine panics**", "7.2.13": "**the machine hangs**"}})
 
     def test_the_table_has_each_row_with_its_command(self) -> None:
         rows = findings.read(ROWS)
