@@ -8,8 +8,7 @@
 /*
  * The lines of /proc/vmstat that count something in zones and nodes, in its units.
  * Each CPU keeps small changes to itself; /proc/vmstat leaves them out, and this file
- * adds them. It interrupts no CPU, so it costs less than a write to
- * /proc/sys/vm/stat_refresh.
+ * adds them. Unlike a write to /proc/sys/vm/stat_refresh it runs nothing on other CPUs.
  *
  * Errors of open: EOPNOTSUPP (this kernel has no vmstat_text, or it begins with other
  * names). Of read: EAGAIN (the counters changed each time that they were read).

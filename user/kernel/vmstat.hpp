@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Counters of the whole machine, exact. Each CPU keeps small changes to itself for a while, which
 // /proc/vmstat and /proc/meminfo leave out. The module's vmstat file adds them up; without the
-// module a write to /proc/sys/vm/stat_refresh makes the CPUs tell them, which takes milliseconds.
+// module a write to /proc/sys/vm/stat_refresh makes each CPU run a work item that tells them.
 #ifndef FAULTLINE_KERNEL_VMSTAT_HPP
 #define FAULTLINE_KERNEL_VMSTAT_HPP
 
