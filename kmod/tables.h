@@ -11,7 +11,7 @@
  * what is read: pgtable_lines.h.
  *
  * Errors of a write: EINVAL, EALREADY (given before), ESTALE (read: given
- * before), EIO (read: the page was freed meanwhile), EPERM (from another mm),
+ * before), EIO (read: the page was freed meanwhile), EPERM (new tables: from another mm),
  * EOPNOTSUPP (this kernel has no pte_free_defer(), or for "free" no function that
  * frees a table), EAGAIN (others use the pages, too: again), ENOSPC (watch: as many
  * tables as a set can have), ENOENT (watch: no table there).
