@@ -161,7 +161,7 @@ def _of_debian(series: str, update: bool) -> Tree:
     """The newest linux-source of a series that is in the cache, else on the mirror."""
     if series not in KERNELS:
         raise Trouble(Ending.USAGE, f"KSRC=debian:{series}: there are {', '.join(KERNELS)}")
-    package = KERNELS[series].source or f"linux-source-{series.removesuffix('-rc')}"
+    package = KERNELS[series].source or f"linux-source-{series.partition('-')[0]}"
     sources = cache.root() / "sources"
     with cache.locked():
         have = sorted(sources.glob(f"{package}_*"), key=lambda place: version_key(place.name))
