@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // Findings as C programs, as patches, as columns: on small made-up texts of a kernel, and on the
 // shipped files, whose programs must compile.
+#include "site_result.hpp"
+
 #include "emit/c_pieces.hpp"
 #include "emit/c_program.hpp"
 #include "emit/columns.hpp"
@@ -500,27 +502,9 @@ VariantReport report_of() {
     bad.allowed = false;
     bad.example.why = "read=data: why so";
     fl_site_result* sites = bad.example.result.sites;
-    sites[0] = {.hits = 1,
-                .end = FL_END_WAITED,
-                .context = FL_CONTEXT_SLEEP,
-                .cpu = 1,
-                .reached_ns = 1000,
-                .left_ns = 9000,
-                .value = 0};
-    sites[1] = {.hits = 1,
-                .end = FL_END_WAITED,
-                .context = FL_CONTEXT_SLEEP,
-                .cpu = 0,
-                .reached_ns = 500,
-                .left_ns = 1100,
-                .value = 0};
-    sites[2] = {.hits = 1,
-                .end = FL_END_PASSED,
-                .context = FL_CONTEXT_AUTO,
-                .cpu = 0,
-                .reached_ns = 8000,
-                .left_ns = 8000,
-                .value = 0};
+    sites[0] = site_result(FL_END_WAITED, FL_CONTEXT_SLEEP, 1, 1000, 9000);
+    sites[1] = site_result(FL_END_WAITED, FL_CONTEXT_SLEEP, 0, 500, 1100);
+    sites[2] = site_result(FL_END_PASSED, FL_CONTEXT_AUTO, 0, 8000, 8000);
     return report;
 }
 
@@ -547,13 +531,7 @@ TEST(Columns, AreNoWiderThanACommitMessage) {
     report.actors.emplace_back("a-third-one");
     report.sites.emplace_back("a-third-one@enter:a_function_of_a_very_long_name_indeed");
     Tally& bad = report.histogram.begin()->second;
-    bad.example.result.sites[3] = {.hits = 1,
-                                   .end = FL_END_TIMEOUT,
-                                   .context = FL_CONTEXT_SLEEP,
-                                   .cpu = 1,
-                                   .reached_ns = 600,
-                                   .left_ns = 700,
-                                   .value = 0};
+    bad.example.result.sites[3] = site_result(FL_END_TIMEOUT, FL_CONTEXT_SLEEP, 1, 600, 700);
     bad.example.why = std::string(100, 'x') + " " + std::string(60, 'y');
     const std::string text = columns(report, nullptr);
     for (std::size_t from = 0; from < text.size();) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // The bytes of a trace: by hand where they are few, and by protoc where it is installed.
+#include "site_result.hpp"
+
 #include "report/perfetto.hpp"
 
 #include "engine/schedule.hpp"
@@ -36,27 +38,9 @@ VariantReport report_of() {
     report.edges = *parse_edges("a@enter:f -> b@user:x; b@user:y -> a@enter:f");
     report.sites = {"a@enter:f", "b@user:x", "b@user:y"};
     fl_site_result* sites = report.histogram["o=1"].example.result.sites;
-    sites[0] = {.hits = 1,
-                .end = FL_END_WAITED,
-                .context = FL_CONTEXT_SLEEP,
-                .cpu = 1,
-                .reached_ns = 1000,
-                .left_ns = 9000,
-                .value = 0};
-    sites[1] = {.hits = 1,
-                .end = FL_END_PASSED,
-                .context = FL_CONTEXT_AUTO,
-                .cpu = 0,
-                .reached_ns = 1100,
-                .left_ns = 1100,
-                .value = 0};
-    sites[2] = {.hits = 0,
-                .end = FL_END_NOT_REACHED,
-                .context = FL_CONTEXT_AUTO,
-                .cpu = 0,
-                .reached_ns = 0,
-                .left_ns = 0,
-                .value = 0};
+    sites[0] = site_result(FL_END_WAITED, FL_CONTEXT_SLEEP, 1, 1000, 9000);
+    sites[1] = site_result(FL_END_PASSED, FL_CONTEXT_AUTO, 0, 1100, 1100);
+    sites[2] = site_result(FL_END_NOT_REACHED, FL_CONTEXT_AUTO, 0, 0, 0, 0);
     return report;
 }
 
