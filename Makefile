@@ -67,6 +67,10 @@ bisect: ## the commit that broke a scenario, or mended it: KSRC=~/linux GOOD= BA
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(CONFIG),--config '$(CONFIG)') $(if $(DEBUG),--debug '$(DEBUG)') \
 		$(if $(PREEMPT),--preempt $(PREEMPT)) $(if $(QUIET),--quiet $(QUIET))
 
+.PHONY: history
+history: ## a git tree for bisect: KSRC=debian:6.12 PATCHES='a.patch b.patch' INTO=folder, a commit each; NEW=tree UNDER='mm/hugetlb mm/filemap': a commit for each file that begins so and differs, APART= for patches of it
+	@$(VM) history --ksrc '$(KSRC)' --new '$(NEW)' --under '$(or $(UNDER),mm/)' --apart '$(APART)' --patches '$(PATCHES)' --into '$(INTO)'
+
 .PHONY: explore
 explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m PATCH=file FORBID='results' OTHER=7.2/arm64; without OPS= all pairs; goes on where it stopped, FRESH=1 begins anew
 	@$(VM) explore --kernel $(KERNEL) --arch $(ARCH) $(if $(OPS),--ops '$(OPS)') $(if $(SETUP),--setup $(SETUP)) \

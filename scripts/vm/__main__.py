@@ -13,7 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import bisect, build, cache, controls, deb, emulator, explore, findings, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
+from . import bisect, build, cache, controls, deb, emulator, explore, findings, history, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
 from .command_line import absolute, coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
 from .outcome import Driver, Report
@@ -204,6 +204,19 @@ def command_bisect(arguments: argparse.Namespace) -> Ending:
     found = bisect.search(folder, good, bad)
     print(f"{bisect.text(folder, found)}\n  {folder.relative_to(build.TOP)}: each step's run; session.json, bisect.log")
     return Ending.GOOD if found.first else Ending.UNDECIDED
+
+
+def command_history(arguments: argparse.Namespace) -> Ending:
+    if not (arguments.ksrc and arguments.into):
+        raise Trouble(Ending.USAGE, "KSRC= is the older tree, INTO= the folder that the history goes to")
+    old = source_tree.tree_of(arguments.ksrc).folder
+    new = source_tree.tree_of(arguments.new).folder if arguments.new else None
+    patches = [[Path(word).expanduser() for word in words.split()] for words in (arguments.apart, arguments.patches)]
+    for patch in sum(patches, []):
+        if not patch.is_file():
+            raise Trouble(Ending.USAGE, f"there is no patch {patch}")
+    print("\n".join(history.make(Path(arguments.into).expanduser().resolve(), old, new, arguments.under.split(), *patches)))
+    return Ending.GOOD
 
 
 def command_bisect_step(arguments: argparse.Namespace) -> int:
@@ -456,6 +469,7 @@ COMMANDS = {
     "report": (command_report, "the page of the last run"),
     "pair": (command_pair, "the same scenarios on two kernels: fixed, still there, regressed"),
     "bisect": (command_bisect, "which commit broke a scenario, or mended it: git bisect over KSRC="),
+    "history": (command_history, "a git tree for bisect, of two source trees and of patches"),
     "bisect-step": (command_bisect_step, "one commit, for scripts/bisect-step"),
     "explore": (command_explore, "every order of two operations, in virtual machines"),
     "check": (command_check, "host unit tests alone"),
@@ -513,6 +527,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
+        if name == "history":
+            command.add_argument("--ksrc", default="", help="the older tree, as in run")
+            command.add_argument("--new", default="", help="the newer tree, as in run")
+            command.add_argument("--under", default="mm/", help="beginnings of the names of files that get a commit each")
+            command.add_argument("--apart", default="", help="patches of the newer tree that get a commit of their own, in their order")
+            command.add_argument("--patches", default="", help="patches on top")
+            command.add_argument("--into", default="", help="a new folder")
         if name == "bisect-step":
             command.add_argument("folder", help="of the session")
         if name == "bisect":
