@@ -4,6 +4,7 @@
 #include "engine/stop.hpp"
 #include "explore/explorer.hpp"
 #include "explore/found.hpp"
+#include "explore/pair_search.hpp"
 #include "explore/shrink.hpp"
 #include "explore/table.hpp"
 #include "language/load.hpp"
@@ -642,6 +643,19 @@ bool conclude(const Task& task, const Explored& explored, bool control, bool res
                    : report.deviations.empty() && report.losses.empty() && tried;
 }
 
+std::vector<Topic> topics_of(const std::vector<Task>& tasks) {
+    std::vector<Topic> topics;
+    for (const Task& task : tasks)
+        topics.push_back(task.topic);
+    return topics;
+}
+
+// The serial runs alone.
+ExploreReport traced(const Task& task, ExploreOptions options) {
+    options.budget = std::chrono::seconds(0);
+    return Explorer(task.subject, options).run();
+}
+
 // Of an order whose machine died, and left no file.
 int print_file_of(const Arguments& arguments, const std::vector<Task>& tasks) {
     const Result<Schedule> schedule = parse_schedule(arguments.file_of);
@@ -683,35 +697,58 @@ int explore_command(const Arguments& arguments) {
     if (!channels)
         return cannot(channels.error().to_string());
     const auto start = std::chrono::steady_clock::now();
+    const auto left = [&start, &arguments] {
+        return std::chrono::seconds(arguments.budget) -
+               std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                start);
+    };
     // Of all pairs, first the orders with one preemption.
     const bool first_round = !arguments.controls && tasks->size() > few_tasks;
+    const std::vector<std::string> listed = options->profile.first;
+    PairSearch search(topics_of(*tasks), first_round ? listed : std::vector<std::string>());
     KnownPlaces places;
     bool good = true;
-    for (std::size_t i = 0; i < tasks->size() && stop_signal() == 0; ++i) {
-        const Task& task = (*tasks)[i];
-        // What is left of the budget is shared by those that are left, but to find the places costs
-        // seconds: a session goes on where the last one stopped.
-        const auto left = std::chrono::seconds(arguments.budget) -
-                          std::chrono::duration_cast<std::chrono::seconds>(
-                              std::chrono::steady_clock::now() - start);
-        if (left.count() <= 0) {
-            fmt::print("{} of {} not tried in this session: its time is over\n", tasks->size() - i,
+    std::size_t remaining = tasks->size();
+    while (stop_signal() == 0 && remaining > 0) {
+        if (left().count() <= 0) {
+            fmt::print("{} of {} not tried in this session: its time is over\n", remaining,
                        tasks->size());
             break;
         }
-        options->budget =
-            std::max(left / static_cast<long>(tasks->size() - i), std::min(left, least_budget));
+        const bool may_trace =
+            first_round && !listed.empty() && left() > std::chrono::seconds(arguments.budget) / 2;
+        const PairSearch::Choice choice = *search.next(may_trace);
+        const Task& task = (*tasks)[choice.pair];
+        options->profiles = places.of(task.topic);
+        if (choice.trace) {
+            channels->progress.show("looking for the listed functions: " + task.name);
+            const ExploreReport report = traced(task, *options);
+            places.note(task.topic, report);
+            search.traced(choice.pair,
+                          report.not_serial.empty() ? report.profiles : std::vector<Profile>());
+            continue;
+        }
+        // What is left of the budget is shared by those that are left, but to find the places costs
+        // seconds: a session goes on where the last one stopped.
+        const std::size_t sharing = std::max<std::size_t>(search.found(), 1);
+        options->budget = std::max(left() / static_cast<long>(listed.empty() ? remaining : sharing),
+                                   std::min(left(), least_budget));
         const auto known = earlier->orders.find(task.name);
         options->done = known == earlier->orders.end() ? std::set<std::string>() : known->second;
         options->wanted = arguments.controls ? task.produces : "";
-        options->profiles = places.of(task.topic);
         options->first_alone = first_round && options->done.empty();
         const Explored explored = explore(task, *options, *channels);
         places.note(task.topic, explored.report);
+        search.done(choice.pair);
+        --remaining;
         good = conclude(task, explored, arguments.controls, !options->done.empty()) && good;
         if (explored.report.refusal && explored.report.refusal->stuck)
             return status_stuck; // this machine is of no more use
     }
+    if (first_round)
+        for (const std::string& function : search.not_passed())
+            fmt::print("{}: no operation that was traced passes it; it may be inlined here\n",
+                       function);
     return good && stop_signal() == 0 ? status_good : status_failed;
 }
 
@@ -725,10 +762,9 @@ int trace_command(const Arguments& arguments) {
     const Result<Module> module = prepare_machine(arguments);
     if (!module)
         return cannot(module.error().to_string());
-    options->budget = std::chrono::seconds(0); // the serial runs alone
     bool good = true;
-    for (Task& task : *tasks) {
-        const ExploreReport report = Explorer(task.subject, *options).run();
+    for (const Task& task : *tasks) {
+        const ExploreReport report = traced(task, *options);
         fmt::print("{}\n", task.name);
         if (report.refusal) {
             fmt::print("  {}: {}\n", report.refusal->verdict == Verdict::skip ? "SKIP" : "ERROR",
