@@ -115,6 +115,25 @@ Result<HugetlbPool> hugetlb_pool() {
     return pool;
 }
 
+Result<void> fill_hugetlb_pool(std::int64_t pages) {
+    constexpr unsigned tries = 5;
+    std::int64_t got = 0;
+    for (unsigned tried = 0; tried < tries; ++tried) {
+        if (tried != 0)
+            (void)write_text("/proc/sys/vm/compact_memory", "1"); // not each kernel has it
+        if (Result<void> asked = write_text("/proc/sys/vm/nr_hugepages", std::to_string(pages));
+            !asked)
+            return asked;
+        const Result<HugetlbPool> pool = hugetlb_pool();
+        if (!pool)
+            return pool.error();
+        got = pool->pages - pool->surplus;
+        if (got >= pages)
+            return {};
+    }
+    return Error::make(ENOMEM, fmt::format("the kernel gave {} of {} huge pages", got, pages));
+}
+
 std::optional<std::string> missing_hugetlb() {
     return hugetlb_bytes() != 0 ? std::nullopt : std::optional<std::string>("no huge pages");
 }

@@ -55,6 +55,9 @@ Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address);
 std::size_t hugetlb_bytes();
 // That size's pool as sysfs has it. Reserved is -1 where the kernel's count has fallen below 0.
 Result<HugetlbPool> hugetlb_pool();
+// Asks for as many pages, and again after the kernel has compacted memory: it gives fewer, without an
+// error, if it does not find enough. ENOMEM: it still has fewer, and the text says how many.
+Result<void> fill_hugetlb_pool(std::int64_t pages);
 
 // For a scenario's needs.
 std::optional<std::string> missing_hugetlb();     // huge pages of the default size

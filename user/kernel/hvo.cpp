@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kernel/hvo.hpp"
 
+#include "kernel/hugetlb.hpp"
+
 #include "hvo_lines.h"
 
 #include <algorithm>
@@ -153,7 +155,7 @@ Result<HvoLayout> HvoBlock::layout() const {
 }
 
 Result<HugePages> HugePages::take(unsigned pages) {
-    if (Result<void> grown = write_text(pool_setting, std::to_string(pages)); !grown)
+    if (Result<void> grown = fill_hugetlb_pool(pages); !grown)
         return grown.error();
     const std::size_t bytes = pages * huge_bytes;
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,

@@ -44,6 +44,9 @@ Result<Value> make_pool(Doing& /*doing*/, const Given& given) {
         Setting::set("/proc/sys/vm/nr_hugepages", std::to_string(given.number(0)));
     if (!setting)
         return setting.error();
+    if (Result<void> filled = fill_hugetlb_pool(static_cast<std::int64_t>(given.number(0)));
+        !filled)
+        return filled.error();
     const Result<HugetlbPool> before = hugetlb_pool();
     if (!before)
         return before.error();
