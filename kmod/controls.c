@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
+#include <linux/pagewalk.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
@@ -212,6 +213,22 @@ static pmd_t pmdp_huge_clear_flush_clean(struct vm_area_struct *vma,
 #endif
 
 #endif
+
+/*
+ * For pagemap_scan_pte_hole(start, end, depth, walk): each second call leaves an
+ * "again" in the walk, and the level above takes it for its own. The next call must
+ * not, or the walk has no end.
+ */
+static int pagemap_scan_hole_again(unsigned long start, unsigned long end,
+				   int depth, struct mm_walk *walk)
+{
+	static atomic_t calls;
+	int err = fl_sym.pagemap_scan_pte_hole(start, end, depth, walk);
+
+	if (atomic_inc_return(&calls) % 2)
+		walk->action = ACTION_AGAIN;
+	return err;
+}
 
 /* For huge_pmd_share(mm, vma, address, pud): a table that is not shared. */
 static pte_t *huge_pmd_not_shared(struct mm_struct *mm,
@@ -599,6 +616,12 @@ static const struct fl_replacement {
 		.about = "for __folio_lock: goes on without the lock",
 	},
 #endif
+	{
+		.name = "pagemap_scan_hole_again",
+		.address = pagemap_scan_hole_again,
+		.needs = { FL_SYM(pagemap_scan_pte_hole) },
+		.about = "for pagemap_scan_pte_hole: the walk begins again",
+	},
 	{
 		.name = "hugetlb_move_by_mask",
 		.address = hugetlb_move_by_mask,

@@ -11,8 +11,8 @@
  * interrupts off and it waits for this CPU to answer its call: the call is seen
  * pending (x86), or it is in the function whose return we wait for, and runs. And
  * if we may not sleep and it spins: it runs, and the last patched function that it
- * came to takes a lock. Only where sites are in order, as an explorer patches
- * many functions.
+ * came to takes a lock. Only where FL_IOC_PATCH has patched functions: the sites
+ * alone would not tell.
  */
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
@@ -228,7 +228,7 @@ static bool fl_task_spins(const struct fl_armed *armed,
 			  const struct fl_actor *actor,
 			  const struct task_struct *task)
 {
-	return (armed->program.flags & FL_PROGRAM_IN_ORDER) &&
+	return armed->nr_patched &&
 	       (irqs_disabled() || preempt_count()) &&
 	       READ_ONCE(actor->held_at) < 0 && READ_ONCE(task->on_cpu);
 }

@@ -88,6 +88,8 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		  "this replacement can call the original"),
 	FL_SYMBOL(move_hugetlb_page_tables, "hugetlb_move_by_mask",
 		  "this replacement can call the original"),
+	FL_SYMBOL(pagemap_scan_pte_hole, "pagemap_scan_hole_again",
+		  "this replacement can call the original"),
 #if defined(CONFIG_X86_64) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
 	FL_SYMBOL(change_huge_pmd, "change_huge_pmd_clean",
 		  "this replacement can call the original"),

@@ -12,6 +12,7 @@
 
 struct hstate;
 struct inode;
+struct mm_walk;
 struct mmu_gather;
 struct tracepoint;
 struct rb_root_cached;
@@ -62,6 +63,8 @@ struct fl_symbols {
 			       unsigned long flags);
 	pmd_t (*pmdp_huge_clear_flush)(struct vm_area_struct *vma,
 				       unsigned long address, pmd_t *pmd);
+	int (*pagemap_scan_pte_hole)(unsigned long start, unsigned long end,
+				     int depth, struct mm_walk *walk);
 	unsigned int *khugepaged_max_ptes_none;
 	int (*shmem_unuse_inode)(struct inode *inode, unsigned int type);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */

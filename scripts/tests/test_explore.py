@@ -9,7 +9,7 @@ from unittest import mock
 
 from tests import browser
 from vm import explore_page
-from vm.explore import Journal, Session, forbidden_words, journal_of, shown_in, write_died
+from vm.explore import Journal, Session, forbidden_words, journal_of, killed_by, shown_in, write_died
 from vm.kernels import UnpackedKernel
 from vm.qemu import Bounds
 from vm.tables import ARCHES, KERNELS, Ending
@@ -50,11 +50,16 @@ class JournalTest(unittest.TestCase):
                  "schedule": f"shmem-collapse-truncate/all seed=7: {ONE}", "runs": 1}
         marks = json.dumps(start) + "\n" + json.dumps({"kind": "run", "run": 1, "seed": 7}) + "\n"
         journal = Journal(self.path)
-        crash = journal.add_crash(Ending.PANIC, marks)
+        crash = journal.add_crash("panic", "the guest kernel panicked", marks)
         assert crash
         self.assertEqual((crash["topic"], crash["schedule"], crash["ending"]), ("shmem: collapse truncate", ONE, "panic"))
         self.assertEqual(crash["replay"], f"shmem-collapse-truncate/all seed=7: {ONE}")
-        self.assertIsNone(Journal(self.path).add_crash(Ending.HANG, ""))
+        self.assertIsNone(Journal(self.path).add_crash("hang", "the guest hung", ""))
+
+    def test_a_driver_may_be_killed(self) -> None:
+        self.assertIn("SIGABRT", killed_by(134))
+        for status in (0, 1, 8, 128, 255):
+            self.assertEqual(killed_by(status), "")
 
 
 class DiedTest(unittest.TestCase):

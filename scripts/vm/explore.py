@@ -4,6 +4,7 @@
 import hashlib
 import json
 import re
+import signal
 import subprocess
 import time
 import tomllib
@@ -25,7 +26,8 @@ ELSEWHERE_RUNS = 20
 ELSEWHERE_SECONDS = 120.0  # for a boot, and for each file
 # A topic in words of the driver: "hugetlb-cow: punch fault", "collapse-fill/inside+blind".
 TOPIC = re.compile(r"^(?P<setup>[\w-]+): (?P<operations>.+)$")
-DEATHS = tuple(ending.name.lower() for ending in CRASHES)
+KILLED = "killed"  # the driver: the kernel may have broken its memory
+DEATHS = (*(ending.name.lower() for ending in CRASHES), KILLED)
 NO_END = "a run that does not end"  # user/explore/explorer.cpp
 
 
@@ -57,14 +59,14 @@ class Journal:
             else:
                 self.problems.append(f"{self.path.name}: no record: {line[:60]}")
 
-    def add_crash(self, ending: Ending, marks: str) -> Record | None:
-        """The order that was under way when a machine died is done, too: it is a finding."""
+    def add_crash(self, death: str, text: str, marks: str) -> Record | None:
+        """The order that was under way when a machine or the driver died is done, too: it is a finding."""
         found = parse_marks(marks)
         if not found.start:
             return None
         name, _, edges = found.start["schedule"].partition(": ")
         record = {"kind": "order", "topic": found.start["scenario"], "schedule": edges, "preemptions": None,
-                  "ending": ending.name.lower(), "difference": ENDING_TEXT[ending],
+                  "ending": death, "difference": text,
                   "replay": f"{name}: {edges}"}
         self.records.append(record)
         return record
@@ -154,6 +156,14 @@ class Session:
         return kernel if self.arch.name == DEFAULT_ARCH else f"{kernel} ARCH={self.arch.name}"
 
 
+def killed_by(status: int) -> str:
+    """Of an exit status in a shell, "" if no signal did it."""
+    try:
+        return f"the driver was killed by {signal.Signals(status - 128).name}: its memory may be broken" if status > 128 else ""
+    except ValueError:
+        return ""
+
+
 def forbidden_words(text: str) -> set[str]:
     """How the difference ended: of a found file, "a=ok b=no"."""
     return set(" ".join(tomllib.loads(text).get("forbid", {})).split())
@@ -229,17 +239,23 @@ def run(session: Session) -> Ending:
         journal.take(read_channel(place, "json"))
         worst = max(worst, report.ending)
         runs.show_report(report)
-        if report.ending not in CRASHES:
+        status = parse_status(read_channel(place, "status")).codes.get("faultline", 0)
+        if report.ending not in CRASHES and status == Ending.STUCK:
             journal.write()
-            if parse_status(read_channel(place, "status")).codes.get("faultline") != Ending.STUCK:
-                break
             say("a task is stuck for good; the rest goes on in a fresh machine")
             continue
-        crash = journal.add_crash(report.ending, read_channel(place, "mark"))
+        death, text = report.ending.name.lower(), ENDING_TEXT[report.ending]
+        if report.ending not in CRASHES:
+            text = killed_by(status)
+            if not text:
+                journal.write()
+                break
+            death = KILLED
+        crash = journal.add_crash(death, text, read_channel(place, "mark"))
         journal.write()
         if not crash:
             break  # it had not begun: a fresh machine would do the same
-        say(f"{ENDING_TEXT[report.ending]}; that order is a finding, the others go on in a fresh machine")
+        say(f"{text}; that order is a finding, the others go on in a fresh machine")
         print(f"    replay: faultline replay '{crash['replay']}'")
         if died := write_died(session, crash, path.with_suffix("")):
             print(f"    make run RUN={died.relative_to(build.TOP)} {session.where}")

@@ -199,7 +199,7 @@ Result<Earlier> read_earlier(const std::string& path) {
         if (json.value("kind", "") == "order") {
             earlier.orders[topic].insert(json.value("schedule", ""));
             // The host writes these: scripts/vm/explore.py, add_crash().
-            for (const char* death : {"panic", "hang", "lost", "timeout"})
+            for (const char* death : {"panic", "hang", "lost", "timeout", "killed"})
                 earlier.deaths[topic] += json.value("ending", "") == death ? 1 : 0;
         } else if (json.value("kind", "") == "explored")
             earlier.ended.insert(topic);

@@ -117,7 +117,9 @@ class VariantRunner {
     }
 
     bool prepare() {
-        if (!find_edges() || refused(rig_.prepare(report_.edges)))
+        if (!find_edges() ||
+            refused(rig_.prepare(report_.edges, excludes_ ? spin_locks_of(variant_.exclusion.places)
+                                                          : std::vector<std::string>())))
             return false;
         report_.actors = rig_.actors();
         report_.sites = rig_.program().sites;

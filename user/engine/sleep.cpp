@@ -110,6 +110,17 @@ bool at_place(std::string_view stack, std::string_view place) {
     return true;
 }
 
+std::vector<std::string> spin_locks_of(const std::vector<std::string_view>& places) {
+    std::vector<std::string> locks;
+    for (const std::string_view place : places) {
+        const std::string lock(place.substr(0, place.find(' ')));
+        const bool spins = lock.starts_with("_raw_") && lock.ends_with("_lock");
+        if (spins && std::find(locks.begin(), locks.end(), lock) == locks.end())
+            locks.push_back(lock);
+    }
+    return locks;
+}
+
 bool at_any_place(std::string_view stack, const std::vector<std::string_view>& places) {
     if (sleep_of(stack) == Sleep::call)
         return std::find(places.begin(), places.end(), call_place) != places.end();

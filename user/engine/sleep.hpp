@@ -4,6 +4,7 @@
 #ifndef FAULTLINE_ENGINE_SLEEP_HPP
 #define FAULTLINE_ENGINE_SLEEP_HPP
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,9 @@ bool at_place(std::string_view stack, std::string_view place);
 // The actor waits for a CPU, which is held with interrupts off, to answer its call: no stack.
 inline constexpr std::string_view call_place = "call";
 bool at_any_place(std::string_view stack, const std::vector<std::string_view>& places);
+// The innermost functions of those places where a task spins: "_raw_spin_lock". A spinning task has
+// no stack that is read; the module sees it there if the function is patched.
+std::vector<std::string> spin_locks_of(const std::vector<std::string_view>& places);
 
 } // namespace faultline
 

@@ -52,5 +52,12 @@ TEST(Patterns, AreWordsWithValues) {
     }
 }
 
+TEST(Places, LocksThatSpinArePatched) {
+    EXPECT_EQ(spin_locks_of({"_raw_spin_lock < f", "down_write < g", "_raw_spin_lock < h",
+                             "_raw_read_lock", "_raw_spin_unlock_not"}),
+              (std::vector<std::string>{"_raw_spin_lock", "_raw_read_lock"}));
+    EXPECT_TRUE(spin_locks_of({"down_write", "call", "rwsem_down_write_slowpath < f"}).empty());
+}
+
 } // namespace
 } // namespace faultline
