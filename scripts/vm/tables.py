@@ -174,10 +174,12 @@ class KnownPair:
 
 KNOWN_PAIRS = (
     KnownPair("hvo-cycle", "6.12.113", "6.12.115", "regressed",
-              "between them came mm/hugetlb: refactor code around vmemmap_walk, and mm/hugetlb_vmemmap: fix incorrect vmemmap restore in rollback"),
+              "mm/hugetlb_vmemmap: fix incorrect vmemmap restore in rollback (by make bisect)"),
     KnownPair("hugetlb-mremap/private", "6.12.95", "6.12.117", "fixed", "mm/hugetlb: preserve mremap address delta when skipping page tables"),
     KnownPair("shmem-huge-dirty", "6.12.95", "6.12.117", "fixed", "mm/huge_memory: transfer the pmd dirty bit to the folio on zap"),
     KnownPair("shmem-collapse-forced", "6.12.95", "6.12.117", "fixed", "mm: shmem: ignore sysfs configs for shmem forced collapse"),
+    KnownPair("hugetlb-new-folio/private-noreserve", "6.12.95", "6.12.117", "fixed", "mm/hugetlb: fix use-after-free of a new anon folio"),
+    KnownPair("pgtable-again", "6.12.95", "6.12.117", "fixed", "mm/pagewalk: fix stale walk->action escaping walk_pmd_range()"),
     KnownPair("mremap-locked", "6.12.95", "6.12.117", "fixed", "mm/mremap: fix locked_vm leak by splitting VMA for MREMAP_DONTUNMAP"),
 )
 
