@@ -80,6 +80,7 @@ class FindingsTest(unittest.TestCase):
         self.run_folder("1", [variant("a/v")], version="6.1.192-3", arch="s390x")
         self.run_folder("matrix/cell", [variant("a/v")], version="7.3~rc7-1~exp1")
         self.run_folder("2", [passed("a/v")], packages={"own kernel": "bzImage"})
+        self.run_folder("2b", [passed("a/v")], packages={"source tree": "linux 6.12.117-1"})
         self.run_folder("3", [passed("a/v")], boot={"name": "poison"})
         (self.run_folder("4", [passed("a/v")]) / "versions.json").write_text("{")
         self.assertEqual(self.seen(), {"a/v": {"6.1.192 s390x": "**happens** 8 of 10", "7.3-rc7": "**happens** 8 of 10"}})

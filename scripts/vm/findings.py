@@ -96,7 +96,7 @@ def _kernel(folder: Path) -> str:
     facts = json.loads(file.read_text())
     packages = {str(name): str(version) for name, version in facts.get("packages", {}).items()}
     boot = facts.get("boot", {}).get("name", "stock")
-    if not packages or "own kernel" in packages or boot != "stock":
+    if not packages or {"own kernel", "source tree"} & set(packages) or boot != "stock":
         return ""
     arch = str(facts.get("arch", ""))
     version = kernels.upstream_version(next(iter(packages.values()))) or str(facts.get("kernel", ""))
