@@ -17,7 +17,7 @@ HEAD = """\
 
 Printed by `make findings` from the newest run of each kernel in `runs/`; its rows are those of
 [findings.toml](findings.toml). *happens 8 of 10, 9 overlaps*: 8 of 10 runs had a forbidden
-outcome, and 9 had their order. *not seen* has the bound of 95 %. [What explore met](explore.md) has a table of its own.
+outcome, and 9 had their order. *not seen* has the bound of 95 %. The differences that explore found are in [explore.md](explore.md).
 
 | finding | how bad | seen | command |
 |---|---|---|---|
