@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * armed.h - an armed program: what was asked for, where it leads in this kernel, and
+ * armed.h - an armed program: its sites, their functions in this kernel, and
  * the state of its run. session.c owns it, at most one for each open session.
  */
 #ifndef FAULTLINE_ARMED_H
@@ -45,7 +45,7 @@ struct fl_site_state {
 	u32 awaits; /* bit mask of the sites that its edges wait for */
 	atomic_t hits; /* in this run */
 	int entered; /* for RETURN, in this run: its function was */
-	int reached; /* release by the actor, acquire by those who wait */
+	int reached; /* release by the actor, acquire by its waiters */
 	struct fl_site_result result;
 };
 

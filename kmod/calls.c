@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * calls.c - the functions that some tasks call, noted at the entry of each function
- * of the kernel. One ftrace_ops for all tasks: to patch every function takes seconds
- * on an emulated machine.
+ * calls.c - the functions that some tasks call, noted at the entry of each
+ * function of the kernel. There is one ftrace_ops for all tasks: patching every
+ * function takes seconds on an emulated machine.
  */
 #include <linux/ftrace.h>
 #include <linux/mutex.h>

@@ -6,11 +6,11 @@
 #include "instrument.h"
 
 /*
- * From the first start on and until it is closed, an open file patches all functions
- * that can be traced, once: all of them are slower meanwhile, for all tasks. Between
- * a start and a stop it notes the calls of its tasks, in the order in which they come.
- * The calls must not be read while they are noted. What is written and what is read:
- * calls_abi.h.
+ * From the first start on and until it is closed, an open file patches all
+ * functions that can be traced, once: all of them are slower for that time, for
+ * all tasks. Between a start and a stop it notes the calls of its tasks, in
+ * order. Reading the calls before the stop is not allowed. calls_abi.h has the
+ * formats.
  *
  * Errors: EINVAL (not a command, or too many tasks), ESRCH (no such task), EBUSY
  * (other tasks, while calls are noted), ENOMEM, EOVERFLOW (at a stop: calls were lost).

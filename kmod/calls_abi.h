@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * calls_abi.h - what <debugfs>/faultline/calls reads and writes: commands are lines,
- * what is read is an array of struct fl_call.
+ * calls_abi.h - the formats of <debugfs>/faultline/calls: commands are lines,
+ * and a read returns an array of struct fl_call.
  */
 #ifndef FAULTLINE_CALLS_ABI_H
 #define FAULTLINE_CALLS_ABI_H

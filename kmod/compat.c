@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * compat.c - what compat.h cannot do in a header.
+ * compat.c - the part of compat.h that cannot be in a header.
  *
- * Where pte_alloc_one() is inline it asks, in 7.2, whether the mm is
- * init_mm, which is not exported. So that name is made to mean what was
- * resolved at load, and must be so before linux/mm.h is read.
+ * An inline pte_alloc_one() compares the mm with init_mm in 7.2, and init_mm is
+ * not exported. So a macro of that name stands for the symbol resolved at load.
+ * It must be defined before linux/mm.h is included.
  */
 #include <linux/mm_types.h>
 

@@ -2,8 +2,8 @@
 /*
  * compat.h - the only place with differences of kernel release or architecture.
  *
- * Each entry names the commit and the release it speaks of; where no form fits,
- * the build fails here.
+ * Each entry names its commit and release; if no form fits, the build fails
+ * here.
  */
 #ifndef FAULTLINE_COMPAT_H
 #define FAULTLINE_COMPAT_H
@@ -39,7 +39,7 @@
 
 /*
  * Since a2e17cc2efc7 ("mm/khugepaged: maintain page cache uptodate flag", v6.4)
- * collapse_file() looks again at the holes before it stores the huge page. The
+ * collapse_file() checks the holes again before it stores the huge page. The
  * controls of that use generic_error_remove_folio(), which is there since "fs:
  * convert error_remove_page to error_remove_folio" (v6.8).
  */
@@ -134,7 +134,7 @@ static inline pgtable_t fl_table_alloc(void *function, struct mm_struct *mm)
 	return ((pgtable_t (*)(struct mm_struct *))function)(mm);
 }
 #else
-/* pte_alloc_one() is inline, and what it needs is in compat.c. */
+/* pte_alloc_one() is inline, and its helper is in compat.c. */
 #define FL_TABLE_ALLOC "init_mm"
 #define FL_TABLE_ALLOC_INLINE 1
 extern struct mm_struct *fl_init_mm;
@@ -178,8 +178,8 @@ static inline pgtable_t fl_table_at(unsigned long address)
 #endif
 
 /*
- * At a hooked entry: the registers of the traced function, as ftrace hands them
- * out and takes them back.
+ * At a hooked entry: the registers of the traced function, as ftrace passes
+ * them and restores them.
  *
  *	fl_entry_usable()	are they all there?
  *	fl_entry_ip()		where the traced function goes on, with a setter
@@ -188,12 +188,12 @@ static inline pgtable_t fl_table_at(unsigned long address)
  *	fl_entry_argument()	its first or second argument, to read and to write
  *
  * arm64 has no pt_regs at function entries since 26299b3f6ba2 (v6.3). x86-64
- * and s390 have them all if asked with SAVE_REGS. ppc64 would, too, but must not
- * be asked: ftrace_regs_caller() gives back r13 as well, the CPU's paca, and a
- * task that was preempted in there and goes on at another CPU has the wrong one
- * (docs/findings/ppc64-ftrace-paca.md). Unasked it has the registers of a call,
- * which is all that is needed (40b035efe288, v5.17). struct ftrace_regs became
- * opaque with e4cf33ca4812 (v6.13).
+ * and s390 have them all if asked with SAVE_REGS. ppc64 would, too, but must
+ * not be asked: ftrace_regs_caller() also restores r13, the CPU's paca, and a
+ * task that was preempted in there and goes on at another CPU gets the wrong
+ * one (docs/findings/ppc64-ftrace-paca.md). Without SAVE_REGS it has the
+ * registers of a call, and these are enough (40b035efe288, v5.17). struct
+ * ftrace_regs became opaque with e4cf33ca4812 (v6.13).
  */
 #ifndef arch_ftrace_regs
 #define arch_ftrace_regs(fregs) (fregs)
@@ -334,8 +334,8 @@ static inline void fl_entry_set_caller(struct ftrace_regs *fregs,
 }
 
 /*
- * What stubs_<arch>.S saved, lowest address first; it depends on this order.
- * `value` is the register that carries the return value.
+ * The registers that stubs_<arch>.S saved, lowest address first; it depends on
+ * this order. `value` is the register that carries the return value.
  */
 #if defined(CONFIG_X86_64)
 
@@ -426,8 +426,8 @@ static inline long fl_hugetlb_usage(struct mm_struct *mm)
 }
 
 /*
- * Sites in front of an instruction: on x86 alone so far, as nobody asked for
- * more. An architecture that has them has fl_at_stub and says what it saves.
+ * Sites in front of an instruction: on x86 alone so far. Such an architecture
+ * has fl_at_stub and defines the registers that it saves.
  */
 #if defined(CONFIG_X86_64)
 #define FL_HAS_AT 1
@@ -443,8 +443,8 @@ struct fl_at_regs {
 #endif
 
 /*
- * Has another CPU called this one, which has not answered yet? Only where a call
- * can be held up: a TLB flush by IPI against GUP-fast, on x86. @apic->read is
+ * Has another CPU called this one, without an answer yet? Only where a hold can
+ * delay a call: a TLB flush by IPI against GUP-fast, on x86. @apic->read is
  * there since long before 6.1.
  */
 #if defined(CONFIG_X86_64)
@@ -481,9 +481,9 @@ static inline void fl_rwsem_name(const struct rw_semaphore *lock, char *name,
 }
 
 /*
- * On ppc64 a module has a table of contents (TOC, r2) of its own, and a call
- * within the kernel counts on r2 to be as before. So what passes through module
- * code must enter and return by the stubs, which change r2 and change it back.
+ * On ppc64 a module has its own table of contents (TOC, r2), and a call within
+ * the kernel relies on an unchanged r2. So each path through module code must
+ * enter and return by the stubs, which switch r2 and switch it back.
  */
 #if defined(CONFIG_PPC64)
 #define FL_HAS_TOC 1

@@ -27,11 +27,10 @@
 
 /*
  * For i_mmap_first, which is vma_interval_tree_iter_first(root, first, last) or
- * mapping_rmap_tree_iter_first(mapping, first, last): blind to ranges, not to
- * points.
- * collapse_file() looks for userfaultfds in the range of the extent, and
- * retract_page_tables() for mappings of its first page; only the first is
- * to be taken away.
+ * mapping_rmap_tree_iter_first(mapping, first, last): it finds nothing in a
+ * range, but still finds a point. collapse_file() looks for userfaultfds in the
+ * range of the extent, and retract_page_tables() for mappings of its first
+ * page; the control must blind only the first.
  */
 static struct vm_area_struct *iter_first_point_only(void *tree,
 						    unsigned long first,
@@ -44,7 +43,7 @@ static struct vm_area_struct *iter_first_point_only(void *tree,
 
 /* --- for pte_free_defer(mm, table) --- */
 
-/* The hazard that deferring is there to avoid. */
+/* The hazard that the deferral avoids. */
 static void pte_free_at_once(struct mm_struct *mm, pgtable_t table)
 {
 	fl_table_free(fl_sym.table_free, mm, table);
@@ -56,9 +55,9 @@ static void pte_free_never(struct mm_struct *mm, pgtable_t table)
 }
 
 /*
- * A retraction that does not count. Its callers have taken the table from the count
- * of the mm just before: put it back, while the table goes the way it should. Not
- * in the caller's own mm: the driver's would be wrong until the driver exits.
+ * A retraction that is not counted. Its callers have just subtracted the table
+ * from the count of the mm: add it again, and free the table as usual. Not for
+ * the caller's own mm: the driver's count would be wrong until its exit.
  */
 static void pte_free_uncounted(struct mm_struct *mm, pgtable_t table)
 {
@@ -87,10 +86,10 @@ static void pte_free_shared_now(struct rcu_head *head)
 }
 
 /*
- * What Matthew Wilcox warned of: tables that share one rcu_head, which is queued
- * for each of them. Where no two tables share a page, the head of the first
- * serves them all. The other tables are lost; pgtable/tables takes them back,
- * and sees to it that a head which is queued twice does no harm.
+ * Matthew Wilcox's hazard: tables that share one rcu_head, which is queued for
+ * each of them. Where no two tables share a page, all use the head of the
+ * first. The other tables are lost; pgtable/tables frees them, and makes a
+ * second queueing of a head harmless.
  */
 static void pte_free_queue_each(struct mm_struct *mm, pgtable_t table)
 {
@@ -137,9 +136,9 @@ static void fl_count_right(struct work_struct *work)
 static DECLARE_DELAYED_WORK(fl_miscounted_work, fl_count_right);
 
 /*
- * Counts one page table twice, and the next not at all. If there is no next one
- * the count is put right a second later: the reference keeps the kernel from
- * looking at the count of an mm that has exited until then.
+ * Counts one page table twice, and the next not at all. If there is no next
+ * one, a work item corrects the count a second later. Until then the reference
+ * keeps the kernel from checking the count of an mm that has exited.
  */
 static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
 				   pgtable_t *table)
@@ -153,7 +152,7 @@ static void pmd_install_miscounted(struct mm_struct *mm, pmd_t *pmd,
 
 #ifdef CONFIG_X86_64
 
-/* For vmemmap_remap_pte(pte, address, walk): what it makes read-only is not. */
+/* For vmemmap_remap_pte(pte, address, walk): no page becomes read-only. */
 static void vmemmap_remap_writable(pte_t *pte, unsigned long address,
 				   void *walk)
 {
@@ -162,8 +161,8 @@ static void vmemmap_remap_writable(pte_t *pte, unsigned long address,
 }
 
 /*
- * For flush_tlb_all(): the other CPUs keep what they have. This one may not: it
- * goes on to use the struct pages that were remapped.
+ * For flush_tlb_all(): the other CPUs keep their TLBs. This one must flush: it
+ * uses the remapped struct pages next.
  */
 static void flush_tlb_here(void)
 {
@@ -173,8 +172,9 @@ static void flush_tlb_here(void)
 }
 
 /*
- * For hugetlb_vmemmap_optimize_folios(hstate, folios): no hazard, but a candidate
- * fix. All earlier RCU readers, which may have found a page, have finished then.
+ * For hugetlb_vmemmap_optimize_folios(hstate, folios): no hazard, but a
+ * candidate fix. All earlier RCU readers, which may have found a page, have
+ * finished by then.
  */
 static void hvo_after_grace_period(void *hstate, struct list_head *folios)
 {
@@ -203,7 +203,7 @@ static int change_huge_pmd_clean(struct mmu_gather *tlb,
 	return changed;
 }
 
-/* For pmdp_huge_clear_flush(vma, address, pmd): that it was written is forgotten. */
+/* For pmdp_huge_clear_flush(vma, address, pmd): drops the Dirty bit. */
 static pmd_t pmdp_huge_clear_flush_clean(struct vm_area_struct *vma,
 					 unsigned long address, pmd_t *pmd)
 {
@@ -230,7 +230,7 @@ static int pagemap_scan_hole_again(unsigned long start, unsigned long end,
 	return err;
 }
 
-/* For huge_pmd_share(mm, vma, address, pud): a table that is not shared. */
+/* For huge_pmd_share(mm, vma, address, pud): never shares a table. */
 static pte_t *huge_pmd_not_shared(struct mm_struct *mm,
 				  struct vm_area_struct *vma,
 				  unsigned long address, pud_t *pud)
@@ -241,9 +241,9 @@ static pte_t *huge_pmd_not_shared(struct mm_struct *mm,
 }
 
 /*
- * For remove_inode_hugepages(inode, start, end): no hazard, but a candidate fix. A
- * fault that did not see the new size has put its page into the page cache by then;
- * one that comes later sees it.
+ * For remove_inode_hugepages(inode, start, end): no hazard, but a candidate
+ * fix. A fault that did not see the new size has put its page into the page
+ * cache by then; a later fault sees the new size.
  */
 static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
 				     loff_t end)
@@ -260,8 +260,8 @@ static void hugetlb_cut_after_faults(struct inode *inode, loff_t start,
 /*
  * For move_hugetlb_page_tables(), where the first huge page is absent with its
  * table: 6.12.95 skips the rest of the table's range by setting bits of both
- * addresses, so the next page lands where the new range of a PUD ends. Returns
- * what the original does: all was moved.
+ * addresses, so the next page goes to the end of the new range of a PUD.
+ * Returns the same as the original: all was moved.
  */
 static int hugetlb_move_by_mask(struct vm_area_struct *vma,
 				struct vm_area_struct *new_vma,
@@ -294,8 +294,8 @@ static unsigned int collapse_scaled_ptes_none(void *cc,
 
 /*
  * For pmdp_collapse_flush: clears the PMD and flushes no TLB. On s390 that is
- * pmdp_xchg_direct(), and each PTE is flushed later, when its page was copied: no
- * task reaches a freed page, but a write in between is lost.
+ * pmdp_xchg_direct(), and the kernel flushes each PTE later, after the copy of
+ * its page: no task reaches a freed page, but a write in between is lost.
  */
 #ifdef CONFIG_S390
 static pmd_t collapse_xchg_unflushed(struct mm_struct *mm,
@@ -325,15 +325,15 @@ static pmd_t collapse_unflushed(struct vm_area_struct *vma,
 #ifdef CONFIG_SHMEM
 
 /*
- * The inode may be gone and its memory given back. Only its place in the list is
- * looked at, which the caller would follow for ever: an error ends that.
+ * The inode may be freed already. Only its place in the list is read. The
+ * caller would follow that list for ever, so an error ends it.
  */
 static int fl_unused(struct shmem_inode_info *info, int err)
 {
 	return list_empty(&info->swaplist) ? -ESTALE : err;
 }
 
-/* Nothing holds off the eviction of the inode. */
+/* Nothing delays the eviction of the inode. */
 static int shmem_unuse_unprotected(struct inode *inode, unsigned int type)
 {
 	struct shmem_inode_info *info = SHMEM_I(inode);
@@ -345,7 +345,7 @@ static int shmem_unuse_unprotected(struct inode *inode, unsigned int type)
 	return fl_unused(info, err);
 }
 
-/* What looks as if it were the right thing to use: a reference. */
+/* A reference, which looks like the right protection. */
 static int shmem_unuse_igrab(struct inode *inode, unsigned int type)
 {
 	struct inode *held = igrab(inode);
@@ -362,10 +362,10 @@ static int shmem_unuse_igrab(struct inode *inode, unsigned int type)
 #if FL_COLLAPSE_RE_CHECKS
 
 /*
- * For down_read(&mapping->i_mmap_rwsem), after which collapse_file() looks again
- * at what it took for holes. A page that filled one meanwhile goes: the huge page
- * takes its place, as it would if nothing looked again. The old folios are locked
- * by the collapse, and stay.
+ * For down_read(&mapping->i_mmap_rwsem), after which collapse_file() checks the
+ * holes again. Removes a page that filled a hole in between: the huge page
+ * replaces it, as without a second check. The collapse has locked the old
+ * folios, and they stay.
  */
 static void i_mmap_lock_forget_filled(struct rw_semaphore *sem)
 {
@@ -409,10 +409,10 @@ static void folio_unlock_uptodate(struct folio *folio)
 }
 
 /*
- * For __folio_lock(folio), by a truncation: a folio of tmpfs that another task has
- * locked is taken for locked. Removal will take a reference and a page from the
- * counts that the lock's owner relies on: both are given first, so that the data
- * goes wrong and the kernel goes on.
+ * For __folio_lock(folio), by a truncation: treats a tmpfs folio that another
+ * task has locked as locked by this one. The removal will subtract a reference
+ * and a page from counts that the lock's owner relies on. Both are added first,
+ * so that the data is wrong but the kernel goes on.
  */
 static void shmem_folio_lock_passed(struct folio *folio)
 {
@@ -434,27 +434,27 @@ static void shmem_folio_lock_passed(struct folio *folio)
 
 /* --- for the selftests --- */
 
-/* For any function: lets the selftests see that it was run instead. */
+/* For any function: shows the selftests that it ran instead. */
 static unsigned long selftest_answer(void)
 {
 	return 42;
 }
 
-/* For any function: lets the selftests see that a replacement may sleep. */
+/* For any function: shows the selftests that a replacement may sleep. */
 static unsigned long selftest_sleep(void)
 {
 	msleep(1000);
 	return 0;
 }
 
-/* For any function: what a judge of kernel logs must not overlook. */
+/* For any function: a WARN that a judge of kernel logs must not miss. */
 static unsigned long selftest_warn(void)
 {
 	WARN(1, "faultline: planted by a control\n");
 	return 0;
 }
 
-/* For any function: lets a host see that it survives the end of a machine. */
+/* For any function: shows that the host survives the end of a machine. */
 static void selftest_panic(void)
 {
 	panic("faultline: planted by a control\n");

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* controls.h - what can be broken on purpose: replacement functions, and a byte. */
+/*
+ * controls.h - the parts of the kernel that a control breaks: functions, and a
+ * byte.
+ */
 #ifndef FAULTLINE_CONTROLS_H
 #define FAULTLINE_CONTROLS_H
 
@@ -13,7 +16,7 @@
 int fl_replacement_find(const char *name, unsigned long *address,
 			const char **missing);
 int fl_replacements_show(struct seq_file *m, void *unused);
-void fl_controls_exit(void); /* undoes what they left to be undone; sleeps */
+void fl_controls_exit(void); /* undoes their leftovers; sleeps */
 
 /*
  * Flip the byte at a user address of the current task. False if there is none; or,

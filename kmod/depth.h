@@ -6,13 +6,14 @@
 #include "instrument.h"
 
 /*
- * Each open file measures one task, from the write on and until it is closed: the
- * deepest that the task was at the entry of any function that can be traced. What is
- * written and what is read: depth_lines.h.
+ * Each open file measures one task, from the write on and until it is closed:
+ * the greatest depth of its stack at the entry of any traceable function.
+ * depth_lines.h has the formats.
  *
- * What is deeper inside of such a function, or in one that cannot be traced, is not
- * seen; nor are interrupts, which have a stack of their own, nor the scheduler, if
- * the task goes to sleep by itself. All functions are slower meanwhile, for all tasks.
+ * It does not see a greater depth inside of such a function, or in a function
+ * that cannot be traced. It does not see interrupts, which have their own
+ * stack, nor the scheduler, if the task goes to sleep by itself. All functions
+ * are slower for that time, for all tasks.
  *
  * Errors: EINVAL (no number of a task was written), ESRCH (no such task), EBUSY (this
  * file measures already).

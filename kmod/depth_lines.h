@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * depth_lines.h - what <debugfs>/faultline/depth reads and writes, a line each.
- * Given the conversion of each value, in this order, a line is the format that the
+ * depth_lines.h - the formats of <debugfs>/faultline/depth, a line each. Given
+ * the conversion of each value, in this order, a line is the format that the
  * module prints with and that the driver and the selftests scan with.
  */
 #ifndef FAULTLINE_DEPTH_LINES_H

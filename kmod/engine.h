@@ -23,8 +23,8 @@
 int fl_program_prepare(struct fl_armed *armed);
 
 /*
- * Can the sites of @next take the place of those that are armed? Fills @places, one for
- * each of its sites; may sleep. 0 or -errno with next->why filled.
+ * Can the sites of @next replace the armed ones? Fills @places, one for each of
+ * its sites; may sleep. 0 or -errno with next->why filled.
  */
 int fl_program_check_next(struct fl_armed *armed, struct fl_program *next,
 			  struct fl_place *places);

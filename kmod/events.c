@@ -2,9 +2,9 @@
 /*
  * events.c - the last FL_NR_EVENTS events of each CPU, readable as text.
  *
- * Written from any context, without a lock: a CPU writes its own ring alone,
- * an interrupt takes the next slot. A reader may meet a record while it is
- * written; the serial number before and after tells, and the record is left out.
+ * Written from any context, without a lock: a CPU writes its own ring alone, an
+ * interrupt takes the next slot. A reader may read a record during its write:
+ * the serial number before and after shows it, and the reader skips the record.
  */
 #include <linux/mm.h>
 #include <linux/percpu.h>

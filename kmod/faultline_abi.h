@@ -44,16 +44,17 @@
 enum fl_site_kind {
 	FL_SITE_ENTER = 1, /* entry of a traceable function */
 	/*
-	 * Its return, the return value being known. A function that does not
-	 * return, as do_exit(), does not reach it.
+	 * Its return, with the return value. A function that does not return,
+	 * such as do_exit(), does not reach it.
 	 */
 	FL_SITE_RETURN = 2,
 	FL_SITE_USER = 3, /* FL_IOC_ARRIVE by the actor itself */
 	FL_SITE_AT = 4, /* in front of an instruction: "FUNCTION/PATTERN" */
 };
 
-/* How a held actor waits. AUTO: as the site table says, else as the context of
- * the hit allows. What was really done comes back in fl_site_result.context.
+/*
+ * How a held actor waits. AUTO: as the site table says, else as the context of the
+ * hit allows. fl_site_result.context returns the actual way.
  */
 enum fl_context {
 	FL_CONTEXT_AUTO = 1,
@@ -73,8 +74,8 @@ enum fl_end {
 	FL_END_EXCLUDED = 5, /* the awaited actor sleeps on a lock: see blocked */
 	FL_END_KILLED = 6, /* a fatal signal, or the session was disarmed */
 	/*
-	 * An awaited actor has reached a later site of its own: it does not come
-	 * to this one any more. Only with FL_PROGRAM_IN_ORDER.
+	 * An awaited actor has reached a later site of its own: it will not
+	 * reach this one any more. Only with FL_PROGRAM_IN_ORDER.
 	 */
 	FL_END_MISSED = 7,
 };
@@ -121,9 +122,9 @@ struct fl_control {
 };
 
 /*
- * The sites of an actor are listed in the order in which it reaches them: a hold for
- * one that an actor has gone past ends at once, and the hits of a site count from the
- * actor's USER site before it in the list.
+ * The sites of an actor are listed in the order in which it reaches them: a
+ * hold for a site that an actor has passed ends at once, and the hits of a site
+ * count from the actor's USER site before it in the list.
  */
 #define FL_PROGRAM_IN_ORDER 1
 
@@ -230,9 +231,9 @@ struct fl_result {
 	__u32 honoured; /* out: bit mask of the edges honoured */
 	__u32 overlapped; /* out: 1 if all edges were, no wait ended otherwise */
 	__u32 excluded; /* out: 1 if a hold ended EXCLUDED */
-	__u32 blocked_actor; /* out: then who slept */
+	__u32 blocked_actor; /* out: then the actor that slept */
 	char blocked[FL_STACK_LEN]; /* out: and where: functions, innermost first */
-	/* out: how often each control did it; a call that could not be is none */
+	/* out: how often each control was applied */
 	__u32 control_hits[FL_MAX_CONTROLS];
 	struct fl_site_result sites[FL_MAX_SITES]; /* out */
 };

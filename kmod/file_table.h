@@ -2,13 +2,13 @@
 /*
  * file_table.h - the files below <debugfs>/faultline/.
  *
- * main.c and instrument.c make the files of it, and the driver makes
- * faultline-debugfs(5) of it and of the headers that its rows name.
+ * main.c and instrument.c create the files from it. The driver generates
+ * faultline-debugfs(5) from it and from the headers that its rows name.
  */
 #ifndef FAULTLINE_FILE_TABLE_H
 #define FAULTLINE_FILE_TABLE_H
 
-/* What is only read. _ROW(show, name, about) */
+/* Files that are only read. _ROW(show, name, about) */
 #define FL_SHOWN_FILES(_ROW)                                                \
 	_ROW(fl_about, "about",                                             \
 	     "the version of the interface, the kernel and the machine")    \
@@ -19,7 +19,7 @@
 	_ROW(fl_replacements, "replacements",                               \
 	     "the functions that a control can put in the place of another") \
 	_ROW(fl_sessions, "sessions",                                       \
-	     "the open sessions: who opened each, and what is armed")       \
+	     "the open sessions: the opener of each, and the armed program")   \
 	_ROW(fl_events, "events",                                           \
 	     "the last holds, releases and runs of all sessions, with their times")
 
@@ -49,12 +49,12 @@
 	_ROW(fl_pgtable_tables, "pgtable", "tables", "pgtable_lines.h",     \
 	     "PTE tables that no mm uses, for pte_free_defer()")            \
 	_ROW(fl_pgtable_notifier, "pgtable", "notifier", "pgtable_lines.h", \
-	     "what a secondary MMU is told to invalidate")                  \
+	     "the invalidations that a secondary MMU receives")             \
 	_ROW(fl_pgtable_locks, "pgtable", "locks", "pgtable_lines.h",       \
 	     "the locks that an address depends on, observed and not taken") \
 	_ROW(fl_hvo_block, "hvo", "block", "hvo_lines.h",                   \
 	     "where the struct pages of a huge page are, and attempts to get a reference on them") \
 	_ROW(fl_hugetlb_share, "hugetlb", "share", "hugetlb_lines.h",       \
-	     "the table of PMDs that an address of hugetlb has, and who shares it")
+	     "the table of PMDs of a hugetlb address, and its sharers")
 
 #endif /* FAULTLINE_FILE_TABLE_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * guest.c - the module is for virtual machines. A machine that is certainly none is
- * refused; where it cannot be told, nothing is.
+ * guest.c - the module is for virtual machines. It refuses a machine that is
+ * certainly none, and accepts any other.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,7 +26,7 @@ static bool fl_assume_bare;
 module_param_named(assume_bare, fl_assume_bare, bool, 0400);
 MODULE_PARM_DESC(assume_bare, "test aid: take this machine for one that is not virtual");
 
-/* Each gives the sign by which the machine is known to be no guest; NULL: no sign. */
+/* Each returns the sign that the machine is no guest; NULL: no sign. */
 #if defined(CONFIG_X86)
 static const char *fl_bare_sign(void)
 {
@@ -36,7 +36,8 @@ static const char *fl_bare_sign(void)
 }
 #elif defined(CONFIG_ARM64)
 /*
- * A guest seldom has EL2. One that does is known by its tree or its DMI tables.
+ * A guest rarely has EL2. If it does, its device tree or its DMI tables name
+ * QEMU.
  */
 static const char *fl_bare_sign(void)
 {

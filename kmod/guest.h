@@ -6,8 +6,8 @@
 #define FAULTLINE_GUEST_H
 
 /*
- * 0, or -EACCES and a line in the log with the reason: this is no virtual machine, and
- * i_know=1 was not given. 0 where that cannot be told.
+ * 0, or -EACCES and a line in the log with the reason: this is no virtual
+ * machine, and i_know=1 was not given. 0 if there is no sign of that.
  */
 int fl_guest_check(void);
 

@@ -3,16 +3,16 @@
  * holds.c - how an actor is held, and how each hold ends.
  *
  * Every hold has a bound. It ends WAITED (its edges are satisfied), TIMEOUT,
- * KILLED (a fatal signal, or the run was stopped), MISSED (the awaited actor is past
- * that site), or EXCLUDED: the actor that
- * is awaited has been asleep, uninterruptibly and without once being switched
- * in, for excluded_ms. While we hold what it needs it cannot come; that is an
- * answer, and its stack says which lock gave it. The same if we are held with
- * interrupts off and it waits for this CPU to answer its call: the call is seen
- * pending (x86), or it is in the function whose return we wait for, and runs. And
- * if we may not sleep and it spins: it runs, and the last patched function that it
- * came to takes a lock. Only where FL_IOC_PATCH has patched functions: the sites
- * alone would not tell.
+ * KILLED (a fatal signal, or the run was stopped), MISSED (the awaited actor is
+ * past that site), or EXCLUDED. Then the awaited actor has been asleep for
+ * excluded_ms, uninterruptibly and without being switched in once: it cannot
+ * come, as it waits for the held actor's lock. Its stack names the lock. A hold
+ * with interrupts off also ends EXCLUDED if the awaited actor waits for this
+ * CPU to answer its call: the call is pending (x86), or the actor runs in the
+ * function whose return we wait for. A hold that may not sleep also ends
+ * EXCLUDED if the awaited actor spins: it runs, and the last patched function
+ * that it reached takes a lock. That applies only where FL_IOC_PATCH has
+ * patched functions: the sites alone would not show it.
  */
 #include <linux/delay.h>
 #include <linux/kallsyms.h>
@@ -26,10 +26,10 @@
 #include "stall.h"
 #include "symbols.h"
 
-#define FL_POLL_MS 4 /* between looks at the awaited actor */
+#define FL_POLL_MS 4 /* between checks of the awaited actor */
 /*
- * Spinning is told by what does not happen, and a virtual CPU may stand still: so
- * many times excluded_ms.
+ * A spinning actor shows no event, and neither does a stalled virtual CPU. So
+ * spinning takes this many times excluded_ms.
  */
 #define FL_SPIN_FACTOR 3
 #define FL_STACK_DEPTH 24
@@ -62,7 +62,7 @@ bool fl_hit_begin(struct fl_armed *armed)
 
 void fl_hit_end(struct fl_armed *armed)
 {
-	/* What was noted is there before fl_run_end() may go on. */
+	/* The notes are visible before fl_run_end() may go on. */
 	smp_mb__before_atomic();
 	atomic_dec(&armed->hitting);
 }
@@ -85,7 +85,7 @@ static u32 fl_site_awaits(struct fl_armed *armed, int site)
 	return missing;
 }
 
-/* Of the sites that this one still waits for: an actor is past one. */
+/* An actor has passed one of the sites that this one still waits for. */
 static bool fl_site_missed(struct fl_armed *armed, int site)
 {
 	const struct fl_program *p = &armed->program;
@@ -140,8 +140,8 @@ bool fl_site_reached(struct fl_armed *armed, int site, u64 value)
 	state->result.reached_ns = ktime_get_mono_fast_ns();
 	fl_event(armed, FL_EVENT_REACHED, in->actor, in->name, value);
 	/*
-	 * What this actor did before it came here is seen by those whom this
-	 * lets go on. Pairs with the acquire in fl_site_awaits().
+	 * The actors that this releases see all earlier writes of this actor.
+	 * Pairs with the acquire in fl_site_awaits().
 	 */
 	smp_store_release(&state->reached, 1);
 	irq_work_queue(&armed->wake);
@@ -207,8 +207,8 @@ static bool fl_task_blocked(const struct fl_actor *actor,
 }
 
 /*
- * It runs, and this CPU has not answered a call that might be its own; or it does
- * not come back from the function whose return is awaited.
+ * The awaited actor runs, and this CPU has not answered a call that may be its
+ * own; or it does not return from the function whose return is awaited.
  */
 static bool fl_task_calls(struct fl_armed *armed,
 			  const struct task_struct *task, u32 missing)
@@ -223,7 +223,10 @@ static bool fl_task_calls(struct fl_armed *armed,
 	return fl_call_pending();
 }
 
-/* It runs on another CPU while we may not sleep: a lock of ours may be in its way. */
+/*
+ * The awaited actor runs on another CPU while we may not sleep: it may wait for
+ * a lock of ours.
+ */
 static bool fl_task_spins(const struct fl_armed *armed,
 			  const struct fl_actor *actor,
 			  const struct task_struct *task)
@@ -259,7 +262,7 @@ static bool fl_is_lock(const char *name)
 	       !strstr(name, "rcu_read");
 }
 
-/* For so long as tells that it waits? */
+/* Long enough to say that it waits? */
 static bool fl_waits_on(struct fl_armed *armed, struct fl_sleeper *sleeper,
 			const struct task_struct *task, enum fl_waiting how)
 {
@@ -294,7 +297,7 @@ static bool fl_stack_add(void *cookie, unsigned long address)
 
 /*
  * Not stack_trace_save_tsk(): it leaves out the functions of .sched.text, and
- * down_write() and mutex_lock() are there, the very names that we want.
+ * we need names there, such as down_write() and mutex_lock().
  */
 static void fl_stack_read(struct task_struct *task, struct fl_stack *stack)
 {
@@ -331,7 +334,7 @@ static bool fl_is_scheduler(const char *name)
 	return false;
 }
 
-/* The function that a spinning actor came to last. False if that takes no lock. */
+/* The last function that a spinning actor reached. False if that takes no lock. */
 static bool fl_spin_stack(const struct fl_actor *actor, struct fl_stack *stack)
 {
 	char name[KSYM_SYMBOL_LEN];
@@ -344,8 +347,8 @@ static bool fl_spin_stack(const struct fl_actor *actor, struct fl_stack *stack)
 }
 
 /*
- * The functions the actor is in, innermost first, less the scheduler's; or, @stack
- * being NULL, that it does not sleep but waits for this CPU.
+ * The functions that the actor is in, innermost first, without the scheduler's.
+ * If @stack is NULL, the actor does not sleep but waits for this CPU.
  */
 static void fl_note_blocked(struct fl_armed *armed, struct fl_actor *actor,
 			    const struct fl_stack *stack)

@@ -2,11 +2,11 @@
 /*
  * hooks.c - one ftrace_ops for each armed program, and what happens at a hit.
  *
- * The callback must not wait: it may run with preemption or interrupts off. So it
- * only notes the hit and, where a hold is due, redirects to a stub that
- * waits as if inside the function. A *frame* is one stay
- * between such a redirection and its end; it keeps the armed program and the
- * module in place, whatever happens to the session meanwhile.
+ * The callback must not wait: it may run with preemption or interrupts off. So
+ * it only notes the hit and, where a hold is due, redirects to a stub that
+ * waits as if inside the function. A *frame* is one stay between such a
+ * redirection and its end; it keeps the armed program and the module in place,
+ * whatever happens to the session in that time.
  *
  * IPMODIFY makes a function belong to one program at a time: a second session,
  * or a live patch, gets EBUSY rather than half of the hits.
@@ -114,7 +114,7 @@ static void fl_frame_free(struct fl_frame *frame)
 	module_put(THIS_MODULE);
 }
 
-/* It does not return from where it is: its frames would stay for ever. */
+/* The task will not return from here: its frames would stay for ever. */
 static void fl_task_exits(void *unused, struct task_struct *task)
 {
 	struct fl_frame *frame;
@@ -159,7 +159,7 @@ static void fl_control_applied(struct fl_armed *armed, int actor, int control)
 		 armed->program.controls[control].function, control);
 }
 
-/* What could be flipped is no longer due. */
+/* Every byte that could be flipped is no longer due. */
 static void fl_corrupt(struct fl_frame *frame, bool may_fault)
 {
 	const struct fl_control *controls = frame->armed->program.controls;
@@ -184,8 +184,9 @@ static void fl_corrupt_now(struct callback_head *work)
 }
 
 /*
- * A function may return with any lock held, mmap_lock, too: no page fault there. On
- * its way back to user space the task has none. False if it does not go there.
+ * A function may return with any lock held, mmap_lock, too: no page fault
+ * there. On its way back to user space the task holds none. False if the task
+ * does not return there.
  */
 static bool fl_corrupt_later(struct fl_frame *frame)
 {
@@ -219,8 +220,9 @@ void fl_at(struct fl_at_regs *regs)
 	regs->go_on = frame->go_on;
 	fl_hold_all(frame->armed, frame->enter_sites);
 	/*
-	 * There is the probe again: this time it must let us through. Until then
-	 * this is a hit of the run in which it began, so no other may begin.
+	 * The task hits the probe again, which must let it through this time.
+	 * Until then this hit belongs to the run in which it began, so no other
+	 * run may begin.
 	 */
 	actor = &frame->armed->actors[frame->actor];
 	atomic_inc(&actor->inside);
@@ -280,7 +282,7 @@ static struct fl_hook *fl_hook_at(struct fl_armed *armed, unsigned long ip)
 				sizeof(wanted), fl_hook_compare);
 }
 
-/* What a hit of one actor on one hook asks for. */
+/* The actions for a hit of one actor on one hook. */
 struct fl_demand {
 	u32 enter_sites;
 	u32 return_sites;
@@ -336,7 +338,10 @@ static unsigned long fl_divert_to(struct fl_armed *armed, int control)
 	return armed->controls[control].replacement;
 }
 
-/* The stay begins: note what it is for, and take the return address if need be. */
+/*
+ * The stay begins: note its sites and controls, and replace the return address
+ * if needed.
+ */
 static struct fl_frame *fl_frame_begin(struct fl_armed *armed, int actor,
 				       const struct fl_demand *demand,
 				       bool returns, struct ftrace_regs *fregs)
@@ -409,8 +414,8 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	int actor;
 
 	/*
-	 * An actor that exits takes part no more: it gives back what it has,
-	 * and a control that breaks that would break the kernel for all.
+	 * An exiting actor no longer takes part: it frees its resources, and a
+	 * control that breaks this would break the kernel for all.
 	 */
 	if (current->flags & PF_EXITING)
 		return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hugetlb.c - the table of PMDs that an address of hugetlb has: whether others
- * have the same, how many the kernel thinks they are, and what is in the pools.
+ * hugetlb.c - the table of PMDs of a hugetlb address: its sharers, the kernel's
+ * count of them, and the pools.
  */
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -22,14 +22,14 @@
 
 #define FL_TRIES 100 /* a millisecond apart */
 
-/* What was last written to an open file. */
+/* The last command of an open file. */
 struct fl_place_in {
 	struct mutex lock;
 	struct pid *pid; /* NULL: nothing yet; referenced */
 	unsigned long address;
 };
 
-/* What is known of the mapping at the address, without its lock. */
+/* The mapping at the address, without its lock. */
 struct fl_mapping_at {
 	struct file *file; /* referenced */
 	pgoff_t offset; /* in the file, of the address; pages of the smallest size */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* hugetlb.h - <debugfs>/faultline/hugetlb/share: who shares a table of PMDs. */
+/*
+ * hugetlb.h - <debugfs>/faultline/hugetlb/share: the sharers of a table of
+ * PMDs.
+ */
 #ifndef FAULTLINE_HUGETLB_H
 #define FAULTLINE_HUGETLB_H
 
@@ -7,7 +10,7 @@
 
 /*
  * Each open file looks at one address of one process, in a mapping of hugetlb.
- * What is written and what is read: hugetlb_lines.h.
+ * hugetlb_lines.h has the formats.
  *
  * A reader gives up on a lock after 100 ms: a held actor may own it. Then the
  * first line says which.

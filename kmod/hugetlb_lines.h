@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * hugetlb_lines.h - what <debugfs>/faultline/hugetlb/share reads and writes, a line
+ * hugetlb_lines.h - the formats of <debugfs>/faultline/hugetlb/share, a line
  * each. Given the conversion of each value, in this order, a line is the format
  * that the module prints with and that the driver and the selftests scan with.
  */
@@ -11,18 +11,18 @@
 #define FL_HUGETLB_ASK(pid, address) pid " " address
 
 /*
- * The first line, or one of the two words. @pud: none, huge, or table; @pfn: of the
- * table of PMDs that the PUD leads to; @shared: its share count, how many others use
- * it by the kernel's own reckoning (-1: this kernel does not share); both are 0
- * without a table. @lock: the VMA's hugetlb lock, none if it has none, else free,
- * write, or read:N for N readers. @mapped: what hugetlb maps in the mm, in pages of
- * the smallest size.
+ * The first line, or one of the two words. @pud: none, huge, or table; @pfn: of
+ * the table of PMDs that the PUD leads to; @shared: the kernel's share count,
+ * the number of other users (-1: this kernel does not share); both are 0
+ * without a table. @lock: the VMA's hugetlb lock, none if it has none, else
+ * free, write, or read:N for N readers. @mapped: the hugetlb memory of the mm,
+ * in pages of the smallest size.
  */
 #define FL_HUGETLB_SHARE(pid, address, pud, pfn, shared, lock, mapped)      \
 	"share pid " pid " address " address " pud " pud " pfn " pfn        \
 	" shared " shared " lock " lock " mapped " mapped
 
-/* @lock: mmap_lock or i_mmap_rwsem, which was not to be had. */
+/* @lock: mmap_lock or i_mmap_rwsem, which another task held. */
 #define FL_HUGETLB_BUSY(lock) "busy " lock
 
 /* No hugetlb mapping of a file is there. */

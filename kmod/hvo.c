@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hvo.c - the struct pages of one huge page: where they really are, whether they
- * can be written, and what happens to a reference that is taken on them by a
- * pointer that has got old.
+ * hvo.c - the struct pages of one huge page: their real page frames, their
+ * protection, and the result of taking a reference by an old pointer.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,7 +23,7 @@
 enum fl_try_result {
 	FL_TRY_GOT = 1,
 	FL_TRY_ZERO, /* the count was 0 */
-	FL_TRY_CHANGED, /* it was not what had been read */
+	FL_TRY_CHANGED, /* it differed from the value read before */
 	FL_TRY_FAULT,
 };
 
@@ -170,7 +169,7 @@ static void fl_views_show(struct seq_file *m, const struct fl_block *block)
 
 /* --- counting ------------------------------------------------------------------- */
 
-/* Without a lock: numbers to look at, not to reckon with while they move. */
+/* Without a lock: the numbers are inexact while they change. */
 static struct fl_counters fl_count(void)
 {
 	struct fl_counters counters = { .memmap = -1 };
@@ -214,7 +213,7 @@ static void fl_block_look(struct seq_file *m, const struct fl_block *block)
 
 /* --- trying -------------------------------------------------------------------- */
 
-/* One "lock cmpxchg" that may fault. *@old is what was there. False: it did. */
+/* One "lock cmpxchg" that may fault. *@old is the old value. False: it faulted. */
 static bool fl_cmpxchg_may_fault(int *at, int *old, int new)
 {
 	bool done = true;
@@ -231,11 +230,11 @@ static bool fl_cmpxchg_may_fault(int *at, int *old, int new)
 }
 
 /*
- * get_page_unless_zero(), as this kernel's headers have it and the compiler made it.
- * It may write, and where the struct page is mapped read-only that would be an oops:
- * there a copy of its page of vmemmap is tried. The copy lies as the original does,
- * so that a header that tells aliases of heads by their place and their neighbour
- * finds the same.
+ * get_page_unless_zero() of this kernel's headers, compiled into the module. It
+ * may write. Where the struct page is mapped read-only a write would oops, so
+ * the module tries a copy of its page of vmemmap. The copy has the same offset
+ * as the original, so that a header that recognizes aliases of heads by their
+ * place and their neighbour finds the same.
  */
 static enum fl_try_result fl_try_get(struct page *page, void *copy)
 {
@@ -313,7 +312,7 @@ static int fl_block_of_address(struct fl_block *block, unsigned long address)
 	return fl_block_of_pfn(block, pfn);
 }
 
-/* The pages of the block that soft offlining took away. */
+/* The pages of the block that were soft-offlined. */
 static int fl_block_unpoison(struct fl_block *block)
 {
 	unsigned int i;

@@ -8,7 +8,7 @@
 /*
  * Each open file looks at one block of physical memory as large as a huge page
  * of one PMD, and at the virtual pages of vmemmap that hold its struct pages.
- * One command a write. What is written and what is read: hvo_lines.h.
+ * One command a write. hvo_lines.h has the formats.
  *
  * Errors of a write: EINVAL, EFAULT (no page there), EOPNOTSUPP (this machine
  * does not optimize vmemmap).

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * hvo_lines.h - what <debugfs>/faultline/hvo/block reads and writes, a line each.
- * Given the conversion of each value, in this order, a line is the format that the
- * module prints with and that the driver scans with.
+ * hvo_lines.h - the formats of <debugfs>/faultline/hvo/block, a line each.
+ * Given the conversion of each value, in this order, a line is the format that
+ * the module prints with and that the driver scans with.
  */
 #ifndef FAULTLINE_HVO_LINES_H
 #define FAULTLINE_HVO_LINES_H
 
 /*
- * Written: the block that this page of the writer is in (hexadecimal). No reference
- * is kept: the page may be freed, and the block become another's. That is the point.
+ * Written: the block that this page of the writer is in (hexadecimal). No
+ * reference is kept, on purpose: the page may be freed, and the block reused.
  */
 #define FL_HVO_PAGE(address) "page " address
 
@@ -17,10 +17,10 @@
 #define FL_HVO_PFN(pfn) "pfn " pfn
 
 /*
- * Written: get_page_unless_zero() of the block's struct page @index, compiled into
- * the module from this kernel's headers; what it got it gives back. Where the struct
- * page is mapped read-only, a copy of its page of vmemmap is tried, and "fault" means
- * that it would have written to the original.
+ * Written: get_page_unless_zero() of the block's struct page @index, compiled
+ * into the module from this kernel's headers; the module drops the reference
+ * again. Where the struct page is mapped read-only, it tries a copy of its page
+ * of vmemmap, and "fault" means that it would have written to the original.
  */
 #define FL_HVO_TRY(index) "try " index
 
@@ -35,14 +35,14 @@
 #define FL_HVO_UNPOISON "unpoison"
 
 /*
- * Written: give back the pages that CPUs keep for themselves, so that free blocks can
- * become whole.
+ * Written: drain the pages that each CPU keeps, so that free blocks can become
+ * whole.
  */
 #define FL_HVO_DRAIN "drain"
 
 /*
- * The first line. @pfn: of the block's first page; @index: of the page that was asked
- * for; @head, @hugetlb: yes or no; @refs: of the first page.
+ * The first line. @pfn: of the block's first page; @index: of the page in the
+ * command; @head, @hugetlb: yes or no; @refs: of the first page.
  */
 #define FL_HVO_BLOCK(pfn, index, head, hugetlb, refs)                       \
 	"block pfn " pfn " index " index " head " head                      \
@@ -78,9 +78,9 @@
 	" reserved " reserved " surplus " surplus
 
 /*
- * The last line, once something was tried. @kind: try or late; @result: got, zero
- * (the count was 0), changed (it was not what had been read), or fault; @before and
- * @after: the head's count.
+ * The last line, once something was tried. @kind: try or late; @result: got,
+ * zero (the count was 0), changed (the count differed from the value read
+ * before), or fault; @before and @after: the head's count.
  */
 #define FL_HVO_TRIED(kind, index, result, before, after)                    \
 	"tried kind " kind " index " index " result " result                \

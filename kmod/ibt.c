@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ibt.c - is there an ENDBR where a call by a pointer would go?
+ * ibt.c - does the target of a call by a pointer have an ENDBR?
  *
- * cpu_feature_enabled(X86_FEATURE_IBT) is also what the kernel goes by: it clears
- * the feature for ibt=off, and if its own test of IBT fails. Under FineIBT a call goes
- * to a preamble in front of the function, whose own ENDBR is sealed; this
- * module does not make such calls safe, and so refuses there, too.
+ * The kernel itself uses cpu_feature_enabled(X86_FEATURE_IBT): it clears the
+ * feature for ibt=off, and if its own test of IBT fails. Under FineIBT a call
+ * goes to a preamble in front of the function, whose own ENDBR is sealed; this
+ * module does not make such calls safe, and so refuses them, too.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -89,7 +89,7 @@ bool fl_ibt_callable(unsigned long address)
 	return !fl_ibt_heeded() || fl_endbr_at(address) == FL_ENDBR_LIVE;
 }
 
-/* What was last written to an open file. */
+/* The last command of an open file. */
 struct fl_ibt_asked {
 	struct mutex lock;
 	char name[FL_MAX_IBT_NAME]; /* "": nothing yet */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* ibt.h - which functions may be called by a pointer; <debugfs>/faultline/ibt. */
+/*
+ * ibt.h - the functions that may be called by a pointer;
+ * <debugfs>/faultline/ibt.
+ */
 #ifndef FAULTLINE_IBT_H
 #define FAULTLINE_IBT_H
 
@@ -8,10 +11,11 @@
 #include "instrument.h"
 
 /*
- * Where indirect branch tracking (IBT, x86) is on, a call by a pointer must meet an
- * ENDBR instruction. The kernel overwrites ("seals") that of each function whose
- * address neither it nor an export takes. True if @address, a function that was
- * looked up by name, can be called; always true where IBT is off. May sleep.
+ * Where indirect branch tracking (IBT, x86) is on, a call by a pointer must
+ * meet an ENDBR instruction. The kernel overwrites ("seals") the ENDBR of each
+ * function whose address neither it nor an export takes. True if @address, a
+ * function that was looked up by name, can be called; always true where IBT is
+ * off. May sleep.
  */
 bool fl_ibt_callable(unsigned long address);
 

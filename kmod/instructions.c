@@ -2,19 +2,20 @@
 /*
  * instructions.c - sites in front of an instruction: "FUNCTION/PATTERN".
  *
- * Some windows lie between two instructions of one function. The instruction is
- * found in the live text by what it is, and refused if the function has none or
- * several of the kind - unless the site is aimed at one page: then all of them
- * are probed, and their operand decides. A kprobe there does not hold the actor
- * itself, as it runs with interrupts off: it sends it to fl_at_stub, which holds it
- * as the function was, interrupts on if they were, and goes back to the
- * instruction. There the probe is hit again and lets the actor through.
+ * Some windows lie between two instructions of one function. The module
+ * searches the live text for the instruction, and refuses the site if the
+ * function has none or several. If the site is aimed at one page, the module
+ * probes all of them, and their operand decides. A kprobe there does not hold
+ * the actor itself, as it runs with interrupts off: it redirects the actor to
+ * fl_at_stub, which holds it with the function's interrupt state and returns to
+ * the instruction. The actor hits the probe again, which lets it through.
  *
- * The kernel's decoder (asm/insn.h) is not exported, and by a pointer it would be one
- * more function that a kernel may lack or not let us call. A pattern is a few bytes,
- * so it is compared at every address. Bytes that only look like it, in the middle of
- * another instruction, make the function one that has several, or are refused by
- * register_kprobe(), which decodes the function from its beginning.
+ * The kernel's decoder (asm/insn.h) is not exported, and by a pointer it would
+ * be one more function that a kernel may lack or not let us call. A pattern is
+ * a few bytes, so it is compared at every address. Bytes that only look like
+ * it, in the middle of another instruction, count as one more match, or
+ * register_kprobe() refuses them, as it decodes the function from its
+ * beginning.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,7 +31,7 @@
 
 #if FL_HAS_AT
 
-/* Of the registers, in the order in which instructions number them. */
+/* Offsets of the registers, in the order in which instructions number them. */
 static const u8 fl_register_offsets[] = {
 	offsetof(struct pt_regs, ax),  offsetof(struct pt_regs, cx),
 	offsetof(struct pt_regs, dx),  offsetof(struct pt_regs, bx),
@@ -189,7 +190,7 @@ static bool fl_at_passes(const struct fl_at *at, struct fl_actor *actor)
 	return true;
 }
 
-/* True if the actor is to be held, and goes to the stub. */
+/* True if the stub must hold the actor. */
 static bool fl_at_act(const struct fl_at *at, int actor, struct pt_regs *regs)
 {
 	struct fl_armed *armed = at->armed;
@@ -219,7 +220,10 @@ static int fl_at_hit(struct kprobe *probe, struct pt_regs *regs)
 	return 1;
 }
 
-/* A probe that has this is not made a jump, which could not be redirected. */
+/*
+ * A probe with this is not optimized into a jump, which could not be
+ * redirected.
+ */
 static void fl_at_after(struct kprobe *probe, struct pt_regs *regs,
 			unsigned long flags)
 {

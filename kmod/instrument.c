@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * instrument.c - what is done with each instrument. To add one, write its file and a
+ * instrument.c - the list of the instruments. To add one, write its file and a
  * struct fl_instrument in it, and give that a row in file_table.h.
  */
 #include <linux/debugfs.h>

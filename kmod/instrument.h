@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * instrument.h - what the engine and the files of debugfs know of an instrument: a
- * part of the module that looks at the kernel, or does something to it, on demand.
+ * instrument.h - the interface of an instrument: a part of the module that
+ * shows or changes the kernel on demand.
  */
 #ifndef FAULTLINE_INSTRUMENT_H
 #define FAULTLINE_INSTRUMENT_H
@@ -57,7 +57,7 @@ void fl_instruments_create(struct dentry *folder);
 /* Do sites and controls apply to a call from this module at @ip? Any context. */
 bool fl_instruments_call_from(unsigned long ip);
 
-/* Of the instrument whose @file it is; as in struct fl_reading_ops. */
+/* The operations of the instrument of @file; as in struct fl_reading_ops. */
 int fl_reading_prepare(struct fl_reading *reading, struct file *file,
 		       unsigned int index);
 

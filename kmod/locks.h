@@ -6,8 +6,8 @@
 #include "instrument.h"
 
 /*
- * Each open file looks at one address of its reader's own memory. Reading takes none
- * of the locks and waits for nobody. What is written and what is read: pgtable_lines.h.
+ * Each open file looks at one address of its reader's own memory. Reading takes
+ * none of the locks and waits for nobody. pgtable_lines.h has the formats.
  *
  * Errors: EINVAL (no address was written).
  */

@@ -2,8 +2,8 @@
 /*
  * main.c - load, unload, and the files under <debugfs>/faultline/.
  *
- * faultline puts tasks at chosen places of the memory management code and
- * holds them there. It is for test VMs only.
+ * faultline holds tasks at chosen places of the memory management code. It is
+ * for test VMs only.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

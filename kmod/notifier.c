@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * notifier.c - a secondary MMU that has no pages, only a note of what it was
- * told to invalidate, and when.
+ * notifier.c - a secondary MMU without pages, which only notes each
+ * invalidation and its time.
  */
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -31,7 +31,7 @@ struct fl_listener {
 	struct mm_struct *mm; /* NULL: not registered */
 	spinlock_t notes_lock;
 	unsigned long start, end;
-	unsigned int nr; /* may exceed FL_MAX_NOTES: so many were to be noted */
+	unsigned int nr; /* may exceed FL_MAX_NOTES: invalidations seen */
 	struct fl_note notes[FL_MAX_NOTES];
 };
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * page_watch.c - what becomes of a page: queued with call_rcu(), freed, used again.
+ * page_watch.c - the fate of a page: queued with call_rcu(), freed, reused.
  *
- * The allocator's own tracepoints tell when a page is really freed, whichever task
- * does it. A hook on call_rcu() sees an rcu_head that lies in a watched
- * struct page. If that is queued a second time, the machine would lose its list
- * of callbacks: the hook counts it and hands call_rcu() a spare instead.
+ * The allocator's own tracepoints tell when a page is really freed, whichever
+ * task does it. A hook on call_rcu() sees an rcu_head that lies in a watched
+ * struct page. A second queueing would destroy the list of callbacks: the hook
+ * counts it and gives call_rcu() a spare instead.
  *
- * Not a kprobe: on s390 one that sits on ftrace undoes what a session's hook on
- * the same function has decided about where to go on.
+ * Not a kprobe: on s390 a kprobe on ftrace overwrites the address at which a
+ * session's hook on the same function continues.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* page_watch.h - what becomes of a page: queued with call_rcu(), freed, used again. */
+/* page_watch.h - the fate of a page: queued with call_rcu(), freed, reused. */
 #ifndef FAULTLINE_PAGE_WATCH_H
 #define FAULTLINE_PAGE_WATCH_H
 
@@ -20,7 +20,7 @@ struct fl_watch {
 	int again; /* of those, how many while it had been queued before */
 	int freed; /* times it went back to the page allocator */
 	int active; /* of those, how many with PG_active set */
-	int reused; /* it was allocated after that: what follows is another's */
+	int reused; /* it was allocated after that: later counts are another owner's */
 	int early; /* freed before a grace period that fl_watch_since() began was over */
 	int cpu; /* that freed it first */
 	u64 queued_ns; /* CLOCK_MONOTONIC, of the first time; 0 = never */

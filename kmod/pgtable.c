@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pgtable.c - which page tables a range of addresses has, and the pages that
- * they are in: shared or not, counted how often, marked how.
+ * pgtable.c - the page tables of a range of addresses, and their pages: shared
+ * or not, reference counts, flags.
  */
 #include <linux/mm.h>
 #include <linux/mm_types.h>
@@ -17,7 +17,7 @@
 
 #define FL_MAX_ROWS 4096 /* of one reading */
 
-/* What was last written to an open file. */
+/* The last command of an open file. */
 struct fl_range {
 	pid_t pid; /* 0: nothing yet */
 	unsigned long start, end;
@@ -74,7 +74,7 @@ struct fl_folio_run {
 };
 
 /*
- * No reference is held: a folio that is freed and used anew is reported instead.
+ * No reference is held: a folio that is freed and reused is reported instead.
  * Its struct page stays.
  */
 static struct folio *fl_large_folio(pte_t pte)

@@ -8,9 +8,9 @@
 #include "instrument.h"
 
 /*
- * <debugfs>/faultline/pgtable/range: written is a range, then it is read through the
- * same descriptor. What is written and what is read: pgtable_lines.h. Written wrongly:
- * EINVAL; no such task, when it is read: ESRCH.
+ * <debugfs>/faultline/pgtable/range: write a range, then read through the same
+ * descriptor. pgtable_lines.h has the formats. A wrong command: EINVAL; no such
+ * task, at a read: ESRCH.
  */
 extern const struct fl_instrument fl_pgtable_range;
 

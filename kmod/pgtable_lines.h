@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * pgtable_lines.h - what the files of <debugfs>/faultline/pgtable read and write, a
- * line each. Given the conversion of each value, in this order, a line is the format
- * that the module prints with and that the driver and the selftests scan with.
- * Addresses and page frames are hexadecimal.
+ * pgtable_lines.h - the formats of the files of <debugfs>/faultline/pgtable, a
+ * line each. Given the conversion of each value, in this order, a line is the
+ * format that the module prints with and that the driver and the selftests scan
+ * with. Addresses and page frames are hexadecimal.
  */
 #ifndef FAULTLINE_PGTABLE_LINES_H
 #define FAULTLINE_PGTABLE_LINES_H
@@ -40,20 +40,21 @@
 /* After the PMDs, if there were too many and some were left out. */
 #define FL_RANGE_MORE "more"
 
-/* The last line: what the kernel counts for all page tables of the mm. */
+/* The last line: the kernel's count for all page tables of the mm. */
 #define FL_RANGE_BYTES(bytes) "mm pgtables_bytes " bytes
 
 /* --- tables ------------------------------------------------------------------- */
 
 /*
- * Written: so many new tables in as few pages as can be, where no other tables are;
- * what the set had before is given back. With 0 it has none.
+ * Written: allocate this number of new tables in as few pages as possible,
+ * without other tables; the old tables of the set are freed. With 0 the set is
+ * empty.
  */
 #define FL_TABLES_NEW(number) "tables " number
 
 /*
- * Written: give these, "I" or "I J ...", in this order, to pte_free_defer(), here and
- * now: by this task, on its CPU.
+ * Written: pass these, "I" or "I J ...", in this order, to pte_free_defer() at
+ * once, from this task, on its CPU.
  */
 #define FL_TABLES_DEFER(list) "defer " list
 
@@ -67,7 +68,7 @@
 /* Written: also show the page of the table that maps the writer's address. */
 #define FL_TABLES_WATCH(address) "watch " address
 
-/* Written: wait until all that was deferred so far is done. */
+/* Written: wait until all earlier deferrals are done. */
 #define FL_TABLES_BARRIER "barrier"
 
 /*
@@ -93,8 +94,8 @@
 /* --- notifier ----------------------------------------------------------------- */
 
 /*
- * Written: from now on the file is an MMU notifier of the writer's mm for that range,
- * and what was noted before is forgotten.
+ * Written: from now on the file is an MMU notifier of the writer's mm for that
+ * range, and earlier notes are dropped.
  */
 #define FL_NOTIFIER_ASK(start, end) start " " end
 
@@ -115,12 +116,13 @@
 #define FL_LOCKS_ASK(address) address
 
 /*
- * The only line. @pmd: none, table, or huge. The others are free, write, read:N for N
- * readers, or none if there is no such lock: the VMA's before 6.4, the anon_vma's
- * where nothing was ever touched, the page table's where the PMD leads to none. @vma
- * is write or free alone: its readers do not stay. A spinlock that is taken is write.
- * @anon_vma is unknown in a kernel without CONFIG_PER_VMA_LOCK: VMAs are not freed by
- * RCU there, so none is looked at.
+ * The only line. @pmd: none, table, or huge. The others are free, write, read:N
+ * for N readers, or none if there is no such lock: the VMA's before 6.4, the
+ * anon_vma's where no page was ever touched, the page table's where the PMD
+ * leads to none. @vma is write or free alone: its readers do not stay. A taken
+ * spinlock is write. @anon_vma is unknown in a kernel without
+ * CONFIG_PER_VMA_LOCK: such a kernel does not free VMAs by RCU, so the module
+ * reads none.
  */
 #define FL_LOCKS_STATES(mmap, vma, anon_vma, pmd, pte)                      \
 	"locks mmap " mmap " vma " vma " anon_vma " anon_vma                \

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * poison.c - what memory has in it that nobody cleared.
+ * poison.c - the bytes of memory that was not cleared.
  *
- * A kernel booted with init_on_alloc=0 page_poison=1 slub_debug=P fills what is
- * free with a pattern. Nothing in its log says that it does for pages, so take
- * a page and an object and look.
+ * A kernel booted with init_on_alloc=0 page_poison=1 slub_debug=P fills free
+ * memory with a pattern. Its log does not mention pages, so allocate a page and
+ * an object and read them.
  */
 #include <linux/compiler.h>
 #include <linux/gfp.h>
@@ -16,7 +16,10 @@
 
 #define FL_OBJECT_BYTES 64
 
-/* Bytes at @at that are @pattern. The compiler must not know that nobody wrote them. */
+/*
+ * Bytes at @at that are @pattern. The compiler must not know that they were
+ * never written.
+ */
 static size_t fl_count(const u8 *at, size_t bytes, u8 pattern)
 {
 	size_t i, found = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* poison.h - what memory has in it that nobody cleared. */
+/* poison.h - the bytes of memory that was not cleared. */
 #ifndef FAULTLINE_POISON_H
 #define FAULTLINE_POISON_H
 

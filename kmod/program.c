@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * program.c - is this program one that can be run? Every refusal names the
- * field in program.why.
+ * program.c - can this program run? Every refusal names the field in
+ * program.why.
  */
 #include <linux/bitops.h>
 #include <linux/kernel.h>
@@ -137,8 +137,8 @@ static int fl_check_edge(struct fl_program *p, u32 i)
  * Two events a site: reached (2i) and left (2i + 1). A site is left after it is
  * reached, the next site of an actor is reached after the one before is left,
  * and an edge lets its second site be left after its first is reached. If these
- * have a cycle, no execution honours them all. Events without a predecessor are
- * taken away until none is left, or none can be.
+ * have a cycle, no execution honours them all. Remove events without a
+ * predecessor until none is left, or none can be removed.
  */
 static int fl_check_cycles(struct fl_program *p)
 {
@@ -307,7 +307,10 @@ static bool fl_controls_meet(const struct fl_armed *armed, u32 i, u32 k)
 		b->caller_start < a->caller_end);
 }
 
-/* A call can be diverted once: the other control would look tried and was not. */
+/*
+ * A call can be diverted once: the other control would look tried, but would
+ * not be.
+ */
 static int fl_check_diversions(struct fl_armed *armed)
 {
 	struct fl_program *p = &armed->program;
@@ -437,7 +440,10 @@ void fl_program_take_next(struct fl_armed *armed, const struct fl_program *next,
 		armed->hooks[i].sites = 0;
 	for (i = 0; i < p->nr_sites; i++) {
 		armed->sites[i].place = places[i];
-		/* @next goes away; a function that was named directly is called so. */
+		/*
+		 * @next is freed later; keep the name of a function that was
+		 * named directly.
+		 */
 		if (places[i].function == next->sites[i].name)
 			armed->sites[i].place.function = p->sites[i].name;
 		if (p->sites[i].kind != FL_SITE_USER)

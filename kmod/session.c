@@ -204,8 +204,8 @@ static bool fl_inside(struct fl_armed *armed)
 }
 
 /*
- * No hit counts after this, and none that began before is still under way: it
- * would be taken for one of the next run.
+ * After this no hit counts, and no earlier hit is still under way: it would
+ * count for the next run.
  */
 static int fl_run_end(struct fl_armed *armed)
 {
@@ -220,7 +220,7 @@ static int fl_run_end(struct fl_armed *armed)
 			return -EBUSY;
 		usleep_range(50, 100);
 	}
-	/* What those hits noted is there, before it is cleared. */
+	/* The notes of those hits are visible, before they are cleared. */
 	smp_mb();
 	return 0;
 }
@@ -411,8 +411,8 @@ static long fl_ioctl_armed(struct fl_armed *armed, unsigned int cmd,
 }
 
 /*
- * The size of what an ioctl takes is part of its number: that of another ABI is
- * known by the rest.
+ * The size of an ioctl's argument is part of its number: the other bits
+ * identify a number of another ABI.
  */
 static int fl_ioctl_check(unsigned int cmd)
 {

@@ -70,13 +70,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 	},
 	{
 		/*
-		 * Not all architectures batch TLB flushes. Where there is none,
-		 * the next call is taken. That is the charge for the holes, with
-		 * no lock held, since a2e17cc2efc7 ("mm/khugepaged: maintain page
-		 * cache uptodate flag", v6.4). Before, it was made under the
-		 * xarray's lock, and the huge page was in the page cache by the
-		 * time the flush came: there the copying of the first folio is
-		 * taken, or where it is inlined its release.
+		 * Not all architectures batch TLB flushes. Without a flush, the
+		 * site is the next call. That is the charge for the holes, with
+		 * no lock held, since a2e17cc2efc7 ("mm/khugepaged: maintain
+		 * page cache uptodate flag", v6.4). Before, the charge was made
+		 * under the xarray's lock, and the huge page was in the page
+		 * cache before the flush: there the site is the copy of the
+		 * first folio, or its release if the copy is inlined.
 		 */
 		.name = "collapse_file/unmapped",
 		.about = "old folios locked and unmapped, holes not yet re-checked",

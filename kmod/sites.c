@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* sites.c - which function a logical site is in this kernel. */
+/* sites.c - the function of a logical site in this kernel. */
 #include <linux/kernel.h>
 #include <linux/seq_file.h>
 #include <linux/version.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * stubs_arm64.S - where a hooked entry and a watched return are sent to; the
+ * stubs_arm64.S - the targets of a hooked entry and of a watched return; the
  * contract is that of stubs_x86.S.
  *
  * fl_enter_stub: ftrace lands here with x0-x8 and x30 as at the entry of the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * stubs_powerpc.S - where a hooked entry and a watched return are sent to; the
+ * stubs_powerpc.S - the targets of a hooked entry and of a watched return; the
  * contract is that of stubs_x86.S. ELF ABI v2 (ppc64le).
  *
  * fl_enter_stub: ftrace lands here with r3-r10 (arguments), r2 (the traced

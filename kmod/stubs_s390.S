@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * stubs_s390.S - where a hooked entry and a watched return are sent to; the
+ * stubs_s390.S - the targets of a hooked entry and of a watched return; the
  * contract is that of stubs_x86.S.
  *
  * fl_enter_stub: ftrace lands here with r2-r6 (arguments) and r14 (return

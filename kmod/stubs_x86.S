@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * stubs_x86.S - where a hooked entry and a watched return are sent to.
+ * stubs_x86.S - the targets of a hooked entry and of a watched return.
  *
  * fl_enter_stub: ftrace lands here instead of behind the fentry call, with the
  * registers and the stack as at the entry of the traced function. All registers
  * that may carry an argument are saved, fl_enter() holds the task in a context
  * that is the function's own (so it may sleep where the function may), and the
- * stub goes on where fl_enter() says. It gets there by a return, not a jump:
- * behind an fentry call there is no endbr.
+ * stub goes on where fl_enter() says. It goes there by a return, not a jump:
+ * after an fentry call there is no endbr.
  *
  * fl_return_stub: the traced function returns to here instead of to its caller.
  * The stack pointer is as after that return, rax and rdx carry the value. The
@@ -19,8 +19,8 @@
  *
  * fl_skip_stub: the traced function is not run at all; rax was set by the hook.
  *
- * Each is got to by a return, never by a call or jump through a pointer: where IBT is
- * on, none needs an endbr, and the SYM_FUNC_START() of 7.2 gives none.
+ * Each is entered by a return, never by a call or jump through a pointer: with
+ * IBT on, none needs an endbr, and the SYM_FUNC_START() of 7.2 gives none.
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>

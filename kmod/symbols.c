@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * symbols.c - one table of kernel symbols that are not exported, resolved
- * once at load. A missing one disables the capabilities that need it, with the
- * reason; none but kallsyms_lookup_name() keeps the module from loading. One that
- * must not be called by a pointer, see ibt.h, is as good as missing.
+ * symbols.c - one table of kernel symbols that are not exported, resolved once
+ * at load. A missing one disables the capabilities that need it, with the
+ * reason; only a missing kallsyms_lookup_name() keeps the module from loading.
+ * A function that must not be called by a pointer, see ibt.h, counts as
+ * missing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,7 +31,7 @@ struct fl_symbol_row {
 	const char *newer; /* its name in newer kernels, if that changed */
 	void **slot;
 	const char *capability;
-	const char *use; /* what it is good for; completes "resolved: ..." */
+	const char *use; /* its use; completes "resolved: ..." */
 	bool data; /* it is not called */
 };
 
@@ -132,7 +133,7 @@ static bool fl_is_without(const char *name)
 	return false;
 }
 
-/* Of the rows whose function is there, but must not be called. */
+/* The rows whose function exists, but must not be called. */
 static bool fl_symbol_uncallable[ARRAY_SIZE(fl_symbol_rows)];
 
 /*

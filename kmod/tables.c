@@ -80,7 +80,7 @@ static bool fl_tables_calls_from(unsigned long ip)
 
 static bool fl_tables_supported(void)
 {
-	/* Only a page that others have tables in makes us free one at once. */
+	/* We free a table at once only in a page with tables of others. */
 	return fl_sym.table_alloc && fl_sym.pte_free_defer &&
 	       (fl_sym.table_free || FL_TABLES_PER_PAGE == 1);
 }
@@ -127,14 +127,14 @@ static bool fl_watch_is_ours(const struct fl_tables *tables,
 }
 
 /*
- * Whatever was done to our tables, and whatever a control left undone: a page
- * that was not freed still has this many tables of ours.
+ * After any use of our tables, and after any control: a page that was not freed
+ * still has this many tables of ours.
  */
 static void fl_watch_give_back(struct fl_tables *tables, struct fl_watch *watch)
 {
 	int left = watch->freed ? 0 : fl_page_tables_of(watch->page);
 
-	atomic_set(&watch->queued, 0); /* it has come to its end, see the barrier before */
+	atomic_set(&watch->queued, 0); /* it has ended, see the barrier before */
 	while (left-- > 0)
 		fl_sym.pte_free_defer(
 			tables->mm,
@@ -164,10 +164,10 @@ static void fl_free(struct mm_struct *mm, unsigned long address)
 }
 
 /*
- * One more page of tables, of which the first @want are kept and the rest freed.
- * The allocator hands out a page from its beginning, so what comes from the
- * middle of one is of a page that others have tables in: not wanted. Returns how
- * many were kept.
+ * One more page of tables, of which the first @want are kept and the rest
+ * freed. The allocator hands out a page from its beginning, so a table from the
+ * middle belongs to a page with tables of others: skip it. Returns how many
+ * were kept.
  */
 static int fl_tables_page(struct fl_tables *tables, unsigned int want)
 {
@@ -297,7 +297,7 @@ static bool fl_tables_reading_begin(struct fl_reading *reading)
 
 	rcu_read_lock();
 	/*
-	 * Not given yet: so it is after this that it is given, and a grace
+	 * The table is not given yet. It will be given after this, and a grace
 	 * period that begins then waits for us.
 	 */
 	reading->begun = READ_ONCE(table->state) == FL_TABLE_OURS;
@@ -415,7 +415,7 @@ static int fl_tables_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-/* What follows the words of a command, or NULL if @text is another. */
+/* The text after the words of a command, or NULL if @text is another command. */
 static char *fl_after(char *text, const char *words)
 {
 	size_t len = str_has_prefix(text, words);

@@ -7,8 +7,8 @@
 
 /*
  * Each open file has a set of PTE tables, made by the kernel's own allocator
- * for the mm of the task that opened it. One command a write. What is written and
- * what is read: pgtable_lines.h.
+ * for the mm of the task that opened it. One command a write. pgtable_lines.h
+ * has the formats.
  *
  * Errors of a write: EINVAL, EALREADY (given before), ESTALE (read: given
  * before), EIO (read: the page was freed meanwhile), EPERM (new tables: from another mm),

@@ -77,7 +77,7 @@ static ssize_t fl_textfile_write(struct file *file, const char __user *from,
 		return PTR_ERR(text);
 	err = fl_textfile_of(file)->command(fl_textfile_state(file), text);
 	kfree(text);
-	*pos = 0; /* what is read next begins at the beginning */
+	*pos = 0; /* the next read starts at the beginning */
 	return err ?: len;
 }
 

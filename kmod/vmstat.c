@@ -11,7 +11,10 @@
 #include "symbols.h"
 #include "vmstat.h"
 
-/* A CPU that folds its changes moves them: what is read twice the same has no such move in it. */
+/*
+ * A CPU that folds its changes moves them: two equal reads contain no such
+ * move.
+ */
 #define FL_VMSTAT_TRIES 100
 
 struct fl_counts {
@@ -31,7 +34,7 @@ static int fl_vmstat_open(void *state, struct file *file)
 	struct fl_vmstat_file *vmstat = state;
 	const char *const *names = (void *)fl_symbol_address("vmstat_text");
 
-	/* The enums of the headers number what this kernel prints? */
+	/* Do the enums of the headers match the lines of this kernel? */
 	if (!names || strcmp(names[NR_FREE_PAGES], "nr_free_pages") ||
 	    strcmp(names[FL_FIRST_NODE_NAME + NR_FILE_PAGES],
 		   "nr_file_pages") ||

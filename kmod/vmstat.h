@@ -10,8 +10,8 @@
  * Each CPU keeps small changes to itself; /proc/vmstat leaves them out, and this file
  * adds them. Unlike a write to /proc/sys/vm/stat_refresh it runs nothing on other CPUs.
  *
- * Errors of open: EOPNOTSUPP (this kernel has no vmstat_text, or it begins with other
- * names). Of read: EAGAIN (the counters changed each time that they were read).
+ * Errors of open: EOPNOTSUPP (this kernel has no vmstat_text, or it begins with
+ * other names); of read: EAGAIN (the counters changed at each try).
  */
 extern const struct fl_instrument fl_vmstat;
 
