@@ -37,8 +37,9 @@ struct fl_mapping_at {
 };
 
 /*
- * Of the table that the address' PUD leads to, 0 if there is none. The caller
- * holds i_mmap_rwsem of a file that is mapped there, which keeps the tables above.
+ * The page frame of the table that the address' PUD leads to, 0 if there is
+ * none. The caller holds i_mmap_rwsem of a file that is mapped there, which
+ * keeps the tables above.
  */
 static unsigned long fl_pmd_table_pfn(struct mm_struct *mm,
 				      unsigned long address, bool *huge)

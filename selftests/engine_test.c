@@ -988,7 +988,10 @@ TEST_F(engine, replace_runs_the_module_function)
 	EXPECT_EQ(1, self->r.control_hits[0]);
 }
 
-/* It sleeps in module text: the module stays until it has left it, whoever has the session. */
+/*
+ * It sleeps in module text: the module stays until the task has left it, also
+ * without a session.
+ */
 TEST_F(engine, a_sleeping_replacement_keeps_the_module)
 {
 	const char *module = getenv("FAULTLINE_MODULE");

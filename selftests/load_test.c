@@ -156,7 +156,10 @@ static const struct {
 
 #define NR_NEEDS (sizeof(needs) / sizeof(needs[0]))
 
-/* Of a function that every kernel has, without a run: it replaces nothing. 0, or the errno. */
+/*
+ * Arms it on a function that every kernel has, without a run: it replaces
+ * nothing. 0, or the errno.
+ */
 static int arm_replacement(const char *replacement, char why[FL_WHY_LEN])
 {
 	struct fl_program p;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tables_test - <debugfs>/faultline/pgtable/tables: PTE tables of one's own, given to the real
- * pte_free_defer(), and pgtable/notifier.
+ * tables_test - <debugfs>/faultline/pgtable/tables: PTE tables of the test,
+ * given to the real pte_free_defer(), and pgtable/notifier.
  */
 #define _GNU_SOURCE
 #include "kselftest_harness.h"

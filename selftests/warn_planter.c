@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * warn_planter - the control of whoever judges kernel logs: makes the kernel WARN, and passes.
- * A judge that calls a run with this program clean is blind. `make test` runs it in a VM of its own.
+ * warn_planter - the control of the judge of kernel logs: makes the kernel
+ * WARN, and passes. A judge that calls a run with this program clean is blind.
+ * `make test` runs it in a VM of its own.
  */
 #define _GNU_SOURCE
 #include "kselftest_harness.h"

@@ -50,7 +50,7 @@ def _words_of(arguments: argparse.Namespace) -> tuple[str, tuple[str, ...], str]
 
 
 def _name_of(arguments: argparse.Namespace) -> str:
-    """Of the kernel, in the names of run folders."""
+    """The kernel's part of the names of run folders."""
     return "own" if arguments.kimage or arguments.ksrc else str(arguments.kernel)
 
 

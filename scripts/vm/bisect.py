@@ -149,7 +149,7 @@ Tester = Callable[[Session, Path], Report]  # builds what is checked out and run
 
 
 def boot_tester(session: Session, place: Path) -> Report:
-    """The real one. That the driver does not build is our own fault, not the commit's."""
+    """The real one. A driver that does not build is our own fault, not the commit's."""
     arch = ARCHES[session.arch]
     try:
         build.user(arch)

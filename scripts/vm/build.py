@@ -26,7 +26,7 @@ def environment() -> dict[str, str]:
 
 
 def compiler(arch: Arch) -> str:
-    """Of own kernels and their modules; a stock kernel knows its own."""
+    """The compiler of own kernels and their modules; a stock kernel names its own."""
     return "gcc" if arch.native else f"{arch.triplet}-gcc-12"
 
 

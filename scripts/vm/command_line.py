@@ -16,7 +16,7 @@ CHANNELS = " ".join(f"--{name} /dev/faultline/{name}" for name in ("json", "ktap
 
 
 def name_in_file(file: Path) -> str:
-    """Of the scenario in it. The driver says all else that is wrong."""
+    """The name of the scenario in the file. The driver reports every other error."""
     try:
         name = tomllib.loads(file.read_text()).get("name")
     except (OSError, ValueError) as error:

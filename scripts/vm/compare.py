@@ -44,10 +44,10 @@ class Seen:
 
     @property
     def overlapped(self) -> str:
-        """Of all runs, how many had the window open, or were excluded as the row expects."""
+        """The share of runs that had the window open, or were excluded as the row expects."""
         record = self.record or {}
         runs, had = record.get("runs"), record.get("overlaps")
-        # A kernel may let through what the row expects to be excluded: these runs had the window open, too.
+        # A kernel may not exclude an order that the row expects it to exclude: these runs had the window open, too.
         count = max(self.overlaps, had if isinstance(had, int) else 0)
         return f"{count} overlaps ({100 * count // runs} %)" if isinstance(runs, int) and runs else ""
 
@@ -90,7 +90,7 @@ class Seen:
 
     @property
     def bound(self) -> str:
-        """Of an outcome that was not seen."""
+        """The bound of an outcome that was not seen."""
         if not self.overlaps:
             return ""
         return f"< {percent(1 - 0.05 ** (1 / self.overlaps))} % in {self.overlapped}"
@@ -157,7 +157,7 @@ class Row:
 
 
 def _by_chance(without: Seen, having: Seen) -> float:
-    """That the one without forbidden outcomes had none by luck. A complaint or a crash is not counted in runs: 0."""
+    """The probability that the one without forbidden outcomes had none by luck. A complaint or a crash is not counted in runs: 0."""
     if set(having.signs) - set(having.forbidden):
         return 0
     count = sum(having.forbidden.values())
@@ -171,7 +171,7 @@ def _changed(having: Seen, without: Seen, word: str) -> tuple[str, str]:
 
 
 def _allowed(old: Seen, new: Seen) -> tuple[str, str]:
-    """Of two passes: the outcome whose share differs most."""
+    """The outcome of two passes whose share differs most."""
     totals = [sum(one.histogram.values()) for one in (old, new)]
     least, words = 1.0, ""
     for outcome in {**old.histogram, **new.histogram}:

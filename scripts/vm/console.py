@@ -23,7 +23,7 @@ ROWS = parse_table(TABLE.read_text())
 
 
 def complaint_kind(line: str) -> str:
-    """Of a line without its time stamp; "" if it is no complaint."""
+    """The kind of a line without its time stamp; "" if it is no complaint."""
     kind = next((kind for kind, pattern in ROWS if pattern.search(line)), HARMLESS)
     return "" if kind == HARMLESS else kind
 

@@ -28,7 +28,7 @@ def _row(record: Record) -> str:
 
 
 def table(records: Iterable[Record]) -> str:
-    """Of the driver's records; a run without its begin record has no table."""
+    """The table of the driver's records; a run without its begin record has none."""
     rows = list(records)
     begin = next(record for record in rows if record["kind"] == "begin")
     found = [_row(record) for record in rows if record["kind"] == "variant" and record.get("control")]

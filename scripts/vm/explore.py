@@ -151,7 +151,7 @@ class Session:
 
     @property
     def where(self) -> str:
-        """Of `make run`, the same kernel and machine."""
+        """The words of `make run` for the same kernel and machine."""
         kernel = f"KERNEL={self.label}" if self.kernel.series else f"KIMAGE={self.kernel.image} KDIR={self.kernel.headers}"
         return kernel if self.arch.name == DEFAULT_ARCH else f"{kernel} ARCH={self.arch.name}"
 
@@ -170,7 +170,7 @@ def forbidden_words(text: str) -> set[str]:
 
 
 def shown_in(records: list[Record], name: str, words: set[str]) -> Record | None:
-    """Of a run of found files: how often the one of that name ended so, and as neither that nor a serial order."""
+    """Counts in a run of found files: how often the one of that name ended so, and how often neither so nor as a serial order."""
     for record in records:
         if (record.get("kind"), record.get("scenario"), record.get("variant"), record.get("control")) == \
                 ("variant", name, "found", None):

@@ -66,7 +66,7 @@ def read(text: str) -> list[Finding]:
 
 
 def _share(record: Record) -> str:
-    """Of a variant: how often a forbidden outcome was seen, or what that it was not is worth."""
+    """The words for a variant: how often a forbidden outcome was seen, or the bound if it was not."""
     histogram, forbidden, power = record.get("histogram"), record.get("forbidden"), record.get("power")
     if record.get("verdict") == "SKIP":
         return ""
@@ -82,7 +82,7 @@ def _share(record: Record) -> str:
 
 
 def _crash(record: Record) -> tuple[str, str]:
-    """Of a scenario: the variant under which the machine ended, and how; two empty words if it did not."""
+    """For a scenario: the variant under which the machine ended, and how; two empty words if it did not."""
     if not record.get("cut") or record.get("control") or not record.get("variant"):
         return "", ""
     return f"{record.get('scenario')}/{record.get('variant')}", ENDED.get(str(record.get("verdict")), "")
@@ -104,7 +104,7 @@ def _kernel(folder: Path) -> str:
 
 
 def seen_in(top: Path) -> dict[str, dict[str, str]]:
-    """Of each variant: kernel and verdict, of the newest run. Runs that cannot be read say nothing."""
+    """For each variant: kernel and verdict of the newest run. Unreadable runs are skipped."""
     seen: dict[str, dict[str, str]] = {}
     for file in sorted(top.rglob("json")):
         folder = file.parent

@@ -109,7 +109,7 @@ def _unpacked(record: Path, series: Kernel, arch: Arch) -> UnpackedKernel:
 
 
 def _records(series: Kernel, arch: Arch) -> list[Path]:
-    """Of all unpacked kernels of the series, newest first."""
+    """All unpacked kernels of the series, newest first."""
     found = cache.root().glob(f"kernels/{series.series}_{arch.name}_*/kernel.json")
     return sorted(found, key=lambda path: version_key(path.parent.name), reverse=True)
 
@@ -129,7 +129,7 @@ def _find_exact(version: str, arch: Arch) -> UnpackedKernel | None:
 
 
 def upstream_version(debian: str) -> str:
-    """Of a package's version: "6.1.192" of "6.1.192-3", "7.3-rc7" of "7.3~rc7-1~exp1"."""
+    """The kernel's version in a package's: "6.1.192" in "6.1.192-3", "7.3-rc7" in "7.3~rc7-1~exp1"."""
     found = re.match(r"[0-9.]*[0-9](~rc[0-9]+)?", debian)
     return found.group().replace("~", "-") if found else ""
 
@@ -193,8 +193,8 @@ def _lacking(row: Kernel, arch: Arch) -> str:
 
 
 def exact(version: str, arch: Arch) -> UnpackedKernel:
-    """Of a version: from the cache, where one stays when the mirror has it no more, else from the first suites that
-    have it."""
+    """The kernel of an exact version: from the cache, which keeps a version that the mirror has dropped, else from the first
+    suites that have it."""
     troubles = []
     with cache.locked():
         for row in rows_of(version):

@@ -236,5 +236,5 @@ def run(chosen: list[Cell], plan: Plan, folder: Path) -> list[CellResult]:
 
 
 def ending_of(results: list[CellResult]) -> Ending:
-    """Of the whole matrix: the worst word, where the machine's own fate is worse than a failure."""
+    """The ending of the whole matrix: the worst one; the end of a machine is worse than a failure."""
     return max((result.ending for result in results if result.ending is not None), default=Ending.USAGE)

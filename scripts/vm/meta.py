@@ -47,7 +47,7 @@ def load() -> Meta:
 
 
 def table_range() -> tuple[Series, Series]:
-    """Of the table of kernels."""
+    """The oldest and newest series of the table of kernels."""
     all_series = [series_of(name) for name in KERNELS]
     return min(all_series), max(all_series)
 

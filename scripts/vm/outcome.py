@@ -86,7 +86,7 @@ class Crash:
 
 @dataclass
 class Report:
-    """Of one machine, or of all that a run took."""
+    """The outcome of one machine, or of all machines of a run."""
 
     ending: Ending
     counts: Counts
@@ -128,7 +128,7 @@ def _caught_by_kernel(folder: Path, point: UnderWay | None, ending: Ending) -> s
 
 
 def _again_without(driver: Driver, caught: Crash, results: DriverResults) -> Driver:
-    """The scenario begins again in a fresh machine, whose driver is told of the control that was caught."""
+    """The scenario begins again in a fresh machine, whose driver gets the name of the caught control."""
     results.drop_unfinished()
     names = results.names[len(results.of("scenario")):]
     told = shlex.quote(f"{caught.scenario.name}={caught.caught}") if caught.scenario else ""

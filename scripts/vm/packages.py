@@ -20,7 +20,7 @@ from . import cache
 from .tables import Ending, Trouble
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# A mirror that lags behind is better than none. Signatures are checked all the same.
+# A mirror that lags behind is better than none. Signatures are still checked.
 STALE_IS_FINE = "Acquire::Check-Valid-Until"
 ATTEMPTS = 4
 PAUSE_SECONDS = 10  # between attempts; doubles
@@ -42,13 +42,13 @@ def _run(command: list[str], **options: object) -> subprocess.CompletedProcess[s
 
 
 def failure(what: str, command: list[str], log: Path, next_step: str) -> str:
-    """What a failed command is told as: what happened, the command, its last words, its log, and what to do."""
+    """The message of a failed command: the failure, the command, its last words, its log, and advice."""
     words = "\n".join(f"    {line}" for line in log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:])
     return f"{what}\n  command: {shlex.join(command)}\n  its last words:\n{words}\n  all of them: {log}\n  next: {next_step}"
 
 
 def new_log(what: str) -> Path:
-    """Of a command that works on the cache."""
+    """The log of a command that works on the cache."""
     folder = cache.root() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".log", prefix=re.sub(r"\W+", "-", what) + "-", dir=folder)

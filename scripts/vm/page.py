@@ -102,7 +102,7 @@ def _numbers(entry: Entry) -> str:
 
 
 def _skipped(report: Report) -> str:
-    """Of scenarios that were tried, what was left out."""
+    """The skipped variants of scenarios that were tried."""
     rows = "".join(f"<tr><td>{_text(variant_name(r))}</td><td>{_text(r.get('why') or '')}</td></tr>"
                    for r in report.driver.of("variant") if r.get("standing") == "skipped")
     return f"<details><summary>skipped variants and controls</summary><table>{rows}</table></details>" if rows else ""

@@ -63,7 +63,7 @@ def markdown(text: str) -> Iterator[Passage]:
 
 
 def c_comments(text: str) -> Iterator[Passage]:
-    """Of C, C++ and assembler."""
+    """Comments of C, C++ and assembler."""
     tokens = re.finditer(r"""//(?P<line>[^\n]*)|/\*(?P<block>.*?)\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", text, re.S)
     lines: list[tuple[int, str]] = []
     for token in tokens:
@@ -82,7 +82,7 @@ def c_comments(text: str) -> Iterator[Passage]:
 
 
 def hash_comments(text: str) -> Iterator[Passage]:
-    """Of shell and make: whole lines, and the help of a target."""
+    """Comments of shell and make that are whole lines, and the help of a target."""
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         found = re.match(r"\s*#+ (.*)", line) or re.search(r" ## (.*)", line)
@@ -135,7 +135,7 @@ READERS_BY_NAME = {"Makefile": hash_comments, "Kbuild": hash_comments, "run": ha
 
 
 def passages(name: str, text: str) -> list[Passage]:
-    """Of a file by its name; none if nobody reads such a file."""
+    """The passages of a file by its name; none for data."""
     base = name.rsplit("/", 1)[-1]
     reader = READERS_BY_NAME.get(base) or READERS.get("." + base.rsplit(".", 1)[-1])
     return [one for one in reader(text) if one.text] if reader else []

@@ -97,7 +97,7 @@ class Measure:
 
 
 def measures(results: list[CellResult]) -> list[Measure]:
-    """Of all cells, cell by cell for each variant, so that they can be compared. Not of controls."""
+    """The measures of all cells, cell by cell for each variant, for comparison. Controls are left out."""
     found = [
         Measure(result.cell.name, f"{record['scenario']}/{record['variant']}", float(one["value"]), str(one["what"]),
                 str(one.get("note") or ""))
@@ -168,7 +168,7 @@ def junit(results: list[CellResult]) -> str:
 
 
 def _skipped(result: CellResult) -> list[Entry]:
-    """Each variant and control that was skipped, as a row of its own for who counts rows."""
+    """Each skipped variant and control, as a row of its own for tools that count rows."""
     if not result.report:
         return []
     return [Entry(variant_name(r), "SKIP", str(r.get("why") or "")) for r in result.report.driver.of("variant")

@@ -29,7 +29,7 @@ class Sum:
 
 @dataclass
 class Counts(Sum):
-    """Of tests: variants, scenarios, programs."""
+    """Counts of tests: variants, scenarios, programs."""
 
     passed: int = 0
     failed: int = 0
@@ -129,7 +129,7 @@ class DriverResults:
         return total_of(self.variants, self.controls)
 
     def totals(self) -> str:
-        """Of variants and controls, with those that were skipped."""
+        """The totals of variants and controls, with the skipped ones."""
         return totals(self.variants, self.controls)
 
 
@@ -302,7 +302,7 @@ class UnderWay:
 
     @property
     def schedule_with_seed(self) -> str:
-        """Of the run; "" if none had begun."""
+        """The replay line of the run; "" if none had begun."""
         if self.seed is None or not self.schedule:
             return ""
         name, colon, edges = self.schedule.partition(":")

@@ -52,7 +52,7 @@ def _plain(lines: list[str]) -> list[str]:
 
 
 def host_record(report: Report, facts: dict[str, object]) -> Record:
-    """Of the machine: how it ended, what it was, the selftests, and the files beside the page."""
+    """The part of the machine: its end, its versions, the selftests, and the files beside the page."""
     names = {*report.selftests, KERNEL_LOG, MACHINE}
     rows = [{"name": row.name, "verdict": row.verdict, "why": row.why} for row in rows_of(report) if row.name in names]
     files = sorted(file.name for file in report.folder.iterdir() if file.name not in ("initramfs", NAME))

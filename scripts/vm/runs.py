@@ -79,7 +79,7 @@ class Prepared:
 
 
 def known_logs(arch: Arch, kernel: kernels.UnpackedKernel) -> tuple[KnownLog, ...]:
-    """Of a stock kernel: the user's own may have any fix."""
+    """The known lines of a stock kernel: the user's own kernel may have any fix."""
     version = kernels.version_of(kernel) if kernel.series else ""
     return tuple(k for k in KNOWN_LOGS if k.arch == arch.name and kernels.has_bug(version, k.releases))
 
@@ -156,7 +156,7 @@ def _boot_one(prepared: Prepared, task: Task, folder: Path, bounds: qemu.Bounds,
 
 
 def boot_failure(report: Report) -> str:
-    """Of a machine that ended before its script began: how, the kernel's and QEMU's last words, and by which command."""
+    """The report of a machine that ended before its script began: its end, the last words of the kernel and of QEMU, and the command."""
     folder = report.folder
     lines = [f"the kernel did not come to the tests: {ENDING_TEXT[report.ending]}"]
     for what, name in (("the kernel's", "console.log"), ("QEMU's", "qemu.log")):

@@ -226,7 +226,7 @@ class Plan:
         return self.folder / "faultline.json"
 
     def release(self) -> str | None:
-        """Of the kernel in the folder, if it is the one of this plan."""
+        """The record of the kernel in the folder, if it is the one of this plan."""
         try:
             facts = json.loads(self.facts.read_text())
         except (OSError, ValueError):
@@ -241,7 +241,7 @@ def _plan(source: str, arch: Arch, config: str, debug: tuple[str, ...], preempt:
     return Plan(tree_of(source, update), arch, wanted, words, done.stdout.partition("\n")[0])
 
 
-# Of the folders that this process uses: nobody builds in them before it ends.
+# The locks of the folders that this process uses: no other process builds in them before it ends.
 _locks: dict[Path, TextIO] = {}
 
 
@@ -333,7 +333,7 @@ def cached(source: str, arch: Arch, config: str = "", debug: tuple[str, ...] = (
 
 def kernel(source: str, arch: Arch, config: str = "", debug: tuple[str, ...] = (), preempt: str = "",
            update: bool = False) -> UnpackedKernel:
-    """The kernel of a source tree, built if need be. What its config lacks is said at once."""
+    """The kernel of a source tree, built if needed. A message names the missing lines of its config at once."""
     ensure_host(SOURCE_PACKAGES)
     plan = _plan(source, arch, config, debug, preempt, update)
     _lock(plan.folder, fcntl.LOCK_SH)

@@ -198,8 +198,8 @@ BOOTS = {
     boot.name: boot
     for boot in (
         Boot("stock", "", {}),
-        # Memory that nobody cleared has a pattern in it. slub_debug is slab_debug since 6.9, and still known: seen on 6.1, 6.12 and 7.2.
-        # That it is there is seen: the module looks at a page and at an object that nobody cleared.
+        # Memory that nobody cleared has a pattern in it. slub_debug is slab_debug since 6.9, and still known: seen on
+        # 6.1, 6.12 and 7.2. The module proves the pattern: it reads a page and an object that nobody cleared.
         Boot("poison", "init_on_alloc=0 page_poison=1 slub_debug=FZPU",
              {r"ommand line: .*\binit_on_alloc=0 page_poison=1 slub_debug=FZPU": "the words are on the command line",
               r"mem auto-init: .*heap alloc:off": "allocated memory is not cleared",
@@ -327,7 +327,7 @@ def parse_statuses(text: str) -> list[Status]:
 
 
 STATUSES = parse_statuses(_STATUS_FILE.read_text())
-# How a command ends; the worse, the greater. Of a run in a virtual machine, all but STUCK.
+# How a command ends; the worse, the greater. A run in a virtual machine has all but STUCK.
 Ending = IntEnum("Ending", {status.name: status.number for status in STATUSES})  # type: ignore[misc]
 ENDING_TEXT = {Ending(status.number): status.text for status in STATUSES}
 

@@ -41,8 +41,8 @@ std::string like(const std::string& name) {
     return near.empty() ? "." : fmt::format(": is it \"{}\"?", near);
 }
 
-// Of all that a scenario has, the one that is worth most of a short time: a control shows that it
-// could fail, its order is forced, and its runs are cheap.
+// The variant that tells most in a short time: a control shows that it could fail, its order is
+// forced, and its runs are cheap.
 std::string cheapest_variant(const Scenario& scenario) {
     const auto cost = [&scenario](const Variant& variant) {
         const bool controlled = std::any_of(

@@ -19,7 +19,8 @@ namespace faultline {
 // Prints "faultline: ..." and returns status_usage.
 int cannot(std::string_view why);
 
-// Of --color: "auto" is a terminal that is not dumb, unless NO_COLOR is set (no-color.org).
+// `when` is the value of --color: "auto" is a terminal that is not dumb, unless NO_COLOR is set
+// (no-color.org).
 Colour colour_of_stdout(std::string_view when);
 
 // Root, the guardian and the answers to signals: before any thread or file.
@@ -58,7 +59,7 @@ class ProgressLine {
     std::chrono::steady_clock::time_point written_at_{};
 };
 
-// Of explore: makes the scenario of its operations known that has this name. False: none has.
+// For explore: registers the scenario of its operations with this name. False: there is none.
 Result<bool> load_topic(const Arguments& arguments, const std::string& name);
 
 struct Chosen {
@@ -73,7 +74,7 @@ Result<std::vector<Chosen>> choose(const Arguments& arguments);
 
 // Those of scenarios/list.cpp and the shipped files, family by family.
 const std::vector<const Scenario*>& known_scenarios();
-// Of "path/FILE.flt/variant+control", loads the file and gives "scenario/variant+control". Other
+// For "path/FILE.flt/variant+control" loads the file and returns "scenario/variant+control". Other
 // names stay.
 Result<std::string> load_named_file(const std::string& name);
 std::vector<const Scenario*>& named_files(); // so far

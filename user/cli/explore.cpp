@@ -177,7 +177,7 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
     return options;
 }
 
-// Of an earlier session. A line that was cut by the end of its machine is no record.
+// The records of an earlier session. A line that was cut by the end of its machine is no record.
 struct Earlier {
     std::map<std::string, std::set<std::string>> orders; // by what was explored
     std::set<std::string> ended;                         // explored to the end
@@ -299,13 +299,13 @@ Json json_deviation(const Deviation& one, const std::optional<Found>& found) {
     return json;
 }
 
-// Of all orders with one and two preemptions: those that were tried, or that a lock excludes.
+// The share of all orders with one and two preemptions that were tried, or that a lock excludes.
 double share_of(const ExploreReport& report) {
     const auto known = static_cast<double>(report.orders - report.random_orders + report.implied);
     return report.all_orders == 0 ? 0 : known / static_cast<double>(report.all_orders);
 }
 
-// How likely the random orders were to find a bug that needs so many ordered places.
+// The probability that the random orders find a bug that needs so many ordered places.
 double pct_found(const ExploreReport& report) {
     return 1 - std::pow(1 - report.pct_bound, static_cast<double>(report.random_orders));
 }
@@ -635,7 +635,7 @@ bool conclude(const Task& task, const Explored& explored, bool control, bool res
         print_report(task, report, explored.files);
     if (report.refusal)
         return report.refusal->verdict == Verdict::skip;
-    // Without an order that was had there is nothing to be sure of.
+    // Without a realised order nothing is certain.
     const bool tried = report.endings.count(Ending::realised) != 0 || resumed;
     if (!tried)
         fmt::print("  MISS: no order was realised\n");
@@ -656,7 +656,7 @@ ExploreReport traced(const Task& task, ExploreOptions options) {
     return Explorer(task.subject, options).run();
 }
 
-// Of an order whose machine died, and left no file.
+// Prints the file of an order whose machine died and left no file.
 int print_file_of(const Arguments& arguments, const std::vector<Task>& tasks) {
     const Result<Schedule> schedule = parse_schedule(arguments.file_of);
     if (!schedule)
@@ -702,7 +702,7 @@ int explore_command(const Arguments& arguments) {
                std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                 start);
     };
-    // Of all pairs, first the orders with one preemption.
+    // A session over all pairs begins with the orders with one preemption.
     const bool first_round = !arguments.controls && tasks->size() > few_tasks;
     const std::vector<std::string> listed = options->profile.first;
     PairSearch search(topics_of(*tasks), first_round ? listed : std::vector<std::string>());

@@ -140,7 +140,7 @@ class Budget {
             fmt::print("{} s for {} variants and controls: about {:.1f} s each (BUDGET=, RUNS=)\n",
                        seconds_, parts_, static_cast<double>(seconds_) / parts_);
     }
-    // Of each part of this scenario, which comes next. Nothing: no budget was given.
+    // The time for each part of this scenario, which comes next. Nothing: no budget was given.
     std::optional<std::chrono::duration<double>> share_of(const Chosen& next) {
         if (seconds_ == 0)
             return std::nullopt;

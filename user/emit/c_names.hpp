@@ -16,7 +16,8 @@ class CNames {
     enum class Kind { object, number, word, none };
 
     explicit CNames(const Plan& plan);
-    // Of a name as an actor's steps see it; nothing: it is none of these. `actor` "" = no actor's.
+    // The kind of a name as an actor's steps see it; nothing: it is none of these. `actor` "" = no
+    // actor's.
     [[nodiscard]] std::optional<Kind> kind(const std::string& actor, const std::string& name) const;
     [[nodiscard]] std::string member(const std::string& actor, const std::string& name) const;
     // "struct names { ... };" and the values from which a run starts.
@@ -32,7 +33,7 @@ class CNames {
     std::set<std::string> left_out_;
 };
 
-// Of an actor or a site, as part of a name in C.
+// The name of an actor or a site, as part of a name in C.
 std::string c_identifier(std::string_view text);
 
 } // namespace faultline

@@ -40,8 +40,8 @@ struct Piece {
     bool taken = false;
 };
 
-// Of "static int f(int a)" f; of "struct s {" s; of "#define M 1" each M; of a variable all words
-// of its last line, which is more than need be.
+// "static int f(int a)" gives f; "struct s {" gives s; "#define M 1" gives each M; a variable gives
+// all words of its last line, which is more than needed.
 Words names_in(std::string_view code) {
     Words names;
     const std::size_t begin = std::min(code.find_first_not_of(" \n\t"), code.size());

@@ -24,7 +24,7 @@ class CSteps {
     // All of them hold: an expression of C. Nothing: of a name that was left out.
     [[nodiscard]] Result<std::optional<std::string>>
     condition(const std::vector<Term>& terms) const;
-    // Of a result: an expression that is a word.
+    // For a result: an expression that is a word.
     [[nodiscard]] std::string word(const std::string& name) const;
 
   private:

@@ -79,8 +79,7 @@ std::vector<std::string> lines_of(const std::vector<Step>& steps) {
     return lines;
 }
 
-// Of an actor's steps, those behind `at SITE`, or from the beginning, to the next site of the
-// schedule.
+// The steps of an actor after `at SITE`, or from the beginning, to the next site of the schedule.
 std::vector<Step> steps_behind(const std::vector<Step>& steps, const std::string& site,
                                const std::vector<std::string>& sites) {
     std::vector<Step> part;

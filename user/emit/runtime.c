@@ -152,7 +152,7 @@ static size_t hugetlb_bytes(void)
 	return (size_t)kilobytes << 10;
 }
 
-/* Of a PMD. */
+/* The bytes of a huge page of one PMD. */
 static size_t huge_bytes(void)
 {
 	return (size_t)number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");

@@ -87,7 +87,7 @@ std::string_view SourceText::word_at(std::size_t at) const {
     return std::string_view(code_).substr(at, end - at);
 }
 
-// Of a bracket of any kind; nowhere: the text ends before.
+// For a bracket of any kind; nowhere: the text ends before.
 std::size_t SourceText::matching(std::size_t open) const {
     const char begin = code_[open];
     const char end = begin == '(' ? ')' : begin == '{' ? '}' : ']';

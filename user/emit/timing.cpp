@@ -11,7 +11,8 @@ namespace {
 
 bool in_kernel(const SiteRef& site) { return site.kind != FL_SITE_USER; }
 
-// Of each actor in the order in which it comes to them, which is that of their first appearance.
+// The sites of each actor in the order in which it reaches them, which is that of their first
+// appearance.
 std::map<std::string, std::vector<SiteRef>> sites_of(const std::vector<Edge>& edges) {
     std::map<std::string, std::vector<SiteRef>> sites;
     for (const Edge& edge : edges)

@@ -4,7 +4,7 @@
 //
 // Between two of its sites user:X an actor is in a *part*. A site in the kernel belongs to a part.
 // If the actor is held there, the part is slow: the task has a name by which the kernel delays it.
-// Who waits for a site in the kernel waits until its part has begun, and a while.
+// An actor that waits for a site in the kernel waits until that part has begun, and a while longer.
 #ifndef FAULTLINE_EMIT_TIMING_HPP
 #define FAULTLINE_EMIT_TIMING_HPP
 
@@ -22,8 +22,8 @@ inline constexpr unsigned lead_ms = delay_ms / 4; // until an actor is surely th
 // Where the kernel has to be slow.
 struct Window {
     std::string site = {};  // a function, or a name of kmod/site_table.h
-    std::string actor = {}; // who is held there
-    std::string task = {};  // and the name that it has then
+    std::string actor = {}; // the actor that is held there
+    std::string task = {};  // and its task's name then
     unsigned hit = 1;
     friend bool operator==(const Window&, const Window&) = default;
 };

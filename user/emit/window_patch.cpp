@@ -114,7 +114,7 @@ std::vector<std::size_t> places_in(const SourceText& text, const SiteCandidate& 
                                     : text.calls(candidate.function, candidate.caller);
 }
 
-// Of the files below a folder, those with the function; of .h none if a .c has it.
+// The files below a folder with the function; no .h if a .c has it.
 std::vector<Located> locate_below(const fs::path& root, const fs::path& folder,
                                   const SiteCandidate& candidate) {
     std::vector<Located> in_code;

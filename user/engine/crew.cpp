@@ -243,7 +243,7 @@ bool Crew::dismiss() {
 }
 
 void Crew::schedule(const Program& program) {
-    // Whoever reads this does so after the next step of the generation.
+    // Every reader of this reads it after the next step of the generation.
     state_->user_sites = program.user_sites;
 }
 

@@ -50,7 +50,7 @@ class Crew {
     void cancel();
 
     [[nodiscard]] const std::array<std::int64_t, slots_per_actor>& slots(std::size_t actor) const;
-    // Of an actor's task: a thread's; a process' after stage(), for that run; else 0.
+    // The number of an actor's task: a thread's; a process' after stage(), for that run; else 0.
     [[nodiscard]] pid_t task(std::size_t actor) const;
     [[nodiscard]] bool forked() const { return !children_.empty(); } // for this run
     [[nodiscard]] bool stuck() const { return stuck_; }

@@ -75,7 +75,7 @@ class Rig {
     [[nodiscard]] Experiment& experiment() const { return *experiment_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& actors() const { return actors_; }
-    // Of the functions that were asked for, those that this kernel could patch.
+    // The requested functions that this kernel could patch.
     [[nodiscard]] const std::vector<std::string>& patched() const { return patched_; }
     [[nodiscard]] const RunTimes& times() const { return times_; }
     void clear_times() { times_ = {}; }

@@ -20,7 +20,7 @@ inline constexpr unsigned control_runs = 50; // a control that is not caught in 
 // A forced window that has not opened in these will not.
 inline constexpr unsigned give_up_runs = 20;
 inline constexpr unsigned least_timed_runs = 5;
-// Of the runs of a forced variant, this share must have had its situation: else it is a MISS.
+// A forced variant is a MISS if less than this share of its runs had its situation.
 inline constexpr double least_share = 0.5;
 
 struct Progress {
@@ -138,7 +138,7 @@ struct VariantReport {
     Situation situation;
     bool chance = false; // overlaps are left to chance
     std::map<std::string, Tally> histogram;
-    std::string blocked;               // who slept where, of the first excluded run
+    std::string blocked;               // the sleeper and its stack, in the first excluded run
     std::map<std::string, Wait> waits; // "I/O", "grace period", ...: sleeps that exclude nothing
     std::string produces;              // under a control: the outcome that it must bring back
     std::string caught_by; // ...: the line of the kernel, if it caught the control by itself

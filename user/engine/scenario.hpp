@@ -180,7 +180,7 @@ struct Need {
 
 // The outcomes that a variant may have. A pattern is words of an outcome, "collapse=EBUSY
 // event=yes": an outcome matches if it has each of them. "key=a|b" allows two values, "key=*" any.
-// Of a forced variant, only runs that had the order, or were excluded from it, must match.
+// In a forced variant only runs that had the order, or were excluded from it, must match.
 struct Expected {
     std::string_view words = {};
     std::string_view releases = {}; // only there, see in_releases(); "" = everywhere
@@ -238,7 +238,7 @@ struct Variant {
                                   // and no further than to the first
 };
 
-// Of a scenario's own table, which has a row for each variant: that of its name.
+// The row of a variant in a scenario's own table, by its name.
 template <typename Rows> const auto& row_of(const Rows& rows, const Variant& variant) {
     return *std::find_if(rows.begin(), rows.end(),
                          [&variant](const auto& row) { return row.name == variant.name; });
@@ -281,7 +281,7 @@ class Experiment {
     [[nodiscard]] virtual std::vector<Measure> measured(double /*seconds*/) const { return {}; }
     // From now on each run makes an Observation. False: this experiment cannot.
     virtual bool observe() { return false; }
-    // Of the last run, after judge(). Null: of none.
+    // The observation of the last run, after judge(). Null: there is none.
     [[nodiscard]] virtual const Observation* observation() const { return nullptr; }
     // Asked after prepare(): what ControlAction::value is added to if value_is_address.
     [[nodiscard]] virtual std::uint64_t corrupt_base() const { return 0; }
@@ -330,7 +330,7 @@ struct Scenario {
     std::string_view name = {};
     std::string_view family = {}; // of the scenarios of one argument: "collapse-uffd"
     std::string_view claim = {};  // what should hold
-    std::string_view source = {}; // who argued it, where
+    std::string_view source = {}; // the authors, and the place
     std::string_view races = {};  // which kernel functions run against which
     std::string_view bad = {};    // what a bad outcome looks like
     std::vector<Variant> variants = {};

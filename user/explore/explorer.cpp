@@ -385,7 +385,7 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
     return true;
 }
 
-// Of many pages of one kind, all of them: to look through thousands of names takes seconds.
+// If many pages differ in one kind, all of them count: reading thousands of names takes seconds.
 void Explorer::note_unstable(const std::string& name) {
     constexpr std::size_t most_pages = 8;
     if (allows(rules_.unstable, name))
@@ -599,7 +599,7 @@ void Explorer::note_excluded(const Order& order, const Ran& ran) {
         orders_->exclude(order);
 }
 
-// Of an order with one preemption, by which those with two are chosen.
+// Notes an order with one preemption, which selects those with two.
 void Explorer::note_one(const Order& order, Ending ending, const std::string& lock,
                         const Observation& seen) {
     const auto held = std::find_if(order.turns.begin(), order.turns.end(),
@@ -639,7 +639,7 @@ void Explorer::deviates(const Judgement& judged, const Observation& seen,
             fresh.serial.push_back(end_of(one.seen, fresh));
             fresh.serial.back().actors = one.actors;
         }
-    // Whoever waits for one outcome wants no more than the time to that.
+    // A session that waits for one outcome needs only the time to it.
     if (options_.wanted.empty() && confirm(fresh) && fresh.again != 0 && shrink(fresh) &&
         shrink_hits(fresh))
         shrink_places(fresh);

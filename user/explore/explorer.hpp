@@ -141,12 +141,12 @@ struct Subject {
     std::vector<Relaxation> relaxations = {};
     const Control* control = nullptr; // of the runs that are judged, and of no serial run
     // Actors that wait for others, such as the handler of a userfaultfd: they run beside the rest,
-    // which could not be had one after the other without them.
+    // which could not run one after the other without them.
     std::set<std::string> helpers = {};
 };
-// Of a topic's scenario: its variants "all" and "without-NAME".
+// For a topic's scenario: its variants "all" and "without-NAME".
 Subject subject_of(const Scenario& scenario, std::vector<Relaxation> relaxations);
-// Of any scenario: its actors get the sites user:begin and user:end around their steps.
+// For any scenario: its actors get the sites user:begin and user:end around their steps.
 Subject subject_of(const Scenario& scenario, const Variant& variant, const Control* control);
 
 class Explorer {
@@ -217,7 +217,7 @@ class Explorer {
     Clock::time_point start_;
     std::vector<std::string> actors_;              // without helpers
     std::vector<std::size_t> tasks_;               // their places among all of the Rig
-    std::vector<std::vector<std::string>> serial_; // orders that can be had
+    std::vector<std::vector<std::string>> serial_; // orders that can run
     std::unique_ptr<Rig> rig_;
     unsigned runs_ = 0;
     double longest_ms_ = 0;                                      // of the serial runs

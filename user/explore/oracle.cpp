@@ -43,7 +43,7 @@ std::string result_of(const Observation& seen, const std::string& name) {
 // As a value that may differ.
 std::string result_name(const std::string& result) { return "result " + result; }
 
-// Of all results that one of them has.
+// The names of all results that either of them has.
 std::vector<std::string> results_of(const Observation& a, const Observation& b) {
     std::vector<std::string> names;
     for (const Observation* one : {&a, &b})

@@ -24,7 +24,7 @@ struct Reference {
     std::vector<std::string> actors = {}; // the others, in this order
 };
 
-// Of one operation, by the actor that does it.
+// For one operation, by the actor that does it.
 struct Relaxation {
     std::string actor = {};
     std::string when = {};                // pattern of results; "" = always
@@ -60,7 +60,7 @@ std::vector<Difference>
 state_differences(const Observation& reference, const Observation& seen, const Allowed& may_differ,
                   std::size_t most = std::numeric_limits<std::size_t>::max());
 
-// Of two runs that should be equal: also the results that differ, each as "result NAME".
+// For two runs that should be equal: also the results that differ, each as "result NAME".
 std::vector<Difference> all_differences(const Observation& a, const Observation& b);
 
 } // namespace faultline

@@ -79,15 +79,15 @@ class OrderList {
     [[nodiscard]] std::size_t given() const { return given_; }
     // Those with one preemption, but for what is put off.
     [[nodiscard]] bool first_are_over() const { return at_ >= ones_; }
-    // Of a site that was never reached, orders with more preemptions tell nothing.
+    // For a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
-    // Of two preemptions: with the first actor at its stop, a lock kept the second one from its
-    // own. It keeps it from all that come later, too: these orders are not given out.
+    // For two preemptions: with the first actor at its stop, a lock kept the second one from its
+    // own. The lock keeps it from all later stops, too: these orders are not returned.
     void exclude(const Order& order);
     // How many were left out so.
     [[nodiscard]] std::size_t implied() const { return implied_; }
-    // Of an order with one preemption. Where it ended otherwise than at the stop before, something
-    // happens between the two: orders with two preemptions begin with such stops.
+    // Notes an order with one preemption. If its end differs from that at the stop before,
+    // something happens between the two: orders with two preemptions begin with such stops.
     void note(const Order& order, const OneEnded& ended);
 
   private:

@@ -60,14 +60,14 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
 // collapse_file.
 bool is_function(std::string_view symbol, std::string_view name);
 
-// Of an actor's runs, in which it goes first. A place must be in each of them: else it would often
-// not be reached.
+// From an actor's runs in which it goes first. A place must be in each of them: otherwise it would
+// often not be reached.
 Profile profile_of(std::string actor, const std::vector<std::vector<Visit>>& runs,
                    const ProfileOptions& options);
 
 // Ranks the places of all actors and sorts them: those of options.first; functions that several
 // actors pass; those whose name says that they take locks or change page tables, the page cache,
-// reverse mappings or counters; the rest. Of equals, the less deep first.
+// reverse mappings or counters; the rest. Equals are sorted by depth, the least deep first.
 void rank(std::vector<Profile>& profiles, const ProfileOptions& options);
 
 // The functions that a diff changes: the names in its hunk headers, "@@ -1,2 +3,4 @@ static int

@@ -20,9 +20,9 @@ struct ShrunkSteps {
     unsigned steps = 0; // of the file that was given; without the sites
     unsigned kept = 0;
 };
-// Of prepare, setup and the actors, the last first: what a step made may be used behind it alone.
-// `shows`: does the file still show it? It is asked only about files that can be loaded; false ends
-// nothing.
+// Removes steps of prepare, setup and the actors, the last first: only later steps can use the
+// result of a step. `shows`: does the file still show it? It is asked only about files that can be
+// loaded; false ends nothing.
 ShrunkSteps shrink_steps(const ScenarioFile& file,
                          const std::function<bool(const ScenarioFile&)>& shows);
 

@@ -15,8 +15,8 @@ const std::vector<int>& online_cpus();
 // Pins the calling thread to the `index`-th of them, modulo their number.
 Result<void> pin_to_cpu(unsigned index);
 
-// Runs on each of them for a moment. An idle CPU keeps the mm of who ran there last, which the
-// kernel looks at when it is freed: afterwards it has been.
+// Runs on each of them for a moment. An idle CPU keeps the mm of the last task there, which the
+// kernel checks when it frees the mm: after the visit it has been freed.
 void visit_cpus();
 
 } // namespace faultline

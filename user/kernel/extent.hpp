@@ -73,7 +73,7 @@ class Extent {
 
     // Map one page of a mapping, as a load would; nothing if the file has been truncated.
     void populate(const char* page) const;
-    // Of the extent, through a mapping.
+    // Collapses the extent, through a mapping.
     [[nodiscard]] int collapse() const;
 
   private:

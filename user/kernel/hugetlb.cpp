@@ -22,7 +22,7 @@ namespace faultline {
 
 namespace {
 
-// Of "share pid ..."; the module's names are shorter.
+// Parses "share pid ..."; the module's names are shorter.
 bool parse_share(const std::string& line, HugetlbShare& share) {
     int pid = 0;
     std::array<char, 8> pud{};

@@ -24,7 +24,7 @@ struct HugetlbUser {
     friend bool operator==(const HugetlbUser&, const HugetlbUser&) = default;
 };
 
-// Of one size of huge pages; all in huge pages.
+// The pool of one size of huge pages; all in huge pages.
 struct HugetlbPool {
     unsigned order = 0;
     std::int64_t pages = 0;
@@ -37,7 +37,7 @@ struct HugetlbPool {
 // What an address of a process has; see kmod/hugetlb.h.
 struct HugetlbShare {
     bool mapped = false;       // a hugetlb file is mapped there; else the next members are void
-    std::string busy;          // the lock that was not to be had, or empty
+    std::string busy;          // the lock that another task held, or empty
     std::string pud;           // "none", "huge", "table"
     std::uint64_t table = 0;   // page frame of the table of PMDs
     std::int64_t shared = 0;   // how many others have it, as the kernel counts; -1: it never does
@@ -48,7 +48,7 @@ struct HugetlbShare {
 };
 Result<HugetlbShare> parse_hugetlb_share(std::string_view text);
 
-// Of a process, 0 is the caller's.
+// For a process; 0 is the caller's.
 Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address);
 
 // The default size of huge pages; 0 if there are none.

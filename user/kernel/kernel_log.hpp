@@ -17,7 +17,7 @@ namespace faultline {
 // which the scripts' judge of the log uses too; "" if it is none.
 std::string_view complaint_kind(std::string_view line);
 
-// Of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state"): its text if that is a complaint.
+// The text of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state") if that is a complaint.
 std::optional<std::string> complaint_of(std::string_view record);
 
 // Writes "faultline: TEXT" there. Needs root; does nothing otherwise.

@@ -79,7 +79,7 @@ Result<void> Khugepaged::allow(Orders orders, unsigned max_ptes_none) const {
         return written;
     if (!per_order_)
         return {};
-    // It ends where none is enabled, so what is to be goes first.
+    // khugepaged ends if no size is enabled, so the new sizes come first.
     for (const bool enable : {true, false})
         for (unsigned order = smallest_order; order <= pmd_order_; ++order)
             if (((orders >> order & 1U) != 0) == enable)

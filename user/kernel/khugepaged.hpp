@@ -23,7 +23,7 @@ class Khugepaged {
     // It runs, and may make the PMD's order alone. All is restored when this is destroyed.
     static Result<Khugepaged> awake();
 
-    // That it can make in this kernel: before 7.2, the PMD's alone.
+    // The orders that it can make in this kernel: before 7.2, the PMD's alone.
     [[nodiscard]] Orders all() const { return all_; }
     [[nodiscard]] unsigned pmd_order() const { return pmd_order_; }
     // At least one order. max_ptes_none is of what one PMD maps.

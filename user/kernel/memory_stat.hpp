@@ -5,8 +5,8 @@
 // memory.stat is read after enough updates (64 for each CPU; mm/memcontrol.c,
 // memcg_vmstats_needs_flush()). Before 6.16 a read of cpu.stat adds up, too. So updates are made
 // here that change no counter of the table below: read faults of anonymous memory, which are
-// counted (pgfault) and get the page of zeroes. That they are in the sum tells that all earlier
-// changes are.
+// counted (pgfault) and get the page of zeroes. When the sum includes them, it includes all earlier
+// changes.
 #ifndef FAULTLINE_KERNEL_MEMORY_STAT_HPP
 #define FAULTLINE_KERNEL_MEMORY_STAT_HPP
 
@@ -52,10 +52,10 @@ Result<CgroupPlace> find_cgroup(std::string_view cgroup, std::string_view mounti
 // the kernel does not do so.
 Result<void> fold_memory_stat(const std::string& root);
 
-// Of all processes in the cgroup: what the rows need of smaps_rollup, as sums. Pages that several
-// have are counted once (Pss_Anon).
+// The values of smaps_rollup that the rows need, as sums over all processes in the cgroup. Shared
+// pages are counted once (Pss_Anon).
 Result<std::vector<Counter>> anonymous_of(const std::string& folder);
-// Of one text of smaps_rollup.
+// Parses one text of smaps_rollup.
 Result<std::vector<Counter>> parse_rollup(std::string_view text);
 
 } // namespace faultline

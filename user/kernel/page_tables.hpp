@@ -104,7 +104,8 @@ Told told_around(const std::vector<Invalidation>& notes, std::uint64_t moment_ns
 class MmuListener {
   public:
     static Result<MmuListener> open();
-    // Of this process, from now on; forgets what was noted. EOPNOTSUPP without CONFIG_MMU_NOTIFIER.
+    // Listens in this process, from now on; drops earlier notes. EOPNOTSUPP without
+    // CONFIG_MMU_NOTIFIER.
     [[nodiscard]] Result<void> listen(const void* start, std::size_t bytes) const;
     [[nodiscard]] Result<std::vector<Invalidation>> invalidations() const;
 
@@ -116,7 +117,7 @@ class MmuListener {
 // For a scenario's needs, by the module's own file of capabilities.
 std::optional<std::string> missing_pte_free_defer();
 std::optional<std::string> missing_own_tables(); // that, and PageTables can have tables
-// Are two tables of this process in one page, where they can be? nullopt: none can be had.
+// Are two tables of this process in one page, where they can be? nullopt: there can be none.
 std::optional<bool> tables_share_a_page();
 std::optional<std::string> missing_mmu_notifier(); // for MmuListener
 

@@ -120,7 +120,7 @@ const RunningSymbol* RunningSymbols::at(std::uint64_t address) const {
         [](std::uint64_t one, const RunningSymbol& symbol) { return one < symbol.address; });
     if (after == symbols_.begin())
         return nullptr;
-    // Of several names of one address the first is taken, always.
+    // If one address has several names, always take the first.
     const std::uint64_t start = std::prev(after)->address;
     return &*std::lower_bound(
         symbols_.begin(), symbols_.end(), start,

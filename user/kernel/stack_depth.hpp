@@ -26,7 +26,7 @@ Result<Depth> parse_depth(std::string_view text);
 
 class StackDepth {
   public:
-    // Of this task, from now on. ESRCH if there is none.
+    // Measures this task, from now on. ESRCH if there is none.
     static Result<StackDepth> of(pid_t pid);
     [[nodiscard]] Result<Depth> deepest() const;
 

@@ -332,7 +332,7 @@ std::size_t mapping_from(const std::string& text, std::size_t from, std::uintptr
     return std::string::npos;
 }
 
-// Of the mappings below `end` alone: the kernel walks the page tables of each that is read.
+// Reads the mappings below `end` alone: the kernel walks the page tables of each that is read.
 Result<std::string> read_smaps(std::uintptr_t end) {
     constexpr const char* path = "/proc/self/smaps";
     const Result<Fd> file = Fd::open(path, O_RDONLY);

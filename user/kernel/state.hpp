@@ -82,8 +82,8 @@ Result<std::vector<Counter>> parse_smaps(std::string_view text, std::uint64_t fr
                                          std::uint64_t to); // sums over the mappings in there
 Result<std::vector<Counter>> parse_status(std::string_view text);
 
-// Of all bytes. Two pages of which one word differs never have the same. `before`: what it was of
-// the piece before this one.
+// The digest of all bytes. Two pages that differ in one word never have the same. `before`: the
+// digest of the piece before this one.
 std::uint64_t digest(std::span<const std::uint64_t> piece, std::uint64_t before = 0);
 
 struct Difference {
@@ -104,13 +104,13 @@ struct MayDiffer {
 using Allowed = std::vector<MayDiffer>;
 bool allows(const Allowed& allowed, std::string_view name);
 
-// Of all tasks: its value says nothing, its growth during a run does.
+// A counter of all tasks: only its growth during a run means something.
 bool counts_up(std::string_view name);
 
 class State {
   public:
     static Result<State> take(const StateScope& scope);
-    // Of counters that somebody else has read.
+    // From counters that the caller has read.
     static State of(std::vector<Counter> counters);
 
     // A counter that somebody else has found out, under that name.
@@ -123,7 +123,7 @@ class State {
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
     // The same of any name that compare() gives, also of a page.
     [[nodiscard]] std::optional<std::uint64_t> any_value(const std::string& name) const;
-    // Of all that MayDiffer's words fit.
+    // The sum of all values that MayDiffer's words match.
     [[nodiscard]] std::optional<std::uint64_t> sum(std::string_view words) const;
     [[nodiscard]] const std::vector<Counter>& counters() const { return counters_; }
     [[nodiscard]] std::size_t pages() const; // of all mappings and files whose bytes are taken

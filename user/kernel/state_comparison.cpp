@@ -14,7 +14,7 @@ namespace faultline {
 
 namespace {
 
-// Of all tasks: what the driver's cgroup has of these is compared.
+// Counters of all tasks: the comparison uses the part of the driver's cgroup.
 constexpr std::string_view of_all_tasks = "the driver's own part is compared by its cgroup";
 
 // Pages of struct pages: from the page allocator, and from boot.
@@ -103,8 +103,8 @@ void StateComparison::compare_all(const Allowed& counted) {
     compare_cgroups();
 }
 
-// Of an optimized huge page that memory from boot is given back, and what a restoration takes is
-// not from boot: the sum must be the same.
+// The optimization of a huge page frees memory from boot, and a restoration takes other memory: the
+// sum must be the same.
 void StateComparison::compare_memmap() {
     for (const auto& [buddy, boot] : memmap_counters)
         require(

@@ -32,7 +32,7 @@ class StateComparison {
     static constexpr unsigned whole_every = 4;
     [[nodiscard]] static bool whole(unsigned run) { return run % whole_every == 1; }
 
-    // Of one run: forgets what an earlier one found, and what might differ in it.
+    // Begins one run: drops the differences of an earlier one, and its allowed differences.
     Result<void> begin(const StateScope& scope);
     void begin(State before);
     [[nodiscard]] bool begun() const { return before_.has_value(); }

@@ -14,7 +14,7 @@ namespace faultline {
 
 namespace {
 
-// Of text, weak or not. "?" and the types of data are no functions.
+// The types of text, weak or not. "?" and the types of data are no functions.
 constexpr std::string_view function_types = "tTwW";
 
 std::string_view take_word(std::string_view& line) {

@@ -33,10 +33,10 @@ std::optional<std::string> function_of_site(std::string_view site, const KernelS
 
 struct SiteCandidate {
     std::string function;
-    std::string caller; // "" = whoever calls it
+    std::string caller; // "" = any caller
 };
-// Of a logical site, those of this release ("6.12"; "" = of any), in order; else the function of
-// that name. Without what a compiler adds to a name (".isra.0").
+// The candidates of a logical site in this release ("6.12"; "" = in any), in order; else the
+// function of that name. Without what a compiler adds to a name (".isra.0").
 std::vector<SiteCandidate> candidates_of_site(std::string_view site, std::string_view release);
 
 } // namespace faultline

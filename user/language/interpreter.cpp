@@ -419,7 +419,7 @@ class Interpreter final : public Experiment {
         const bool arose = plan_.situation.empty() ? all : all_hold(plan_.situation);
         if (!arose)
             return false;
-        // Of a schedule that is left to chance the module can also say that a lock excluded it.
+        // The module can also report that a lock excluded a schedule that is left to chance.
         return plan_.schedule.empty() ? std::optional<bool>(true) : std::nullopt;
     }
 
@@ -447,8 +447,8 @@ class Interpreter final : public Experiment {
     }
 
   private:
-    // Of the machine; `objects`: also of the files and mappings that the setup made, under their
-    // names.
+    // Reads the State of the machine; `objects`: also of the files and mappings that the setup
+    // made, under their names.
     Result<State> take_state(bool objects, double& seconds) const {
         const auto start = std::chrono::steady_clock::now();
         StateScope scope{.process = false, // its heap grows
@@ -631,7 +631,8 @@ class Interpreter final : public Experiment {
         outcome.forbid(std::move(why));
     }
 
-    // Who did not come to an end reports nothing, and that is right only where the row expects it.
+    // An actor that did not finish reports nothing, and that is right only where the row expects
+    // it.
     void require_results(Outcome& outcome) const {
         for (const std::string& name : plan_.outcome)
             if (seen_.count(name) == 0 && !expects_none(outcome, name))

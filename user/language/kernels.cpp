@@ -19,7 +19,7 @@ struct NeededSite {
     std::vector<std::string> names; // one of these
 };
 
-// Of sites and functions.
+// A user of sites and functions.
 struct User {
     std::string name;
     Text releases; // only there, of a control
@@ -140,7 +140,7 @@ std::string table_of(const std::vector<std::string>& labels,
     return text + lines_of(columns);
 }
 
-// By what is lacking, and for whom: on which kernels.
+// For each missing function and its user: the kernels that lack it.
 std::string lacks_of(const std::vector<User>& users, const std::vector<KernelSymbols>& kernels) {
     std::map<std::pair<std::string, std::string>, Column> lacks;
     for (const KernelSymbols& kernel : kernels) {

@@ -147,7 +147,7 @@ class Builder {
                                       fmt::join(all, ", ")));
     }
 
-    // Of all variants.
+    // The names for all variants.
     std::vector<std::string> result_names() const {
         std::vector<std::string> results;
         for (const Plan& plan : loaded_->plans)

@@ -373,7 +373,7 @@ class Planner {
             return renamed;
         if (operation.words.empty() && operation.result != Type::error)
             return std::nullopt;
-        // Beside its words, an operation can give errnos: they are told by their form.
+        // Beside its words, an operation can return errnos: their form identifies them.
         words.insert("ok");
         return words;
     }

@@ -93,7 +93,7 @@ struct Step {
     std::string result = {}; // of a parameter: the name of what its last step gives
     Call call = {};
     std::vector<std::pair<std::string, std::string>> as = {}; // words renamed; "*": all others
-    std::vector<Expression> bounds = {}; // of repeat: how often. Of for: from and to
+    std::vector<Expression> bounds = {}; // of repeat: how often; of for: from and to
     std::vector<Term> terms = {};        // of if: all must hold
     std::vector<Step> steps = {};
     std::vector<Step> otherwise = {};

@@ -157,7 +157,7 @@ class LinesReader {
         }
         const std::string body = all.substr(end);
         if (body.find_first_not_of(' ') == std::string::npos) {
-            about_.clear(); // the guard: what was said before is about the header
+            about_.clear(); // the guard: the text before it is about the header
             return;
         }
         const std::string form = form_of(body, arguments);

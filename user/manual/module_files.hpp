@@ -29,7 +29,7 @@ struct LineSection {
     std::string name; // of the file that they belong to; "": all that name the header
     std::vector<LineForms> lines;
 };
-// Of a *_lines.h. An error says in which line of it something is not understood.
+// Parses a *_lines.h. An error names the line that the parser does not understand.
 Result<std::vector<LineSection>> read_lines_header(std::string_view text);
 
 // The text of a header of the module; "" if none is called so.

@@ -179,7 +179,7 @@ Result<Value> do_sole(Doing& /*doing*/, const Given& given) {
     return Value::of_word(share->shared == 0 && share->users.size() == 1 ? "yes" : "no");
 }
 
-// Of /proc/self/status. A table of PMDs that is given up goes on being counted, in all kernels.
+// Reads /proc/self/status. All kernels still count a table of PMDs that the process gave up.
 Result<std::int64_t> counted_pages() {
     const Result<std::string> text = read_text("/proc/self/status");
     if (!text)

@@ -74,7 +74,7 @@ Result<Value> do_smallest(Doing& /*doing*/, const Given& given) {
     return Value::of(smallest(given.object<KhugepagedObject>(0).khugepaged));
 }
 
-// Memory that was never touched is not asked about. And none of this is to be collapsed.
+// The kernel skips memory that was never touched. And khugepaged must collapse none of this.
 Result<Value> do_know(Doing& /*doing*/, const Given& /*given*/) {
     const Result<Geometry> found = geometry();
     if (!found)
@@ -113,7 +113,7 @@ Result<Value> do_fill_every(Doing& /*doing*/, const Given& given) {
     return Value{};
 }
 
-// Of all pages alike: a page number that none has.
+// One word for all pages: of a page number that none has.
 std::uint64_t equal_word(const Content& content) {
     return content.stored(std::numeric_limits<std::size_t>::max());
 }
@@ -284,7 +284,7 @@ Result<Value> make_frames(Doing& /*doing*/, const Given& given) {
     return Value::of_object(Type::frames, std::move(made));
 }
 
-// Whoever looks for a huge page may have memory compacted, which moves any: the kernel counts that.
+// An allocation of a huge page may compact memory, which moves any page: the kernel counts that.
 Result<Value> do_frames_now(Doing& /*doing*/, const Given& given) {
     const FramesObject& before = given.object<FramesObject>(0);
     if (before.frames.empty())

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// A secondary MMU: which invalidations it is told of, and when.
+// SPDX-License-Identifier: GPL-2.0 A secondary MMU: its invalidations, and their times.
 #include "kernel/page_tables.hpp"
 #include "operations/objects.hpp"
 

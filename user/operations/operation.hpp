@@ -22,7 +22,7 @@ namespace faultline {
 enum class Type {
     nothing,
     number,
-    word,  // of an argument: one of its constants. Of a result: one of the row's words
+    word,  // of an argument: one of its constants; of a result: one of the row's words
     error, // of a result: "ok" or the name of an errno
     text,  // in quotation marks
     actor,
@@ -154,7 +154,7 @@ struct Doing {
     // In an actor that is a process: it is about to end, and the others need not wait for it.
     std::function<void()> leave = {};
     Run* run = nullptr; // in setup and judge
-    // In judge: what there is to say of the result beside its word, where it is forbidden.
+    // In judge: the explanation of a forbidden result, beside its word.
     std::function<void(const std::string& text)> tell = [](const std::string&) {};
     // In an actor: ActorContext::at_reading().
     std::function<Result<bool>(std::string_view site, int tables, unsigned table)> at_reading = {};
@@ -207,8 +207,8 @@ struct Operation {
     // An error is an int, a word a const char *, a number a long. "" = it has none; or left_out.
     std::string_view c = {};
 };
-// Of Operation::c: a check beside the outcome that a program of its own can do without. It and the
-// results that need it are left out.
+// A value of Operation::c: a check beside the outcome that an emitted program does not need. The
+// program omits it and the results that need it.
 inline constexpr std::string_view left_out = "left out";
 
 const std::vector<Operation>& all_operations();

@@ -45,8 +45,8 @@ struct StateObject final : Object {
     std::map<const FileObject*, std::int64_t> pages; // in the page cache
     std::string tables; // what is wrong with their number; empty: nothing
 
-    // Of shared memory, the part that is its file: what the memory shows must be the file's bytes.
-    // A file of hugetlb is too large to read: the bytes are those of the pages that are mapped.
+    // The part that is the file of shared memory: the memory must show the file's bytes. A file of
+    // hugetlb is too large to read: the bytes are those of the pages that are mapped.
     [[nodiscard]] const Part* file_of(const Part& part) const {
         if (!part.is_memory() || !part.memory().shared || part.memory().file == nullptr ||
             part.memory().file->hugetlb)

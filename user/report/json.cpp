@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Of report/results.schema.json: a new number if a reader of the old one would read it wrong.
+// The version of report/results.schema.json: a new number if a reader of the old one would read it
+// wrong.
 constexpr unsigned json_schema = 1;
 constexpr std::size_t most_examples = 8; // of one variant
 

@@ -12,9 +12,9 @@
 namespace faultline {
 
 std::string json_begin(const System& system, const std::vector<std::string>& names);
-// Of a variant, or of a control (then "control" names it and "caught" says if it was).
+// The record of a variant, or of a control (then "control" names it and "caught" says if it was).
 std::string json_variant(const VariantReport& report);
-// Of the mark channel.
+// A line of the mark channel.
 std::string json_start(const Start& start);
 std::string json_run(unsigned run, std::uint64_t seed);
 std::string json_scenario(const ScenarioReport& report);

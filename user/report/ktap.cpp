@@ -42,7 +42,7 @@ std::string diagnostics(const VariantReport& report) {
     return text;
 }
 
-// Of a variant or a scenario.
+// The result of a variant or a scenario.
 struct Result {
     std::string_view indent;
     unsigned number;

@@ -9,7 +9,7 @@
 
 namespace faultline {
 
-// How a known bug is told. Both are "ok": `kunit.py parse` counts each "not ok" as a failure.
+// The form of a known bug. Both are "ok": `kunit.py parse` counts each "not ok" as a failure.
 enum class KnownAs {
     xfail, // "ok 1 name # XFAIL reason", as kselftest.h prints it
     ok,    // "ok 1 name", the reason in a line before it: for parsers that know no XFAIL

@@ -12,7 +12,7 @@ namespace faultline {
 
 namespace {
 
-// Of Trace, TracePacket, TrackDescriptor, TrackEvent, DebugAnnotation.
+// Fields of Trace, TracePacket, TrackDescriptor, TrackEvent, DebugAnnotation.
 enum Field : unsigned {
     trace_packet = 1,
     packet_timestamp = 8,

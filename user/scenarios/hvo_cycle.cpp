@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // hvo-cycle: optimizing and restoring, again and again and at once, leaves everything as it was.
 //
-// Claim (mm/hugetlb_vmemmap.c, "vmemmap_remap_alloc()" and "vmemmap_remap_free()"): what an
-// optimization gives back a restoration takes again, whoever else allocates, frees, compacts or
-// looks pages up meanwhile. At the end the counters are what they were.
+// Claim (mm/hugetlb_vmemmap.c, "vmemmap_remap_alloc()" and "vmemmap_remap_free()"): a restoration
+// takes again the memory that an optimization gave back, while other tasks allocate, free, compact
+// or look pages up. At the end the counters have their old values.
 //
 // Actors: the taker grows and empties hugetlb's pool, or makes a huge page of 1 GiB and demotes it.
 // Against it run one that maps huge pages beyond the pool (they are optimized when they are

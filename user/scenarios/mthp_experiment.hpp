@@ -75,7 +75,7 @@ class MthpExperiment : public Experiment {
     char* base_ = nullptr;
 };
 
-// What the model says that was made, as the kernel's folios are told.
+// The folios that the model made, in the form of the kernel's folios.
 std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made);
 
 std::vector<Need> mthp_needs();

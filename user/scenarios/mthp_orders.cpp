@@ -144,7 +144,7 @@ class MthpOrders final : public MthpExperiment {
         return present;
     }
 
-    // Of every density, every length and alignment, with holes and islands.
+    // Patterns of every density, length and alignment, with holes and islands.
     [[nodiscard]] PresentPtes draw(Rng& rng) const {
         PresentPtes present(pages());
         const auto from = rng.below(pages());

@@ -32,7 +32,7 @@ SiteRef site_of(const fl_program& program, unsigned index) {
             .hit = site.hit};
 }
 
-// What the kernel was told to do.
+// The edges of a program that the kernel got.
 std::vector<std::string> edges_of(const fl_program& program) {
     std::vector<std::string> edges;
     for (unsigned i = 0; i < program.nr_edges; ++i)
@@ -171,7 +171,7 @@ class ExplorerTest : public testing::Test {
         };
         return explorer.run();
     }
-    // Of those that were done.
+    // The schedules that were run.
     [[nodiscard]] std::set<std::string> schedules() const {
         std::set<std::string> all;
         for (const Recorded& record : records)
@@ -275,8 +275,8 @@ TEST_F(ExplorerTest, AStopThatWasNotReachedIsNotAskedAgain) {
     EXPECT_EQ(records.back().preemptions, 0U) << "two orders are left out";
 }
 
-// With a at f, b is excluded from h: so it is from k, which comes after. But if it was at h, it was
-// a that was excluded, and k may be had.
+// With a at f, b is excluded from h: so it is from k, which comes after. But if b reached h, then a
+// was excluded, and b may reach k.
 TEST_F(ExplorerTest, OnlyAnActorThatIsKeptFromItsStopIsKeptFromLaterOnes) {
     places["b"] = {place("h", 0), place("k", 1)};
     bool at_h = false;
@@ -340,7 +340,7 @@ TEST_F(ExplorerTest, OrdersOfAnEarlierSessionAreNotRunAgain) {
     EXPECT_EQ(report.random_orders, report.orders) << "those that were left out do not count";
 }
 
-// Of so few stops there are few random orders: it does not look for others until its budget is
+// So few stops have few random orders: the explorer does not look for others until its budget is
 // over.
 TEST_F(ExplorerTest, EndsWhenAnEarlierSessionHasDoneThemAll) {
     explore(all_orders + 100);
@@ -507,7 +507,7 @@ TEST_F(ExplorerTest, ADifferenceThatDoesNotComeAgainIsNotShrunk) {
     EXPECT_EQ(runs.size(), report.orders + 5U);
 }
 
-// Every other run: what is needed is found all the same.
+// Every other run shows it: the needed edges are still found.
 TEST_F(ExplorerTest, ARareDifferenceIsShrunkToWhatItNeeds) {
     unsigned count = 0;
     plan.results = [&count](const std::vector<std::string>& edges, const OneRun&,

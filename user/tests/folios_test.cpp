@@ -43,7 +43,7 @@ TEST(FoliosTest, SaysWhatIsNotMappedWhole) {
     EXPECT_EQ(shifted.odd, "2 pages of a folio from page 1 on");
 }
 
-// Of x86-64, 6.12.95, shortened.
+// From x86-64, 6.12.95, shortened.
 constexpr const char* smaps =
     "55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]\n"
     "Size:                132 kB\nRss:                  40 kB\nPss:                  40 kB\n"

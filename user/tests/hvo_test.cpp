@@ -11,8 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Of x86-64, shortened to three of eight pages of vmemmap: as 6.12 has it, the aliases are the
-// head's.
+// From x86-64, shortened to three of eight pages of vmemmap: on 6.12 the aliases are the head's.
 constexpr const char* optimized =
     "block pfn 0x1800 index 0 head yes hugetlb yes refs 1\n"
     "vmemmap 0 virtual 0xffea000000060000 pfn 0x7a10 rw order 0 alias -\n"

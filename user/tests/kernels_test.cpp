@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Of a System.map, of a /proc/kallsyms that hides its addresses, and of a module in that.
+// From a System.map, from a /proc/kallsyms that hides its addresses, and from a module in that.
 constexpr std::string_view recorded = "ffffffff81000000 T _text\n"
                                       "ffffffff814237a0 t collapse_file\n"
                                       "ffffffff81423000 t alloc_charge_hpage\r\n"

@@ -24,7 +24,7 @@ constexpr std::string_view good = R"(/* SPDX-License-Identifier: GPL-2.0 */
 #ifndef A
 #define A
 
-/* Of both files. @refs: a count. */
+/* In both files. @refs: a count. */
 #define FL_PAGE(refs) "refs " refs
 
 /* --- one ---- */
@@ -54,7 +54,7 @@ TEST(LinesHeader, HasTheFormOfEachLineAndTheCommentBeforeIt) {
     ASSERT_TRUE(read) << read.error().to_string();
     ASSERT_EQ(read->size(), 2U);
     EXPECT_EQ((*read)[0].name, "");
-    EXPECT_EQ((*read)[0].lines.at(0).about, "Of both files. REFS: a count.");
+    EXPECT_EQ((*read)[0].lines.at(0).about, "In both files. REFS: a count.");
     EXPECT_THAT((*read)[0].lines.at(0).forms, ElementsAre("refs REFS"));
     EXPECT_EQ((*read)[1].name, "one");
     EXPECT_EQ((*read)[1].lines.at(0).about, "Written: a process and an address.");

@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0
-// The two designs against a slow reference: every pattern of a small range, and many of a large
-// one. The reference takes no rule from the designs. Its words are those of the e-mails:
-// Nico Pache, August 2025, of version 10: "Each bit represents a utilized region of order
-// KHUGEPAGED_MIN_MTHP_ORDER ptes"; "max_ptes_none will be scaled by the attempted collapse order to
-// determine how 'full' an order must be before being considered for collapse". Of the merged one:
-// below the PMD's order no PTE may be none, or all but one (docs/mthp.md, measured on 7.2).
+// SPDX-License-Identifier: GPL-2.0 The two designs against a slow reference: every pattern of a
+// small range, and many of a large one. The reference takes no rule from the designs. Its words are
+// those of the e-mails: Nico Pache, August 2025, of version 10: "Each bit represents a utilized
+// region of order KHUGEPAGED_MIN_MTHP_ORDER ptes"; "max_ptes_none will be scaled by the attempted
+// collapse order to determine how 'full' an order must be before being considered for collapse".
+// The merged one: below the PMD's order no PTE may be none, or all but one (docs/mthp.md, measured
+// on 7.2).
 #include "model/mthp_collapse.hpp"
 
 #include "engine/rng.hpp"
@@ -40,8 +40,8 @@ void slow(const CollapseRules& rules, Collapse range, const Fit& fit, std::vecto
         slow(rules, {offset, range.order - 1}, fit, made);
 }
 
-// Of the PMD's range max_ptes_none may be none. Of a smaller one no PTE may be, or, if
-// max_ptes_none lets all but one be none, all but one may be here, too.
+// In the PMD's range max_ptes_none PTEs may be none. In a smaller range no PTE may be none, or, if
+// max_ptes_none allows all but one, all but one.
 std::vector<Collapse> slow_merged(const PresentPtes& present, const CollapseRules& rules) {
     const auto fit = [&](Collapse range) {
         const unsigned number = 1U << range.order;

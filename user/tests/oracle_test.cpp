@@ -38,7 +38,7 @@ class OracleTest : public testing::Test {
         memory_ = static_cast<char*>(mapped);
         // What a neighbour page gets beside it would be another difference.
         (void)::madvise(memory_, count * page_, MADV_NOHUGEPAGE);
-        // Of the file system a memfd's counters are those of the whole machine.
+        // A memfd's file system counters are those of the whole machine.
         rules.unstable = {{"file f statfs", "other tasks have files there"}};
     }
     void TearDown() override {
@@ -233,7 +233,7 @@ TEST_F(OracleTest, AnAbsentActorNeedsARelaxation) {
     EXPECT_TRUE(relaxed.fits) << relaxed.text;
     EXPECT_TRUE(relaxed.relaxed);
     EXPECT_EQ(relaxed.by, "write alone: it gives up");
-    // Of another actor, or when it has another result: no.
+    // Not for another actor, nor for another result.
     rules.relaxations[0].actor = "write";
     EXPECT_FALSE(judged(seen).fits);
     rules.relaxations[0].actor = "cut";
@@ -337,7 +337,7 @@ TEST_F(EachPageTest, OtherValuesLieBetweenThoseOfTheReferences) {
     EXPECT_FALSE(judged(run('x', 'y', 5, "first", "last")).fits);
 }
 
-// Of a reference that leaves an actor out, only if that may be absent.
+// A reference that leaves an actor out counts only if that actor may be absent.
 TEST_F(EachPageTest, UsesNoReferenceThatMayNotBeUsed) {
     references.push_back(
         {.name = "y alone", .absent = {"x"}, .seen = run('z', 'z', 8, "", "last")});

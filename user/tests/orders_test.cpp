@@ -303,7 +303,7 @@ TEST(Orders, OfThreeActorsHaveAllPlacesOfTheThird) {
     EXPECT_EQ(two, 2U * 5U);
 }
 
-// Of a's stops f, f#2, f#3 and g the first two ended alike.
+// The first two of a's stops f, f#2, f#3 and g ended alike.
 TEST(Orders, WithTwoPreemptionsBeginWhereTheEndChanges) {
     const Actors actors({profile_with("a", {{"f", 4}}), profile_with("b", {{"g", 2}})});
     ASSERT_EQ(actors.stops[0].size(), 3U);

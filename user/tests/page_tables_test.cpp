@@ -7,7 +7,7 @@
 namespace faultline {
 namespace {
 
-// Of ppc64le-64k, 6.12.95: two tables of one page, the first deferred.
+// From ppc64le-64k, 6.12.95: two tables of one page, the first deferred.
 constexpr const char* two_tables =
     "0 pfn 0x826 offset 512 state given given 1200000345 refs 1 tables 1 flags table,active queued "
     "0 again 0 at 0 freed 0 active 0 at 0 early 0 cpu 0 reads 1 broken 0\n"
@@ -59,7 +59,7 @@ TEST(PageTablesTest, RefusesWhatIsBroken) {
     EXPECT_FALSE(parse_page_tables(good.substr(0, good.size() - 1) + " more\n").ok());
 }
 
-// Of x86-64, 6.12.95; the first offset as on ppc64.
+// From x86-64, 6.12.95; the first offset as on ppc64.
 constexpr const char* range =
     "0x7f0000000000 table pfn 0x1a2 offset 768 refs 1 tables 1 flags table folios 16+16/4,32+3/9\n"
     "0x7f0000200000 huge\n"

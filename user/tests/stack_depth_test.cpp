@@ -6,7 +6,7 @@
 namespace faultline {
 namespace {
 
-// Of x86-64, 6.12.95.
+// From x86-64, 6.12.95.
 const std::string recorded =
     "depth pid 33 bytes 1600 of 16384 in _raw_spin_lock_irqsave from __rmqueue_pcplist\n";
 

@@ -67,7 +67,7 @@ TEST_F(StateComparisonTest, DoesNotRequireWhatMayDiffer) {
     EXPECT_EQ(check_.word(), "");
 }
 
-// Of each pair one has grown by a page.
+// One of each pair has grown by a page.
 TEST_F(StateComparisonTest, ComparesTheSumOfStructPages) {
     const std::vector<Counter> none = {{"machine vmstat nr_memmap_pages", 1},
                                        {"machine vmstat nr_memmap_boot_pages", 100}};

@@ -23,7 +23,7 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::Pair;
 
-// Of x86-64, 6.18.44.
+// From x86-64, 6.18.44.
 constexpr const char* heap = "55de80145000-55de80147000 r--p 00000000 fe:00 247134 /usr/bin/cat\n"
                              "Size:                  8 kB\n"
                              "KernelPageSize:        4 kB\n"
@@ -155,7 +155,7 @@ TEST(StateTest, NamesMayDifferByWords) {
     EXPECT_FALSE(allows({{"a||b,,|", "nothing more"}}, "c"));
 }
 
-// Memory with a page on each side that is not to be had: no neighbour makes one mapping of it.
+// Memory with a PROT_NONE page on each side: no neighbour merges with its mapping.
 class Pages {
   public:
     static constexpr std::size_t count = 8;
@@ -205,7 +205,7 @@ class StateOfMemoryTest : public testing::Test {
                     std::memset(one->at(page), static_cast<int>(page) + 1, one->page_bytes());
     }
 
-    // Of these objects alone: this machine has other tasks.
+    // The scope of these objects alone: this machine has other tasks.
     [[nodiscard]] StateScope scope() const {
         return {.mappings = {{"a", memory_.at(0), memory_.bytes()},
                              {"f", mapping_.at(0), mapping_.bytes()}},
@@ -407,7 +407,8 @@ TEST_F(StateOfMemoryTest, KnowsAPageThatIsNotMapped) {
                 testing::IsSupersetOf({"mapping a page 1 mincore", "mapping a page 1 bytes"}));
 }
 
-// Of the whole machine nothing is sure but that it is there; or it is said that it is not.
+// The test can only check that the State of the machine exists, or that an error says that it does
+// not.
 TEST(StateOfMachineTest, HasItsCountersOrSaysSo) {
     const Result<State> state = State::take({});
     ASSERT_TRUE(state.ok()) << state.error().to_string();
