@@ -62,7 +62,7 @@ pair: ## the same scenarios on two kernels, OLD= NEW= (6.12.95, 6.12.117): fixed
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(UPDATE),--update) $(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET))
 
 .PHONY: bisect
-bisect: ## the commit that broke a scenario, or mended it: KSRC=~/linux GOOD= BAD= RUN=; ARCH= CONFIG= DEBUG= PREEMPT= RUNS= BUDGET=
+bisect: ## the commit that broke a scenario, or fixed it: KSRC=~/linux GOOD= BAD= RUN=; ARCH= CONFIG= DEBUG= PREEMPT= RUNS= BUDGET=
 	@$(VM) bisect --ksrc '$(KSRC)' --good '$(GOOD)' --bad '$(BAD)' --run '$(RUN)' --arch $(ARCH) $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(CONFIG),--config '$(CONFIG)') $(if $(DEBUG),--debug '$(DEBUG)') \
 		$(if $(PREEMPT),--preempt $(PREEMPT)) $(if $(QUIET),--quiet $(QUIET))
@@ -119,7 +119,7 @@ test: ## host unit tests, then a short run of everything and all selftests in a 
 	@$(VM) test $(VM_OPTIONS)
 
 .PHONY: lint
-lint: ## sparse, checkpatch, clang-format, clang-tidy, SPDX lines
+lint: ## plain words, links of pages, sparse, checkpatch, clang-format, clang-tidy, SPDX lines
 	@$(VM) lint
 
 .PHONY: kselftest

@@ -36,7 +36,7 @@ struct fl_at { /* one probed instruction */
 	u32 site;
 	bool aimed; /* counts only if its operand is armed->aim */
 	u8 base; /* its operand: number of a register, */
-	s8 offset; /* and what is added to it */
+	s8 offset; /* and the offset from it */
 	bool registered;
 };
 

@@ -391,8 +391,9 @@ static void i_mmap_lock_forget_filled(struct rw_semaphore *sem)
 }
 
 /*
- * For folio_add_lru(folio), just before the huge page goes to the page cache: it is
- * not up to date yet, as before 6.4. folio_unlock_uptodate() mends that.
+ * For folio_add_lru(folio), just before the huge page goes to the page cache:
+ * it is not up to date yet, as before 6.4. folio_unlock_uptodate() corrects
+ * that.
  */
 static void folio_add_lru_not_uptodate(struct folio *folio)
 {

@@ -149,7 +149,7 @@ struct fl_program {
 	struct fl_site sites[FL_MAX_SITES]; /* in */
 	struct fl_edge edges[FL_MAX_EDGES]; /* in */
 	struct fl_control controls[FL_MAX_CONTROLS]; /* in */
-	char why[FL_WHY_LEN]; /* out: what was wrong, in words; "" if nothing */
+	char why[FL_WHY_LEN]; /* out: the error, in words; "" if none */
 };
 
 /* FL_IOC_PATCH: functions that the next FL_IOC_ARM patches beside those of its

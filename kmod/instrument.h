@@ -18,7 +18,7 @@
 struct fl_reading {
 	const struct fl_reading_ops *ops;
 	void *set; /* the instrument's, as are the next three */
-	unsigned int index; /* of what is read, in the set */
+	unsigned int index; /* of the table that is read */
 	bool begun;
 	int freed; /* before it began */
 };
@@ -32,7 +32,7 @@ struct fl_reading_ops {
 		       unsigned int index);
 	/* False if it is too late: then there is no reader. */
 	bool (*begin)(struct fl_reading *reading);
-	/* True if what was read ceased to be there in between. */
+	/* True if the table was freed in between. */
 	bool (*end)(struct fl_reading *reading);
 };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which commit broke a scenario, or mended it: git bisect over a kernel tree.
+"""Which commit broke a scenario, or fixed it: git bisect over a kernel tree.
 
 The tree is cloned (its objects are shared), so that the user's own stays as it is. First BAD must fail and GOOD must
 pass: what fails on BAD, and how often, is what each step looks for."""
@@ -110,7 +110,7 @@ class Session:
     preempt: str = ""
     timeout: float = 3600
     quiet: float = 300
-    mends: bool = False  # BAD is older than GOOD: which commit mended it?
+    mends: bool = False  # BAD is older than GOOD: which commit fixed it?
     wanted: Signs | None = None
     steps: list[dict[str, str]] = field(default_factory=list)
 

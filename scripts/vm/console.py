@@ -142,7 +142,7 @@ def _fix(number: int, lines: list[str], section: Section | None, past: list[Sect
 
 def judge(log: str, explained: Iterable[KnownLog] = ()) -> list[Finding]:
     """All lines of a log that a clean one has not, each with its section, and those of known bugs with
-    the fix. A line cut by the end of the log counts too; what a control planted does not, but for a
+    the fix. A line cut by the end of the log counts too; the complaint of a control does not, except a
     panic, which nothing explains either."""
     findings = []
     explained = tuple(explained)

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from . import build
+from . import build, links, wording
 from .kernels import UnpackedKernel
 from .packages import say
 from .tables import Ending
@@ -47,7 +47,7 @@ def sparse(kernel: UnpackedKernel, _: Path) -> str:
     folder = build.module(kernel.headers, kernel.release).parent
     command = build.module_command(kernel.headers, folder, "C=2", "CF=-Wsparse-error")
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    # Lines about our files; the kernel's own headers are not ours to mend.
+    # Lines about our files; errors in the kernel's own headers are not ours.
     ours = [line for line in (done.stdout + done.stderr).splitlines() if re.search(rf"^{re.escape(str(folder))}/\S+: (warning|error)", line)]
     return "\n".join(ours) or ("" if done.returncode == 0 else (done.stdout + done.stderr)[-3000:])
 
@@ -84,7 +84,28 @@ def machine_names(_: UnpackedKernel, __: Path) -> str:
     return done.stdout.strip()
 
 
-CHECKS = (spdx, machine_names, checkpatch, sparse, clang_format, clang_tidy)
+def _text(name: str) -> str:
+    return (build.TOP / name).read_text(errors="replace")
+
+
+# Recorded output; and the table of phrases itself, whose tests have them too.
+NO_PROSE = ("scripts/tests/logs/", "scripts/tests/test_wording.py", "scripts/vm/wording.py", "debian/", "LICENSE")
+
+
+def plain_words(_: UnpackedKernel, __: Path) -> str:
+    """No phrase of wording.py in pages, scenario texts and comments."""
+    names = [name for name in _tracked() if not name.startswith(NO_PROSE)]
+    return "\n".join(line for name in names for line in wording.refused(name, _text(name)))
+
+
+def page_links(_: UnpackedKernel, __: Path) -> str:
+    """Each link between pages, and each name of a page in a source, leads to a file."""
+    pages = [line for name in _tracked("*.md") for line in links.broken(build.TOP, name)]
+    sources = _tracked("*.md", "*.flt", "*.toml", "*.c", "*.h", "*.cpp", "*.hpp", "Makefile", "scripts/vm/*.py")
+    return "\n".join([*pages, *(line for name in sources for line in links.missing_pages(build.TOP, name))])
+
+
+CHECKS = (spdx, machine_names, plain_words, page_links, checkpatch, sparse, clang_format, clang_tidy)
 
 
 def run(kernel: UnpackedKernel, source: Path) -> Ending:

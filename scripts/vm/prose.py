@@ -52,6 +52,8 @@ def markdown(text: str) -> Iterator[Passage]:
         elif fenced or line.startswith(("    ", "#", ">", "<!--")):
             pass
         elif line.startswith("|"):
+            yield from _join(lines)
+            lines = []
             yield from (Passage(number, _plain(field)) for field in re.split(r"(?<!\\)\|", line) if field.strip(" -"))
         else:
             item = re.match(r"\s*(?:[-*]|\d+\.) ", line)

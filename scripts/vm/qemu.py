@@ -177,7 +177,7 @@ def _watch(machine: "subprocess.Popen[bytes]", folder: Path, bounds: Bounds, pul
 
 def boot(options: list[str], folder: Path, bounds: Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Ending:
-    """Run a machine to its end. GOOD means only that its script came to its end."""
+    """Run a machine to its end. GOOD means only that its script ended."""
     (folder / "qemu-command").write_text(shlex.join(options) + "\n")
     screen = Screen(show)
     told = ""

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 Record = dict[str, object]  # a line of JSON
 T = TypeVar("T")
 
-END = "end"  # last status line: the script came to its end
+END = "end"  # last status line: the script ended
 
 
 @dataclass
@@ -178,7 +178,7 @@ def _control(record: Record) -> ControlCounts:
 
 
 def _partial(records: list[Record]) -> tuple[Counts, ControlCounts]:
-    """Variants and controls of a driver that did not come to its end: of its scenarios, and of the
+    """Variants and controls of a driver that did not end: of its scenarios, and of the
     variants behind the last of them."""
     variants, controls = Counts(), ControlCounts()
     last = 0
@@ -197,7 +197,7 @@ def _partial(records: list[Record]) -> tuple[Counts, ControlCounts]:
 
 def parse_driver(text: str, cut: bool = False) -> DriverResults:
     """The driver's JSON lines. Without begin and end records the results are incomplete; `cut`: it is
-    known that the driver did not come to its end."""
+    known that the driver did not end."""
     results = DriverResults()
     results.records = _records(text, results.problems, "JSON results")
     begins, ends, scenarios = results.of("begin"), results.of("end"), results.of("scenario")

@@ -80,8 +80,8 @@ struct Deviation {
     bool fatal = false;                             // the run did not end
 };
 
-// Where the time of the runs of all orders goes, in seconds: parts that add up to `all`, but for
-// what the explorer does between them.
+// Where the time of the runs of all orders goes, in seconds: parts that add up to `all`, except for
+// the explorer's work between them.
 struct OrderTimes {
     RunTimes run;
     double before = 0;  // of run.lay_out: to take the State before

@@ -77,7 +77,7 @@ class OrderList {
     std::optional<Order> next();
     [[nodiscard]] std::size_t all() const { return all_; }
     [[nodiscard]] std::size_t given() const { return given_; }
-    // Those with one preemption, but for what is put off.
+    // Those with one preemption, except the late ones.
     [[nodiscard]] bool first_are_over() const { return at_ >= ones_; }
     // For a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);

@@ -122,7 +122,7 @@ std::vector<Visit> visits_of(const std::vector<FunctionCall>& calls, const Runni
                           .depth = static_cast<unsigned>(stack.size()),
                           .atomic = call.atomic});
     }
-    // The way to our own module, by which the actor says that it has come to its end.
+    // The way to our own module, by which the actor reports its end.
     const auto last_call = std::find_if(visits.rbegin(), visits.rend(), [](const Visit& one) {
         return one.function.ends_with("sys_ioctl");
     });

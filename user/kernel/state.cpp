@@ -382,8 +382,8 @@ Result<void> State::take_file(const FileScope& scope) {
     const std::string object = "file " + scope.name;
     struct stat file {};
     struct statvfs system {};
-    // In this order: fstat() mends the accounting of a shmem file whose pages it finds miscounted
-    // (shmem_getattr()), and would hide a lost uncharge from statfs.
+    // In this order: fstat() corrects the accounting of a shmem file whose pages it finds
+    // miscounted (shmem_getattr()), and would hide a lost uncharge from statfs.
     if (::fstatvfs(scope.file, &system) != 0 || ::fstat(scope.file, &file) != 0)
         return Error::last("fstat", object);
     for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::uint64_t>>{

@@ -15,7 +15,7 @@
 //     at go; load(near[0]); at done     # several on a line
 //
 // Everything keeps its position in the file, and prints back: print(parse(text)) is the same text
-// but for white space.
+// except white space.
 #ifndef FAULTLINE_LANGUAGE_STEPS_HPP
 #define FAULTLINE_LANGUAGE_STEPS_HPP
 

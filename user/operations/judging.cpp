@@ -74,7 +74,7 @@ Result<Value> do_holes(Doing& /*doing*/, const Given& given) {
     return Value::of_word(*present == file.content->filled ? "kept" : "lost");
 }
 
-// st_blocks and statfs count the pages that exist and no others. statfs first: fstat() mends the
+// st_blocks and statfs count the pages that exist and no others. statfs first: fstat() corrects the
 // accounting of a file whose pages it finds miscounted (shmem_getattr()).
 Result<Value> do_blocks(Doing& /*doing*/, const Given& given) {
     const FileObject& file = given.object<FileObject>(0);

@@ -186,8 +186,8 @@ class Rules {
         comparison_.require(condition, name, otherwise);
     }
 
-    // What counts pages may differ where the pages do; count_files() and count_mapped() see to it
-    // that it does so by as much.
+    // What counts pages may differ where the pages do; count_files() and count_mapped() ensure that
+    // both changes are equal.
     void compare_values() {
         Allowed counted;
         for (const Part& part : state_.parts)

@@ -11,7 +11,7 @@ namespace faultline {
 
 enum class Colour { none, terminal }; // of verdicts
 
-// Lines of 100 columns at most, but for replay lines, which are copied. One line a scenario; below
+// Lines of 100 columns at most, except replay lines, which are copied. One line a scenario; below
 // it, indented, its histogram, and what must be known of anything but a plain pass.
 std::string human_scenario(const ScenarioReport& report, Colour colour = Colour::none);
 // --verbose: a variant or control with its whole histogram and an example's timeline.

@@ -21,7 +21,7 @@ class HugetlbExperiment : public Experiment {
   public:
     Result<void> prepare() override; // the pool filled, the file made
     // Beside begin() and judge(): the State of the file's first pages, of the pools and of the
-    // machine, which must be after the actors have ended what it was before, but for may_differ().
+    // machine, which must be after the actors have ended the same as before, except may_differ().
     // The State after is taken before judge() looks. Then without the file: page tables, and the
     // huge pages that the kernel counts for this process.
     Result<void> begin_run(Run& run) override;

@@ -5,10 +5,10 @@
 // of PMDs exactly if both map the whole range of a PUD, shared, with the same flags, and have
 // touched it; the count of each table is the number of its users less one; smaps and pagemap agree.
 //
-// Actors: three processes take steps that the player draws by lot: map, touch, give a page back,
-// make half of it read-only, unmap half or all, fork a child that touches and exits, move, register
-// with a userfaultfd. After each step the kernel is compared with model/pmd_sharing.hpp. A sequence
-// that differs is shortened.
+// Actors: three processes take random steps of the player: map, touch, give a page back, make half
+// of it read-only, unmap half or all, fork a child that touches and exits, move, register with a
+// userfaultfd. After each step the kernel is compared with model/pmd_sharing.hpp. A sequence that
+// differs is shortened.
 //     huge_pmd_share(), huge_pmd_unshare()  in any order
 //
 // A bad outcome: steps=differ, what=... differs, and the shortest sequence found. pagemap's bit for

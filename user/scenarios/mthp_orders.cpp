@@ -151,7 +151,7 @@ class MthpOrders final : public MthpExperiment {
         const auto to = from + rng.below(pages() - from) + 1;
         const auto block = std::uint64_t{1} << rng.below(rules_.pmd_order + 1);
         switch (rng.below(6)) {
-        case 0: { // each by lot, sparse ones more often: they are scanned faster
+        case 0: { // each at random, sparse ones more often: they are scanned faster
             const auto density = rng.below(rng.below(pages() + 1) + 1);
             for (std::size_t page = 0; page < pages(); ++page)
                 present[page] = rng.below(pages()) < density;

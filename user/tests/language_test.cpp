@@ -249,7 +249,7 @@ TEST(ShippedFiles, AreRightAndTheirStepsPrintBack) {
             ASSERT_FALSE(parsed.complaint) << path;
             const std::string once = print(parsed.steps);
             EXPECT_EQ(print(parse_steps({once, {}}).steps), once) << path;
-            // The same but for white space, and for the `;` that an end of line stands for.
+            // The same except white space, and the `;` that an end of line stands for.
             const auto bare = [](std::string words) {
                 std::erase_if(words,
                               [](unsigned char c) { return std::isspace(c) != 0 || c == ';'; });
