@@ -35,7 +35,7 @@ static int order_tasks(int file, pid_t task)
 	return order(file, command);
 }
 
-/* How many calls there are, or -1: what is read is no array of them. */
+/* The number of calls, or -1: the bytes are no array of calls. */
 static int answer(int file, struct fl_call *calls)
 {
 	ssize_t bytes = 0, n;

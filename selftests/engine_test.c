@@ -818,7 +818,7 @@ TEST_F(engine, a_killed_actor_leaves_its_hold)
 	}
 }
 
-/* What it gives back is not skipped, replaced or held. */
+/* Its freeing is not skipped, replaced or held. */
 TEST_F(engine, an_actor_that_exits_takes_part_no_more)
 {
 	int site, go, status;

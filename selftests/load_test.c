@@ -39,7 +39,7 @@ static int load_again(const char *module, const char *parameters)
 	return module_load_with(module, parameters) ? errno : 0;
 }
 
-/* What the file says of a place: "endbr", "sealed", "none", or why not. */
+/* The file's words for a place: "endbr", "sealed", "none", or why not. */
 static const char *endbr_at(const char *place)
 {
 	static char text[256];

@@ -232,7 +232,7 @@ TEST_F(tables, a_reader_whose_table_is_freed_at_once_is_broken)
 	EXPECT_EQ(1, self->rows[0].broken);
 }
 
-/* 0 and what came back, or the errno. */
+/* 0 and the answer, or the errno. */
 static int arrive_reading(int session, unsigned int site, int tables, unsigned int table,
 			  struct fl_arrive_reading *at)
 {
@@ -386,7 +386,10 @@ TEST_F(tables, tables_are_made_for_the_opener_alone)
 	EXPECT_EQ(0, status);
 }
 
-/* What is not given away is given back on close: 200 sets do not eat the memory. */
+/*
+ * Closing frees the tables that were not given away: 200 sets do not use up the
+ * memory.
+ */
 TEST_F(tables, closing_gives_back)
 {
 	long before, after;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Bisection: what a step may say, and git's answer over a small history. What a commit does stands in its file."""
+"""Bisection: the answers of a step, and git's answer over a small history. A file of each commit has its behaviour."""
 
 import os
 import shutil

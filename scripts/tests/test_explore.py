@@ -99,7 +99,7 @@ class DiedTest(unittest.TestCase):
 
 
 class ElsewhereTest(unittest.TestCase):
-    """What became of a found file in another machine."""
+    """The result of a found file in another machine."""
 
     VARIANT = {"kind": "variant", "scenario": "shmem-a-b-1", "variant": "found", "control": None, "verdict": "FAIL",
                "runs": 20, "overlaps": 18, "histogram": {"a=ok b=no": 5, "a=ok b=yes": 13, "a=- b=-": 2},

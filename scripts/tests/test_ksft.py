@@ -64,7 +64,7 @@ class Ksft(unittest.TestCase):
         self.assertEqual(self.run_it(self.driver("", 2))[0], 1)
 
     def test_a_driver_that_does_not_end_is_not_waited_for(self) -> None:
-        # What it leaves keeps its output open, as a task that the kernel holds does.
+        # Its child keeps its output open, like a task that the kernel holds.
         status, text = self.run_it(self.driver("ok 1 half", 0, "setsid sleep 50 & sleep 50"), bound=5)
         self.assertEqual(status, 1)
         self.assertIn("Bail out! the driver's status: none within 5 seconds", text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The matrix: its cells, its shards, and what is written about them, without a machine."""
+"""The matrix: its cells, its shards, and their reports, without a machine."""
 
 import json
 import tempfile

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""META agrees with the table of kernels, and with what is made of it."""
+"""META agrees with the table of kernels, and with the files that are generated from it."""
 
 import re
 import unittest

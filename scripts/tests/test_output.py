@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the driver prints, read by others: the kernel's kunit.py, the schema, and a browser."""
+"""The driver's output, read by others: the kernel's kunit.py, the schema, and a browser."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ DRIVER_TESTS = build.user_folder() / "faultline_tests"
 
 
 class NextTest(unittest.TestCase):
-    """What `make run` ends with."""
+    """The end of the output of `make run`."""
 
     def lines(self, records: list[Record], options: list[str]) -> str:
         report = Report(Ending.GOOD, Counts(), [], build.TOP / "runs/x")

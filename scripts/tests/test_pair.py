@@ -55,7 +55,7 @@ class WordTest(unittest.TestCase):
         for verdict in ("MISS", "SKIP", "ERROR"):
             empty = report(variant("a/v", {}, verdict=verdict, why="no site"), scenario("a", "missed"))
             for old, new in ((failing(), empty), (empty, failing()), (passing(), empty), (empty, empty)):
-                # What was seen is seen: but whether the other kernel has it, nobody knows.
+                # The old kernel showed it; but nothing is known of the other kernel.
                 self.assertEqual(self.word(old, new), NO_CLAIM, verdict)
             [row] = compare.compare(failing(), empty)
             self.assertEqual(row.new.text(), f"{verdict}: no site")
@@ -136,7 +136,7 @@ class EndingTest(unittest.TestCase):
 
 
 class RecordedTest(unittest.TestCase):
-    """What the driver wrote on both kernels, as it is and cut."""
+    """The driver's records of both kernels, whole and cut."""
 
     def report(self, version: str, keep: int | None = None, log: str = "") -> Report:
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

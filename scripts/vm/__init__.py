@@ -10,7 +10,7 @@
     initramfs one archive from files and kernel modules
     qemu      boot, watch, end
     console   judges the kernel's log
-    results   reads what came over the side channel
+    results   reads the data of the side channel
     outcome   judges what the machines of a run left in their folders
     rows      the rows of a report
     runs      one run, from kernel to run folder

@@ -23,7 +23,7 @@ SCRIPT = build.TOP / "scripts/bisect-step"
 
 
 class Step(Enum):
-    """What a commit is."""
+    """The state of a commit."""
 
     GOOD = "good"
     BAD = "bad"
@@ -35,7 +35,7 @@ class Step(Enum):
 LIKE_OLDER, LIKE_NEWER, UNTESTED, STOP = 10, 11, 12, 13
 
 
-# A variant's name: what is wrong with it on BAD, and the share of runs; None: the kernel's log or its end, not counted.
+# A variant's name: its failure on BAD, and the share of runs; None: the kernel's log or its end, not counted.
 Signs = dict[str, dict[str, float | None]]
 
 
@@ -98,7 +98,7 @@ def decide(report: Report, wanted: Signs | None) -> tuple[Step, str]:
 
 @dataclass
 class Session:
-    """What all steps share; a file in the folder, as git starts each of them."""
+    """The data that all steps share; a file in the folder, as git starts each of them."""
 
     tree: str  # our clone
     arch: str
@@ -145,7 +145,7 @@ def clone(source: Path, tree: Path) -> None:
         git(source, "clone", "--quiet", "--shared", "--no-checkout", str(source), str(tree))
 
 
-Tester = Callable[[Session, Path], Report]  # builds what is checked out and runs the scenarios on it
+Tester = Callable[[Session, Path], Report]  # builds the checked-out tree and runs the scenarios on it
 
 
 def boot_tester(session: Session, place: Path) -> Report:
@@ -167,7 +167,7 @@ def status(answer: Step, mends: bool) -> int:
 
 
 def step(folder: Path, test: Tester) -> Step:
-    """Test what is checked out. Whatever happens is one of four answers."""
+    """Test the checked-out tree. The result is one of four answers in any case."""
     session = Session.load(folder)
     tree = Path(session.tree)
     head, subject = git(tree, "rev-parse", "HEAD"), git(tree, "log", "-1", "--format=%s")

@@ -16,7 +16,7 @@ BUILD = TOP / "build"
 JOBS = f"-j{os.cpu_count() or 1}"
 
 
-# What the user's make tells its children: the kernel's make would take ARCH=, DEBUG= and C= for its own.
+# Variables that the user's make passes to its children: the kernel's make would take ARCH=, DEBUG= and C= for its own.
 TOLD = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARCH", "CONFIG", "DEBUG", "PREEMPT", "KSRC", "C", "O", "V")
 
 
@@ -45,7 +45,7 @@ def _make(command: list[str], what: str, environment: dict[str, str] | None = No
 
 
 def _copy_changed(sources: list[Path], target: Path) -> None:
-    """Copy what changed, and drop what is gone, so that make sees nothing else as new."""
+    """Copy changed files, and drop removed ones, so that make sees nothing else as new."""
     target.mkdir(parents=True, exist_ok=True)
     for file in sources:
         copy = target / file.name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a run showed of each variant, and two runs of the same variants compared."""
+"""The results of a run by variant, and two runs of the same variants compared."""
 
 import math
 import re
@@ -34,7 +34,7 @@ class Seen:
     record: Record | None = None  # None: it has no result
     controls: list[Record] = field(default_factory=list)  # records of the scenario's controls
     scenario: Record | None = None
-    signs: dict[str, int] = field(default_factory=dict)  # what is wrong with the kernel, and in how many runs or log lines
+    signs: dict[str, int] = field(default_factory=dict)  # the failures of the kernel, each with its number of runs or log lines
 
     @property
     def overlaps(self) -> int:

@@ -30,7 +30,7 @@ def complaint_kind(line: str) -> str:
 
 # printk's time stamp, and the caller's id where CONFIG_PRINTK_CALLER is on.
 STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
-# What the driver writes into the log. NAME is SCENARIO/VARIANT, with +CONTROL under a control.
+# The driver's lines in the log. NAME is SCENARIO/VARIANT, with +CONTROL under a control.
 SECTION = re.compile(r"^faultline: (begin|end) (\S+)$")
 PLANTED = re.compile(r"^faultline: complaints planted by (\S+) (begin|end)$")
 KNOWN = re.compile(r"^faultline: known (.*?) // (.*?) ?// (.*)$")
@@ -50,7 +50,7 @@ REPORT_LINES = 60  # of an oops or a bad page, with registers and call trace
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a known bug makes the kernel say: the line, and what its report has, in this order."""
+    """The kernel's lines of a known bug: the first line, and the words of its report, in this order."""
 
     line: str  # regular expression
     trace: str  # regular expression over the whole report; "" asks for none
@@ -95,7 +95,7 @@ def sections(lines: list[str]) -> list[Section]:
 
 
 def said_in(log: str, name: str, pattern: str) -> str:
-    """What matches a pattern in the section that the log ends in, if it has that name; "" if nothing does."""
+    """The match of a pattern in the section that the log ends in, if it has that name; "" if nothing does."""
     lines = [STAMP.sub("", raw.rstrip("\r")) for raw in log.splitlines()]
     parts = sections(lines)
     if not parts or parts[-1].end or parts[-1].name != name:

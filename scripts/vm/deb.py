@@ -12,7 +12,7 @@ from .packages import ensure_host, say
 from .tables import HOST_PACKAGES, Ending, Trouble
 
 FOLDER = TOP / "build/deb"
-# What `make deb` needs beyond HOST_PACKAGES.
+# Packages that `make deb` needs beyond HOST_PACKAGES.
 DEB_PACKAGES = {
     "debhelper": "building packages",
     "dh-dkms": "building the package of the module",
@@ -26,7 +26,7 @@ def _tracked() -> list[str]:
 
 
 def copy_tree(names: list[str], target: Path) -> None:
-    """What changed alone, so that a second build does little; what is gone is dropped."""
+    """Copies only changed files, so that a second build does little, and drops removed ones."""
     wanted = {target / name for name in names}
     for old in [path for path in target.rglob("*") if path.is_file() and path not in wanted]:
         if "build" != old.relative_to(target).parts[0]:

@@ -17,8 +17,8 @@ from .tables import HOST_SUITE, QEMU_BUILD_PACKAGES, QEMU_BUILDS, QEMU_FIRMWARE,
 @dataclass(frozen=True)
 class Emulator:
     program: str
-    options: tuple[str, ...]  # the machine, and where its firmware is
-    note: str = ""  # what was done to it
+    options: tuple[str, ...]  # the machine, and the folder of its firmware
+    note: str = ""  # the patches of its source
 
     @property
     def version(self) -> str:

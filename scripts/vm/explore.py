@@ -33,7 +33,7 @@ NO_END = "a run that does not end"  # user/explore/explorer.cpp
 
 @dataclass
 class Journal:
-    """What was tried so far on one kernel: a line for each order. It stays when the run is over."""
+    """The journal of one kernel: a line for each tried order. It stays after the run."""
 
     path: Path
     records: list[Record] = field(default_factory=list)

@@ -140,6 +140,6 @@ def table(findings: Iterable[Finding], seen: dict[str, dict[str, str]]) -> str:
 
 
 def runs_of(findings: Iterable[Finding], arch: str) -> str:
-    """What `RUN=` must name to see all findings that this machine can have. What ends the machine comes last."""
+    """The words of `RUN=` for all findings that this machine can have. Those that end the machine come last."""
     mine = [one for one in findings if one.arch == arch and one.variants]
     return " ".join(name for one in reversed(mine) for name in ([one.file] if one.file else one.variants))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a matrix leaves in its folder, beside the folders of its cells."""
+"""The files of a matrix in its folder, beside the folders of its cells."""
 
 import json
 from pathlib import Path

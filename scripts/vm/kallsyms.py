@@ -114,7 +114,7 @@ def functions_in(image: bytes) -> list[tuple[str, str]] | None:
 
 
 def _piped(command: str, data: bytes) -> bytes:
-    # What follows the kernel is no part of it, and makes the command fail when it is done.
+    # Bytes after the kernel are no part of it, and make the command fail at its end.
     return subprocess.run([command, "-dc"], input=data, capture_output=True, check=False).stdout
 
 
@@ -127,7 +127,7 @@ DECOMPRESSORS = {
 
 
 def _unpacked(image: bytes) -> Iterator[bytes]:
-    """The image as it is, and what is compressed in it."""
+    """The image itself, and the data compressed in it."""
     yield image
     for found in re.finditer(b"|".join(re.escape(magic) for magic in DECOMPRESSORS), image):
         try:

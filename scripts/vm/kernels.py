@@ -237,7 +237,7 @@ def stock(word: str, arch: Arch, update: bool = False) -> UnpackedKernel:
     return found
 
 
-# What is taken out of the kernel's source package: the kselftest framework, kunit.py and checkpatch.
+# Taken from the kernel's source package: the kselftest framework, kunit.py and checkpatch.
 SOURCE_PARTS = (
     "*/tools/testing/selftests/kselftest.h",
     "*/tools/testing/selftests/kselftest_harness.h",

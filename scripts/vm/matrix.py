@@ -162,7 +162,7 @@ def _ticker(cell: Cell, folder: Path, progress: Progress) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done in each cell."""
+    """The work in each cell."""
 
     driver: Driver | None  # the guest's command
     selftests: tuple[str, ...]  # names of programs; all if empty

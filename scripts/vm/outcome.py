@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a machine left in its run folder, judged; and the machines of one run, put together."""
+"""The files of a machine in its run folder, judged; and the machines of one run, put together."""
 
 import json
 import shlex
@@ -48,7 +48,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Task:
-    """What one machine does."""
+    """The work of one machine."""
 
     driver: Driver | None  # None: the selftests alone
     programs: tuple[str, ...]  # selftests
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Crash:
-    """What a machine was doing when it ended badly. It counts as a failure."""
+    """The run under way when a machine ended badly. It counts as a failure."""
 
     ending: Ending
     scenario: UnderWay | None  # None: a selftest
@@ -121,7 +121,7 @@ def split_selftests(text: str) -> dict[str, str]:
 
 
 def _caught_by_kernel(folder: Path, point: UnderWay | None, ending: Ending) -> str:
-    """What a kernel with debugging said when it ended the machine, if the control that was under way names that."""
+    """The line with which a kernel with debugging ended the machine, if the control under way names it."""
     if not (point and point.control and point.caught_by and ending == Ending.PANIC):
         return ""
     return said_in(read_channel(folder, "console.log"), point.name, point.caught_by)
@@ -137,7 +137,7 @@ def _again_without(driver: Driver, caught: Crash, results: DriverResults) -> Dri
 
 def _crash(folder: Path, task: Task, status: Status, driver: DriverResults, outputs: dict[str, str],
            ending: Ending) -> tuple[Crash | None, Task, list[str]]:
-    """What was under way when a machine ended badly, what is left to do, and what is wrong with the marks."""
+    """The run under way when a machine ended badly, the remaining work, and errors in the marks."""
     left = tuple(name for name in task.programs if name not in status.codes)
     if task.driver and "faultline" not in status.codes:
         if not task.driver.reports or not driver.names:

@@ -57,8 +57,7 @@ def new_log(what: str) -> Path:
 
 
 def retry(command: list[str], what: str, cwd: Path | None = None, clean: Path | None = None) -> None:
-    """Mirrors are now and then half synchronised: try again before giving up. What is at `clean`
-    is removed before each attempt. A log stays only of a failure."""
+    """Mirrors are now and then half synchronised: try again before giving up. The folder `clean` is removed before each attempt. A log stays only of a failure."""
     pause, said = PAUSE_SECONDS, ""
     for attempt in range(1, ATTEMPTS + 1):
         if clean:

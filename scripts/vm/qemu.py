@@ -70,7 +70,7 @@ def _die_with_parent() -> None:
 
 
 class Screen:
-    """What the machine says, as it comes; on a terminal, a last line says how far it is."""
+    """The machine's output, as it comes; on a terminal, the last line shows the progress."""
 
     def __init__(self, show: bool) -> None:
         self.show = show
@@ -113,7 +113,7 @@ _COLOUR = re.compile(rb"\033\[[0-9;]*m")
 
 
 def _without_colours(file: Path) -> None:
-    """What stays in the run folder is text. Only now: a sequence can come in two parts."""
+    """The run folder keeps text only. Done at the end, as a sequence can come in two parts."""
     file.write_bytes(_COLOUR.sub(b"", file.read_bytes()))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a matrix found: a table for people, KTAP, JUnit XML and KCIDB for machines."""
+"""The reports of a matrix: a table for people, KTAP, JUnit XML and KCIDB for machines."""
 
 import datetime
 import json
@@ -21,7 +21,7 @@ EXCERPT = 16384  # characters that KCIDB takes
 
 
 def entries(result: CellResult) -> list[Entry]:
-    """What one cell found, in the order of the table's rows. Empty where there is no kernel."""
+    """The words of one cell, in the order of the table's rows. Empty where there is no kernel."""
     if result.ending is None:
         return []
     if not result.report:
@@ -129,7 +129,7 @@ def ktap(results: list[CellResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
-# What XML 1.0 has no way to say.
+# Characters that XML 1.0 cannot represent.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Read what came over the side channels: JSON lines and marks of the driver, KTAP of the
+"""Read the data of the side channels: JSON lines and marks of the driver, KTAP of the
 selftests, and the status lines of the guest's script. A cut or missing part is named, never guessed."""
 
 import json
@@ -74,7 +74,7 @@ def counts_of(standings: Iterable[object]) -> Counts:
 
 
 def power_text(record: Record) -> str:
-    """What a pass is worth: "0 in 3000: < 0.1 %"; "" if the record says nothing of it."""
+    """The bound of a pass: "0 in 3000: < 0.1 %"; "" if the record has none."""
     power = record.get("power")
     if not isinstance(power, dict) or not power.get("overlaps"):
         return ""
@@ -293,7 +293,7 @@ class UnderWay:
     schedule: str = ""
     run: int | None = None  # None: the variant had begun, and no run
     seed: int | None = None
-    doubt: str = ""  # what is not known of it
+    doubt: str = ""  # its unknown part
     caught_by: str = ""  # regular expression: the line by which the kernel catches the control by itself
 
     @property

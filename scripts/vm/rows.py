@@ -10,7 +10,7 @@ from .tables import ENDING_TEXT, Ending
 KERNEL_LOG = "kernel log"
 MACHINE = "machine"
 
-# What the driver's standings are called.
+# The names of the driver's standings.
 WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "known": "KNOWN", "xpass": "XPASS", "missed": "MISS",
          "error": "ERROR", "uncontrolled": "NO CONTROL"}
 
@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def note(self) -> str:
-        """Beside the verdict: what a pass is worth, and what was left out."""
+        """Beside the verdict: the bound of a pass, and the skipped variants."""
         power = power_text(self.record) if self.record and self.verdict == "PASS" else ""
         skipped, everything = self.skipped
         return "; ".join(filter(None, [

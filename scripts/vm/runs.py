@@ -50,7 +50,7 @@ def new_folder(label: str) -> Path:
 
 
 def script(driver: str | None, programs: list[str]) -> str:
-    """What the guest does: the driver's command, then each selftest, each with its status."""
+    """The guest's work: the driver's command, then each selftest, each with its status."""
     lines = ["D=/dev/faultline"]
     if driver:
         lines += [driver, 'echo "faultline $?" > $D/status']

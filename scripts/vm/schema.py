@@ -30,7 +30,7 @@ def check_lines(text: str, what: str) -> int:
 
 
 def check_run(folder: Path) -> None:
-    """What a run left, of one machine or put together of several."""
+    """The results of a run, of one machine or put together of several."""
     file = folder / "json"
     if file.exists():
         check_lines(file.read_text(errors="replace"), str(file.relative_to(build.TOP)))

@@ -203,7 +203,7 @@ def tree_of(source: str, update: bool = False) -> Tree:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is built, and where."""
+    """The plan of a build, and its folder."""
 
     tree: Tree
     arch: Arch
@@ -257,7 +257,7 @@ def _lock(folder: Path, kind: int) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """With all its children. make removes what is half written when it is asked to end."""
+    """With all its children. make removes half-written files when it gets a signal to end."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -322,7 +322,7 @@ def _built(plan: Plan, release: str) -> UnpackedKernel:
 
 
 def cached(source: str, arch: Arch, config: str = "", debug: tuple[str, ...] = (), preempt: str = "") -> UnpackedKernel | None:
-    """What kernel() gives, if that takes no download and no build."""
+    """The result of kernel(), if that takes no download and no build."""
     if source.startswith("debian:") and not any((cache.root() / "sources").glob("linux-source-*_*")):
         return None
     plan = _plan(source, arch, config, debug, preempt)

@@ -18,7 +18,7 @@ def folder(arch: Arch) -> Path:
     """The root of its files: /, or an unpacked folder in the cache."""
     if arch.native:
         return Path("/")
-    # Named by what is in it: a new package needs a new folder.
+    # Named by its contents: a new package needs a new folder.
     packages = hashlib.sha256(" ".join([*SYSROOT_PACKAGES, *SYSROOT_HEADERS]).encode()).hexdigest()[:8]
     target = cache.root() / "sysroots" / f"{HOST_SUITE}-{arch.debian}-{packages}"
     with cache.locked():
@@ -57,7 +57,7 @@ def needed(program: Path) -> tuple[str | None, list[str]]:
 
 
 def libraries(program: Path, arch: Arch) -> dict[str, Path]:
-    """What a program loads: the name in the guest, and the file."""
+    """The libraries that a program loads: the name in the guest, and the file."""
     root = folder(arch)
     places = [f"/lib/{arch.triplet}", f"/usr/lib/{arch.triplet}", "/lib", "/usr/lib", "/lib64"]
     found: dict[str, Path] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What differs by architecture, by kernel series, and how a run can end. Data alone."""
+"""Differences by architecture and kernel series, and the endings of a run. Data alone."""
 
 import re
 from dataclasses import dataclass, field
@@ -137,8 +137,8 @@ QEMU_FIRMWARE = "/usr/share/qemu"  # of the host's packages
 
 @dataclass(frozen=True)
 class KnownLog:
-    """What a kernel says because of a known bug when the driver exits, after all variants. What it says
-    while a variant runs stands in that variant's own row in the driver, and comes with its mark."""
+    """The lines of a known bug that the kernel logs when the driver exits, after all variants. Lines during a variant are in
+    that variant's own row in the driver, and come with its mark."""
 
     arch: str
     releases: str  # that have it: "6.1", "6.12 < 6.12.115"
@@ -163,7 +163,7 @@ KNOWN_LOGS = (
 
 @dataclass(frozen=True)
 class KnownPair:
-    """What two kernels are known to differ by: `make pair` without OLD= and NEW= runs all of these."""
+    """Known differences of two kernels: `make pair` without OLD= and NEW= runs all of these."""
 
     run: str  # a scenario, or a variant of one
     old: str
@@ -255,7 +255,7 @@ HOST_PACKAGES = {
 
 
 def arch_packages(arch: Arch, kernel: Kernel) -> dict[str, str]:
-    """What the host needs beyond that for one architecture and one kernel."""
+    """Packages that the host needs beyond that for one architecture and one kernel."""
     wanted = {arch.qemu_package: "the virtual machine"}
     if not arch.native:
         # gcc-12 of bookworm builds the driver and the selftests, and modules of its own kernels.
@@ -265,14 +265,14 @@ def arch_packages(arch: Arch, kernel: Kernel) -> dict[str, str]:
     return wanted
 
 
-# What the driver is linked to, its headers, and the guest's user space; from its architecture.
+# The driver's libraries, its headers, and the guest's user space; from its architecture.
 SYSROOT_PACKAGES = (
     "busybox-static", "libkmod-dev", "libkmod2", "libfmt-dev", "libfmt9", "libzstd1", "liblzma5", "libssl3",
     "libtomlplusplus-dev", "libc6", "libstdc++6", "libgcc-s1",
 )
 SYSROOT_HEADERS = ("nlohmann-json3-dev", "libcli11-dev")  # the same for all architectures
 
-# What `make qemu-s390x` needs beyond that.
+# Packages that `make qemu-s390x` needs beyond that.
 QEMU_BUILD_PACKAGES = {
     "build-essential": "compilers and dpkg-source",
     "meson": "building QEMU",
@@ -284,7 +284,7 @@ QEMU_BUILD_PACKAGES = {
     "zlib1g-dev": "building QEMU",
 }
 
-# What a kernel of a source tree (KSRC=) needs beyond that.
+# Packages that a kernel of a source tree (KSRC=) needs beyond that.
 SOURCE_PACKAGES = {
     "flex": "the kernel's config",
     "bison": "the kernel's config",
@@ -300,7 +300,7 @@ PREEMPT_WORDS = ("full", "rt")
 DEBUG_TEST = "vm"
 DEBUG_RUN = "collapse-contract collapse-readers pgtable-notifier hugetlb-truncate hugetlb-notifier mthp-pins shmem-eviction"
 
-# What `make lint` needs beyond that.
+# Packages that `make lint` needs beyond that.
 LINT_PACKAGES = {
     "sparse": "checks of the module",
     "clang-format": "format of the driver",
@@ -332,7 +332,7 @@ Ending = IntEnum("Ending", {status.name: status.number for status in STATUSES}) 
 ENDING_TEXT = {Ending(status.number): status.text for status in STATUSES}
 
 
-# By a machine that ended so, what was under way is a result, and the rest is done by another.
+# After such an end the run under way is a result, and another machine does the rest.
 CRASHES = (Ending.LOST, Ending.PANIC, Ending.HANG, Ending.TIMEOUT)
 
 

@@ -9,7 +9,6 @@ from . import prose
 
 START = r"(?:^|[.!?] )"  # of a sentence
 BE = r"\b(?:are|be|been|is|was|were)"
-USERS = ("README.md", "CONTRIBUTING.md", "docs/", "scenarios/", "kmod/")  # read by people who only use Faultline
 
 
 class Wording(NamedTuple):
@@ -19,7 +18,6 @@ class Wording(NamedTuple):
     instead: str
     bad: str  # a sentence that was in this tree; each has a test
     good: str  # the sentence that replaced it
-    where: tuple[str, ...] = ("",)  # beginnings of names of files
 
 
 WORDINGS = (
@@ -28,10 +26,10 @@ WORDINGS = (
     Wording(START + r"That (?:an?|each|it|no|some|the|they|what) ", "begin with the subject, and put the clause after the verb",
             "That an actor spins is told by what does not happen.", "An actor counts as spinning by three signs."),
     Wording(START + r"What (?![^.;]*\?)", "name the thing: 'the formats', not 'what is written and what is read'",
-            "What is written and what is read: depth_lines.h.", "depth_lines.h has the formats.", USERS),
+            "What is written and what is read: depth_lines.h.", "depth_lines.h has the formats."),
     Wording(r"(?<![@\w])[Ww]hat (?:are|came|comes|goes|had|has|is|lies|stands|was|went|were)\b(?![^.;]*\?)",
             "name the thing: 'the missing part', not 'what is missing'",
-            "A skip names what is missing.", "A skip names the missing part.", USERS),
+            "A skip names what is missing.", "A skip names the missing part."),
     Wording(r"\b[Ww]hoever\b", "name the task: 'any task that'",
             "Before it remaps, hugetlb waits for whoever looks a page up under RCU.",
             "From 6.11 to 7.0 hugetlb waits for every RCU reader before it remaps."),
@@ -74,8 +72,6 @@ def refused(name: str, text: str) -> Iterator[str]:
     """A line for each phrase of the file that stands in the table."""
     for passage in prose.passages(name, text):
         for wording in WORDINGS:
-            if not name.startswith(wording.where):
-                continue
             for found in re.finditer(wording.pattern, passage.text):
                 words = passage.text[max(0, found.start() - 30):found.end() + 30].strip()
                 yield f"{name}:{passage.line}: '{words}': {wording.instead}"

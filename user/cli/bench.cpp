@@ -31,7 +31,7 @@ constexpr unsigned collapses = 8;
 constexpr std::size_t state_pages = 512;           // of a mapping and of its file
 constexpr std::chrono::seconds explore_budget{60}; // of a search without a schedule
 
-// What a search found: the run that showed the hazard, or that none did.
+// The result of a search: the run that showed the hazard, or none.
 struct Search {
     unsigned runs = 0;
     double seconds = 0;

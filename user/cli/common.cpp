@@ -103,9 +103,9 @@ Colour colour_of_stdout(std::string_view when) {
 
 namespace {
 
-// A thread gets no arena of its own: its first malloc() would put that where a mapping was taken
-// away. And what is freed stays with us: under a control that flushes no TLB, another CPU would go
-// on writing to memory that has gone back to the kernel.
+// A thread gets no arena of its own: its first malloc() would put it at the place of a removed
+// mapping. And free() returns no memory to the kernel: under a control that flushes no TLB, another
+// CPU would still write to it.
 void keep_heap() {
     ::mallopt(M_ARENA_MAX, 1);
     ::mallopt(M_TRIM_THRESHOLD, -1); // never
@@ -293,7 +293,7 @@ std::vector<const Scenario*>& named_files() {
     return files;
 }
 
-// What was named as a file comes before a scenario of that name.
+// A named file replaces a scenario of the same name.
 const Scenario* find_scenario(std::string_view name) {
     for (const Scenario* scenario : named_files())
         if (scenario->name == name)

@@ -12,7 +12,7 @@ namespace faultline {
 
 namespace {
 
-// What can stand for a value or an argument, by the word that --help has for it.
+// The possible values of an option or argument, by its word in --help.
 struct Offer {
     enum class Kind { nothing, files, scenarios, words };
     Kind kind = Kind::nothing;

@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::chrono::seconds least_budget{30}; // of one task, if there is as much
 constexpr std::size_t few_tasks = 9;             // as many get all their orders at once
 
-// What is explored, with its texts: the scenario of a topic is made here.
+// The subject of an exploration, with its texts: this makes the scenario of a topic.
 struct Task {
     std::string name;
     Subject subject;
@@ -145,7 +145,7 @@ Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
         for (const SetupRow& setup : table->setups)
             if (scenario_text(*table, {setup.name, arguments.names}).ok())
                 topics.push_back({setup.name, arguments.names});
-        if (topics.empty()) // say what is wrong
+        if (topics.empty()) // print the error
             topics.push_back({table->setups.front().name, arguments.names});
     }
     for (const Topic& topic : topics) {
@@ -179,7 +179,7 @@ Result<ExploreOptions> options_of(const Arguments& arguments) {
 
 // The records of an earlier session. A line that was cut by the end of its machine is no record.
 struct Earlier {
-    std::map<std::string, std::set<std::string>> orders; // by what was explored
+    std::map<std::string, std::set<std::string>> orders; // by the explored subject
     std::set<std::string> ended;                         // explored to the end
     std::map<std::string, unsigned> deaths;              // of machines, by the same
 };
@@ -409,7 +409,7 @@ void print_report(const Task& task, const ExploreReport& report, const FoundFile
         fmt::print("  {}: {} places, {} stops\n", report.profiles[i].actor,
                    report.profiles[i].places.size(), report.stops[i].size());
     for (const std::string& order : report.not_serial)
-        fmt::print("  no serial run to compare with, as it cannot be had: {}\n", order);
+        fmt::print("  no serial run to compare with, as the actors cannot run so: {}\n", order);
     if (report.calls_lost)
         fmt::print("  more calls than the module notes: the last places are missing\n");
     if (!report.unpatched.empty())
@@ -626,7 +626,7 @@ Explored explore(const Task& task, const ExploreOptions& options, Channels& chan
     return explored;
 }
 
-// Says what came of it. Is it as it should be?
+// Prints the result. Is it good?
 bool conclude(const Task& task, const Explored& explored, bool control, bool resumed) {
     const ExploreReport& report = explored.report;
     if (control)
@@ -728,7 +728,7 @@ int explore_command(const Arguments& arguments) {
                           report.not_serial.empty() ? report.profiles : std::vector<Profile>());
             continue;
         }
-        // What is left of the budget is shared by those that are left, but to find the places costs
+        // The remaining pairs share the rest of the budget, but the search for the places takes
         // seconds: a session goes on where the last one stopped.
         const std::size_t sharing = std::max<std::size_t>(search.found(), 1);
         options->budget = std::max(left() / static_cast<long>(listed.empty() ? remaining : sharing),

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What there is: from the tables that run it.
+// SPDX-License-Identifier: GPL-2.0 Lists the scenarios, from the tables that run them.
 #include "cli/common.hpp"
 #include "kernel/debugfs.hpp"
 

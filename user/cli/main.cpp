@@ -36,8 +36,8 @@ std::string exit_statuses() {
 void add_module(CLI::App& command, Arguments& arguments) {
     command
         .add_option("--module", arguments.module,
-                    "faultline.ko (else: beside the driver, else ../../kmod from there, as in the "
-                    "source tree, else the installed one)")
+                    "faultline.ko (default: beside the driver, or in ../../kmod as in the source "
+                    "tree, or the installed one)")
         ->envname("FAULTLINE_MODULE")
         ->type_name("PATH");
 }
@@ -46,7 +46,7 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
     add_module(command, arguments);
     command
         .add_option("--file", arguments.files,
-                    "a scenario file, whose name comes before others of that name")
+                    "a scenario file, which replaces a scenario of the same name")
         ->allow_extra_args(false)
         ->type_name("FILE");
     command.add_option("--runs", arguments.runs, "runs of each variant")
@@ -57,24 +57,23 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
         ->type_name("S")
         ->capture_default_str();
     command.add_option("--json", arguments.json, "write results as JSON lines")->type_name("FILE");
-    command.add_option("--seed", arguments.seed, "of the random numbers")
+    command.add_option("--seed", arguments.seed, "the seed of the random numbers")
         ->type_name("N")
         ->capture_default_str();
     command.add_option("--control", arguments.control, "run under this control: it should FAIL")
         ->type_name("NAME");
     command
-        .add_option(
-            "--caught", arguments.caught,
-            "a control that the kernel caught by itself, by a line of its log: not run again")
+        .add_option("--caught", arguments.caught,
+                    "a control that the kernel caught by a line of its log: not run again")
         ->allow_extra_args(false)
         ->type_name("SCENARIO/VARIANT+CONTROL=LINE");
     command.add_flag("--first", arguments.first,
-                     "no further than to the first forbidden outcome of each variant");
+                     "stop each variant at its first forbidden outcome");
     command.add_flag("-v,--verbose", arguments.verbose,
-                     "each variant with its whole histogram and the timeline of a run");
+                     "print each variant's whole histogram and the timeline of a run");
     command
         .add_option("--color", arguments.color,
-                    "of verdicts: always, never, or on a terminal if NO_COLOR is not set")
+                    "colours of verdicts: always, never, or on a terminal if NO_COLOR is not set")
         ->check(CLI::IsMember({"auto", "always", "never"}))
         ->type_name("WHEN")
         ->capture_default_str();
@@ -94,23 +93,23 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
         ->type_name("FILE");
     command
         .add_option("--trace", arguments.trace,
-                    "write a trace for Perfetto, of one run a variant: FILE.pftrace")
+                    "write a trace for Perfetto with one run of each variant: FILE.pftrace")
         ->type_name("FILE");
     command
-        .add_option("--emit", arguments.emit,
-                    "columns: print the order of a run as columns of CPUs. c: a program of C and a "
-                    "patch that widens the window; repro: repro.sh. These two run nothing")
+        .add_option(
+            "--emit", arguments.emit,
+            "columns: print the order of a run as columns of CPUs; c: write a C program and a "
+            "patch that widens the window; repro: write repro.sh. c and repro run nothing")
         ->check(CLI::IsMember({"columns", "c", "repro"}))
         ->type_name("FORM");
-    command.add_option("--out", arguments.out, "of --emit: the folder for its files (default: .)")
+    command.add_option("--out", arguments.out, "the folder for the files of --emit (default: .)")
         ->type_name("DIR");
     command
         .add_option("--source", arguments.source,
-                    "of --emit c: the source of a kernel, for which the patch is")
+                    "the source of the kernel for the patch of --emit c")
         ->type_name("DIR");
     command
-        .add_option("--progress", arguments.progress,
-                    "write how far it is, a line a second at most")
+        .add_option("--progress", arguments.progress, "write the progress, at most a line a second")
         ->type_name("FILE");
     command
         .add_option("--mark", arguments.mark,
@@ -120,12 +119,13 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
 
 void add_explore_options(CLI::App& command, Arguments& arguments) {
     add_module(command, arguments);
-    command.add_option("NAME", arguments.names,
-                       "two or three operations of scenarios/explore.toml, or one "
-                       "scenario/variant[+control], whose schedule is not looked at (default: all "
-                       "pairs of operations)");
+    command.add_option(
+        "NAME", arguments.names,
+        "two or three operations of scenarios/explore.toml, or one scenario/variant[+control], "
+        "without its schedule (default: all pairs of operations)");
     command
-        .add_option("--setup", arguments.setup, "of the operations (default: each that they have)")
+        .add_option("--setup", arguments.setup,
+                    "the setup of the operations (default: each that they have)")
         ->type_name("NAME");
     command.add_option("--table", arguments.table, "instead of scenarios/explore.toml")
         ->type_name("FILE");
@@ -134,25 +134,25 @@ void add_explore_options(CLI::App& command, Arguments& arguments) {
         ->type_name("N")
         ->capture_default_str();
     command
-        .add_option("--call-depth", arguments.call_depth, "of the calls that are looked at; 0: any")
+        .add_option("--call-depth", arguments.call_depth,
+                    "the depth of the calls that count; 0: any")
         ->type_name("N")
         ->capture_default_str();
     command
         .add_option(
             "--parts", arguments.parts,
-            "parts of the kernel whose functions, and those that they call, are places: mm, "
-            "fs (default: both)")
+            "parts of the kernel whose functions and callees are places: mm, fs (default: both)")
         ->type_name("PART");
     command
         .add_option("--patch", arguments.patch,
-                    "a diff, or a list of functions: they come before all others")
+                    "a diff, or a list of functions: places that come before all others")
         ->type_name("FILE");
-    command.add_option("--seed", arguments.seed, "of the random numbers")
+    command.add_option("--seed", arguments.seed, "the seed of the random numbers")
         ->type_name("N")
         ->capture_default_str();
     command
         .add_option("--file", arguments.files,
-                    "a scenario file, whose name comes before others of that name")
+                    "a scenario file, which replaces a scenario of the same name")
         ->allow_extra_args(false)
         ->type_name("FILE");
 }
@@ -166,8 +166,7 @@ struct Command {
 // explore and trace.
 std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* explore = app.add_subcommand(
-        "explore",
-        "tries every order of two operations, judged by what they do one after the other");
+        "explore", "tries every order of two operations, judged by their serial runs");
     add_explore_options(*explore, arguments);
     explore->add_option("--budget", arguments.budget, "seconds, for all of it")
         ->check(CLI::PositiveNumber)
@@ -175,11 +174,11 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->capture_default_str();
     explore
         ->add_option("--depth", arguments.depth,
-                     "of the random orders (PCT) that follow all orders with two preemptions")
+                     "depth of the random orders (PCT) after all orders with two preemptions")
         ->check(CLI::Range(2, 8))
         ->type_name("N")
         ->capture_default_str();
-    explore->add_flag("--first", arguments.first, "no further than to the first difference");
+    explore->add_flag("--first", arguments.first, "stop at the first difference");
     explore
         ->add_option("--forbid", arguments.forbid,
                      "results that are wrong in any order, \"seen=hole event=no\"; may be repeated")
@@ -187,25 +186,25 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->type_name("PATTERN");
     explore
         ->add_option("--file-of", arguments.file_of,
-                     "run nothing: print the scenario file of this order, a line of replay")
+                     "run nothing: print the scenario file of this order, a replay line")
         ->type_name("SCHEDULE");
-    explore->add_flag("--controls", arguments.controls,
-                      "the controls of these scenarios (default: of all), each no further than to "
-                      "the outcome that it must produce");
+    explore->add_flag(
+        "--controls", arguments.controls,
+        "the controls of these scenarios (default: of all), each until it produces its outcome");
     explore
         ->add_option("--replays", arguments.replays,
-                     "of each difference, to see how often it comes")
+                     "replays of each difference, which give its rate")
         ->type_name("N")
         ->capture_default_str();
     explore->add_option("--journal", arguments.journal, "write each order as a JSON line")
         ->type_name("FILE");
     explore->add_option("--resume", arguments.resume, "a journal: its orders are not run again")
         ->type_name("FILE");
-    explore->add_option("--progress", arguments.progress, "write how far it is")->type_name("FILE");
+    explore->add_option("--progress", arguments.progress, "write the progress")->type_name("FILE");
     explore->add_option("--mark", arguments.mark, "write each run before it begins")
         ->type_name("FILE");
     CLI::App* trace = app.add_subcommand(
-        "trace", "the functions that operations pass, ranked as places to hold them");
+        "trace", "the functions that operations call, ranked as places for holds");
     add_explore_options(*trace, arguments);
     return {explore, trace};
 }
@@ -232,7 +231,7 @@ CLI::App* add_run_command(CLI::App& app, Arguments& arguments) {
     run->add_option("--variant", arguments.variant, "only this variant")->type_name("NAME");
     run->add_flag("--no-controls", arguments.no_controls, "do not try the controls after a PASS");
     run->add_flag("--fastest", arguments.fastest,
-                  "of each scenario one variant alone: the cheapest of those that have a control");
+                  "one variant of each scenario: the cheapest that has a control");
     add_run_options(*run, arguments);
     run->add_option("--budget", arguments.time,
                     "seconds, split over all variants and controls: each gets as many runs as fit")
@@ -245,17 +244,17 @@ CLI::App* add_run_command(CLI::App& app, Arguments& arguments) {
 std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     CLI::App* list = add_list_command(app, arguments);
     CLI::App* run = add_run_command(app, arguments);
-    CLI::App* check = app.add_subcommand("check", "is a file of a scenario right? Needs no root");
+    CLI::App* check = app.add_subcommand("check", "checks a scenario file; needs no root");
     check->add_option("FILE", arguments.names, "scenario files")->required();
     check
         ->add_option("--symbols", arguments.symbols,
-                     "which sites has this kernel? Its System.map or /proc/kallsyms; may be given "
-                     "several times")
+                     "check which sites this kernel has, by its System.map or /proc/kallsyms; may "
+                     "be repeated")
         ->allow_extra_args(false)
         ->type_name("VERSION[/MACHINE]=PATH");
     CLI::App* fresh = app.add_subcommand("new", "prints a scenario file to begin with");
     fresh->add_option("NAME", arguments.names, "its name")->expected(0, 1);
-    CLI::App* ops = app.add_subcommand("ops", "what the steps of a scenario file can do");
+    CLI::App* ops = app.add_subcommand("ops", "the operations of scenario files");
     ops->add_option("OPERATION", arguments.names, "its name (default: all)");
 
     CLI::App* replay = app.add_subcommand("replay", "run exactly one schedule");
@@ -267,7 +266,7 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     add_report_options(*replay, arguments);
 
     CLI::App* bench = app.add_subcommand(
-        "bench", "runs until a hazard is seen, scheduled and free-running; cost");
+        "bench", "runs until a hazard is seen, scheduled and free-running; the module's cost");
     bench->add_option("NAME", arguments.names, "scenario (default: all)");
     add_run_options(*bench, arguments);
 
@@ -278,12 +277,12 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
     models->add_flag("-v,--verbose", arguments.verbose, "a counterexample of each slip, too");
 
     CLI::App* vmemmap = app.add_subcommand(
-        "vmemmap", "where the struct pages of huge pages are, plain and optimized (HVO)");
+        "vmemmap", "the page frames of huge pages' struct pages, plain and optimized (HVO)");
     add_module(*vmemmap, arguments);
     vmemmap->add_option("--html", arguments.html, "write a page with a picture")->type_name("FILE");
 
-    CLI::App* capabilities =
-        app.add_subcommand("capabilities", "what the module can do in this kernel, and why not");
+    CLI::App* capabilities = app.add_subcommand(
+        "capabilities", "the capabilities of the module in this kernel, with reasons");
     add_module(*capabilities, arguments);
     CLI::App* sites = app.add_subcommand("sites", "the named sites and their functions here");
     add_module(*sites, arguments);

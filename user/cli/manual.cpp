@@ -254,7 +254,7 @@ int completion_command(const CLI::App& app, const Arguments& arguments) {
 
 namespace {
 
-// What `help` knows beside commands, operations and scenarios, and the page of each.
+// The topics of `help` beside commands, operations and scenarios, and the page of each.
 struct Topic {
     std::string_view name;
     std::string_view page;
@@ -323,10 +323,9 @@ void add_manual_commands(CLI::App& app, Arguments& arguments) {
         ->expected(0, 1);
     man->add_option("--into", arguments.into, "write all pages below this folder: man1/faultline.1")
         ->type_name("PATH");
-    CLI::App* complete =
-        app.add_subcommand("completion", "a script by which a shell completes these commands");
+    CLI::App* complete = app.add_subcommand("completion", "a completion script for a shell");
     complete->add_option("SHELL", arguments.names, "bash or zsh")->expected(1)->required();
-    CLI::App* help = app.add_subcommand("help", "of a command, an operation or a scenario");
+    CLI::App* help = app.add_subcommand("help", "explains a command, an operation or a scenario");
     help->add_option("TOPIC", arguments.names, "its name (default: lists the topics)")
         ->expected(0, 1);
 }

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What `faultline new` prints.
+// SPDX-License-Identifier: GPL-2.0 The output of `faultline new`.
 #include "cli/common.hpp"
 
 namespace faultline {

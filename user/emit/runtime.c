@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What emitted programs are made of: emit/c_program.cpp takes the pieces that a program uses. A blank
- * line ends a piece, so there is none inside of one. The texts of user/operations (Operation::c) call
- * these functions.
+ * The pieces of emitted programs: emit/c_program.cpp takes the pieces that a program uses. A blank
+ * line ends a piece, so there is none inside of one. The texts of user/operations (Operation::c)
+ * call these functions.
  */
 
 #define EXIT_SHOWN 0 /* the forbidden outcome was seen */
@@ -10,7 +10,7 @@
 #define EXIT_NOT_WIDENED 2 /* this kernel lacks the patch: nothing was tried */
 #define EXIT_BROKEN 3 /* the program could not do its part */
 
-/* A file, memory, a userfaultfd: what has a name in the scenario. */
+/* An object with a name in the scenario: a file, memory, a userfaultfd. */
 struct object {
 	int fd;
 	char *start; /* of memory */
@@ -21,14 +21,17 @@ struct object {
 	long counts[4];
 };
 
-/* What fill() writes: a word of its own for each page. Pages beyond the last are the first again. */
+/*
+ * The word that fill() writes: a different one for each page. Pages beyond the last are the first
+ * again.
+ */
 struct content {
 	uint64_t word;
 	long pages;
 	char has[];
 };
 
-/* What the actors tell each other. */
+/* The words that the actors share. */
 struct sync {
 	atomic_int go;
 	atomic_int reached[MAX_SITES];
@@ -620,7 +623,7 @@ static const char *mincore_word(char *at)
 	return resident & 1 ? "page" : "hole";
 }
 
-/* What fill() wrote, but in the page `stored`, and in pages that are not looked at. */
+/* The bytes of fill(), except in the page `stored` and in skipped pages. */
 static const char *contents(struct object o, long first, long pages, long stored, long without,
 			    long nr_without)
 {

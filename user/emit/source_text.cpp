@@ -100,7 +100,7 @@ std::size_t SourceText::matching(std::size_t open) const {
     return nowhere;
 }
 
-// The brace of the body of what has its arguments there; nowhere: it is no definition.
+// The brace of the body of the function with its arguments there; nowhere: it is no definition.
 std::size_t SourceText::body_behind(std::size_t open_parenthesis) const {
     const std::size_t close = matching(open_parenthesis);
     if (close == nowhere)

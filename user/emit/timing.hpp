@@ -28,7 +28,7 @@ struct Window {
     friend bool operator==(const Window&, const Window&) = default;
 };
 
-// What an actor waits for at a site of its own.
+// The parts that an actor waits for at a site of its own.
 struct WaitFor {
     std::string site = {}; // user:X of another, as text; "" = its part has begun
     unsigned part = 0;

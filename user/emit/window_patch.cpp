@@ -203,7 +203,7 @@ std::string unified_diff(std::string_view path, std::string_view text,
 
 Result<std::string> window_patch(const std::vector<Window>& windows, const std::string& source) {
     const std::string release = release_of(source);
-    std::map<std::string, std::pair<std::string, Insertions>> files; // text and what is put in
+    std::map<std::string, std::pair<std::string, Insertions>> files; // text and the inserted lines
     std::string about;
     std::vector<Window> done;
     for (const Window& window : windows) {

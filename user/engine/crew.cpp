@@ -415,8 +415,9 @@ Crew::End Crew::join(std::chrono::milliseconds timeout) {
         }
         stuck_ = !end.all_back;
     }
-    // The run is over. What its actors do for themselves until the next one, a page fault say, must
-    // not meet a control: a look-up that finds nothing would be tried again for ever.
+    // The run is over. Until the next run its actors act for themselves, with a page fault for
+    // example. No control may apply to that: the kernel would repeat a look-up that finds nothing
+    // for ever.
     const Result<void> ended = state_->session.stop();
     if (!ended && end.actor_failure.empty())
         end.actor_failure = ended.error().to_string();

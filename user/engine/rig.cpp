@@ -60,8 +60,8 @@ bool is_missing(const Error& error) { return error.number == ENOENT || error.num
 
 // After a fork() each thread would copy a page of the heap when it first writes there. Under a
 // control that flushes no TLB the other CPUs would go on with the old page (seen as a corrupted
-// heap: hugetlb-walker+no-call as a file, 6.1 and 7.2). So this thread, which no control is about,
-// copies them all. What cannot be copied stays as it is.
+// heap: hugetlb-walker+no-call as a file, 6.1 and 7.2). So this thread, to which no control
+// applies, copies them all, as far as possible.
 void own_all_memory() {
     if (const Result<Geometry> found = geometry())
         (void)populate_own_memory(found->huge_bytes);

@@ -200,7 +200,7 @@ class VariantRunner {
         }));
     }
 
-    // What the module says of a forced order cannot be talked up, only down.
+    // A scenario can only lower the module's verdict on a forced order.
     [[nodiscard]] bool overlapped(const Run& run) const {
         const std::optional<bool> observed = rig_.experiment().overlapped(run);
         return variant_.forced ? run.overlapped() && observed.value_or(true)

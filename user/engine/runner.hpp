@@ -69,7 +69,7 @@ struct Example {
     unsigned run = 0;
     std::string schedule; // with the run's seed
     fl_result result{};
-    std::string why; // what was forbidden; "" if nothing
+    std::string why; // the forbidden outcome; "" if none
 };
 
 struct Tally {
@@ -101,7 +101,7 @@ struct Situation {
 // forbidden outcome.
 Verdict verdict_of(const Counts& counts, const Situation& situation);
 
-// What a pass is worth: an outcome that was not seen in `count` runs has, with 95 % confidence, a
+// The bound of a pass: an outcome that was not seen in `count` runs has, with 95 % confidence, a
 // probability below this. 1 if there was no run.
 double unseen_bound(std::uint64_t count);
 

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What a scenario is made of. A scenario file in scenarios/ defines one `const Scenario& name()`
-// out of these types; scenarios/list.cpp lists it; nothing else knows of it.
+// SPDX-License-Identifier: GPL-2.0 The parts of a scenario. A scenario file in scenarios/ defines
+// one `const Scenario& name()` out of these types; scenarios/list.cpp lists it; nothing else knows
+// of it.
 //
 // The texts (string_view) must be literals or otherwise live as long as the program.
 #ifndef FAULTLINE_ENGINE_SCENARIO_HPP
@@ -31,11 +31,11 @@ class Session;
 enum class Verdict { pass, skip, miss, fail, error }; // from best to worst
 std::string_view to_string(Verdict verdict);          // "PASS", ...
 
-// What one run observed, in words, and whether the claim allows it.
+// The observation of one run, in words, and whether the claim allows it.
 struct Outcome {
     std::vector<std::pair<std::string, std::string>> words;
     bool allowed = true;
-    std::string why; // one sentence: what was forbidden
+    std::string why; // one sentence: the reason
 
     // Chain: outcome.add("collapse", "EBUSY").add("event", "yes")
     Outcome& add(std::string key, std::string value) {
@@ -116,9 +116,9 @@ class ActorContext {
 };
 
 struct Actor {
-    // A process actor is forked for each run: it has a copy of the memory as begin() left it. What
-    // it writes to private memory is lost; use report(). It ends with _exit, so no destructor runs.
-    // A kernel_thread is one of the kernel's, "khugepaged": it is bound for each run as it is then,
+    // A process actor is forked for each run: it has a copy of the memory as begin() left it. Its
+    // writes to private memory are lost; use report(). It ends with _exit, so no destructor runs. A
+    // kernel_thread is one of the kernel's, "khugepaged": it is bound for each run as it is then,
     // has no body, and no run waits for it.
     enum class Kind { thread, process, kernel_thread };
 
@@ -140,7 +140,7 @@ class Run {
     [[nodiscard]] std::uint64_t seed() const { return seed_; }
     Rng& rng() { return rng_; }
 
-    // What an actor reported, or `unreported`.
+    // The report of an actor, or `unreported`.
     [[nodiscard]] std::int64_t slot(std::string_view actor, unsigned slot) const;
     [[nodiscard]] const fl_result& result() const { return result_; }
     // By its text in the schedule, "collapser@enter:collapse_file"; null if the schedule has no
@@ -172,7 +172,7 @@ class Run {
     std::vector<std::pair<std::string, std::array<std::int64_t, slots_per_actor>>> slots_;
 };
 
-// Something that must exist. missing(): what is missing, in words, or nullopt.
+// Something that must exist. missing(): the missing part, in words, or nullopt.
 struct Need {
     std::string_view name = {}; // "CONFIG_USERFAULTFD", "userfaultfd(2)"
     std::function<std::optional<std::string>()> missing = {};
@@ -189,9 +189,9 @@ bool matches(const Outcome& outcome, std::string_view pattern);
 // The same for an outcome that was printed by to_string().
 bool matches(std::string_view printed, std::string_view pattern);
 
-// What keeps the second actor out. A place is a function in the stack of the sleeper, or several in
-// the order of the report, innermost first: "down_write < unmap_mapping_range". Others may stand in
-// between; ".isra.0" and the like are ignored.
+// The places where a lock excludes the second actor. A place is a function in the stack of the
+// sleeper, or several in the order of the report, innermost first: "down_write <
+// unmap_mapping_range". Others may stand in between; ".isra.0" and the like are ignored.
 struct Exclusion {
     std::vector<std::string_view> places = {}; // any of these; none: no exclusion is expected
     std::string_view releases = {};            // only there; "" = everywhere
@@ -269,8 +269,8 @@ class Experiment {
     virtual Result<void> begin(Run& run) = 0;
     // After they have ended.
     virtual Outcome judge(Run& run) = 0;
-    // What the runner calls: the two above, and what the base class of a family adds to them for
-    // all its scenarios.
+    // The runner calls these: the two above, and the additions of a family's base class for all its
+    // scenarios.
     virtual Result<void> begin_run(Run& run) { return begin(run); }
     virtual Outcome judge_run(Run& run) { return judge(run); }
     // Did what should overlap overlap? Decides for unforced variants. For forced ones it can only

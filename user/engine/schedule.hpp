@@ -54,7 +54,7 @@ std::string to_string(const Schedule& schedule);
 Result<Schedule> parse_schedule(std::string_view text);
 Result<std::vector<Edge>> parse_edges(std::string_view text);
 
-// A schedule made ready for the module, and what is needed to talk about it.
+// A schedule in the form of the module, with the names for reports.
 struct Program {
     fl_program abi{};
     std::vector<std::string> actors; // by index

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What a task sleeps on, told by the functions of its stack: a lock that excludes it, or something
-// else that takes its time. A stack is as the module reports it, innermost first: "a < b < c".
+// SPDX-License-Identifier: GPL-2.0 The reason of a sleep, from the functions of the stack: a lock
+// that excludes the task, or another wait. A stack is as the module reports it, innermost first: "a
+// < b < c".
 #ifndef FAULTLINE_ENGINE_SLEEP_HPP
 #define FAULTLINE_ENGINE_SLEEP_HPP
 
@@ -16,7 +16,7 @@ std::string_view to_string(Sleep sleep); // "lock", "I/O", "grace period", ...
 Sleep sleep_of(std::string_view stack);
 
 // Are the functions of a place, "down_write < unmap_mapping_range", in the stack in that order?
-// Others may stand in between. What the compiler adds to a name (".isra.0") is ignored.
+// Others may stand in between. Suffixes of the compiler (".isra.0") are ignored.
 bool at_place(std::string_view stack, std::string_view place);
 // The actor waits for a CPU, which is held with interrupts off, to answer its call: no stack.
 inline constexpr std::string_view call_place = "call";

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What many runs together must leave as it was, and no single run can show: memory that is lost
-// bit by bit, and counters of this process that go wrong, which the kernel says at its exit alone.
+// SPDX-License-Identifier: GPL-2.0 Values that many runs together must not change, and that no
+// single run can show: memory that is lost bit by bit, and counters of this process that go wrong,
+// which the kernel reports only at its exit.
 #ifndef FAULTLINE_EXPLORE_BALANCE_HPP
 #define FAULTLINE_EXPLORE_BALANCE_HPP
 

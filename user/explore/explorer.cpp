@@ -319,8 +319,8 @@ bool Explorer::trace() {
             report_.not_serial.push_back(fmt::format("{}", fmt::join(order, ", ")));
     }
     if (serial_.empty())
-        return !refused(Refusal{.verdict = Verdict::skip,
-                                .why = "the actors cannot be had one after the other"});
+        return !refused(
+            Refusal{.verdict = Verdict::skip, .why = "the actors cannot run one after the other"});
     report_.calls_lost = trace->lost();
     trace.reset(); // the functions are as fast as before
     const Result<RunningSymbols> symbols = RunningSymbols::read();
@@ -420,7 +420,7 @@ void Explorer::take_stops(std::vector<Profile> profiles) {
     report_.profiles = std::move(profiles);
 }
 
-// What serial runs leave behind, for each seed, twice.
+// The results of serial runs, for each seed, twice.
 bool Explorer::take_references() {
     for (const auto& [variant, actor] : subject_.without)
         if (!take_references_of(*variant, {actor}))
@@ -585,8 +585,8 @@ void Explorer::count(const Ran& ran, const std::vector<Edge>& edges, const Order
     on_order(record);
 }
 
-// Was it the second actor that a lock kept from its stop, while the first was at its own? The first
-// one's way to its end may be what was excluded, by a lock that the second has at that stop alone.
+// Was it the second actor that a lock kept from its stop, while the first was at its own? The lock
+// may have excluded the first one's way to its end, as the second holds it at that stop alone.
 void Explorer::note_excluded(const Order& order, const Ran& ran) {
     std::vector<bool> reached;
     for (const Turn& turn : order.turns)

@@ -116,13 +116,13 @@ struct ExploreReport {
     std::optional<std::pair<std::uint64_t, double>> seen_wanted;
     OrderTimes times;
     double operation = 0; // seconds: the longest operation of a serial run
-    double bound = 1;     // of what was not seen, in a realised order
+    double bound = 1;     // the bound of an unseen outcome, in a realised order
     unsigned pct_depth = 0;
     double pct_bound = 0;           // of one random order, for a bug of that depth
     std::optional<Refusal> refusal; // why it ended early, or never began
 };
 
-// What became of one order, for the journal and the progress line.
+// The result of one order, for the journal and the progress line.
 struct OrderRecord {
     const ExploreReport& report;
     const Order* order; // null: a random one, by PCT
@@ -132,7 +132,7 @@ struct OrderRecord {
     std::string deviation; // its signature; "" = none
 };
 
-// What is explored: a variant of a scenario, whose schedule and rows are not looked at.
+// The subject: a variant of a scenario, without its schedule and rows.
 struct Subject {
     Scenario scenario;
     const Variant* all = nullptr;

@@ -17,7 +17,7 @@ Text text(std::string words) { return {std::move(words), {}}; }
 
 std::string value_name(std::size_t number) { return fmt::format("found_{}", number + 1); }
 
-// "mapping near page 7 mincore" -> "near"; "" for what is no object's.
+// "mapping near page 7 mincore" -> "near"; "" for a name without an object.
 std::string object_of(const std::string& name) {
     for (const std::string_view kind : {"mapping ", "file "})
         if (name.starts_with(kind))

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::string_view no_result = "-"; // of a step that was not reached, or is not there
 
-// Where the number of the page stands in "mapping near page 7 mincore", from and to; nothing for
-// what is no page's.
+// Where the number of the page stands in "mapping near page 7 mincore", from and to; nothing for a
+// name without a page.
 std::optional<std::pair<std::size_t, std::size_t>> number_in(const std::string& name) {
     constexpr std::string_view mark = " page ";
     const std::size_t at = name.rfind(mark);

@@ -2,9 +2,9 @@
 // Is what a run of several operations left behind what some serial order of them leaves behind?
 //
 // A Reference is an Observation of a serial run: the operations one after the other, in some order,
-// or some of them left out. A run must equal one: each result, and each value of the State after
-// it (of counters of the machine and of the kernel's log: their growth). What may differ from that
-// is a Relaxation, a row of scenarios/explore.toml with its reason.
+// or some of them left out. A run must equal one: each result, and each value of the State after it
+// (of counters of the machine and of the kernel's log: their growth). A Relaxation allows a
+// difference, a row of scenarios/explore.toml with its reason.
 #ifndef FAULTLINE_EXPLORE_ORACLE_HPP
 #define FAULTLINE_EXPLORE_ORACLE_HPP
 

@@ -45,7 +45,7 @@ struct Turn {
     std::optional<std::size_t> stop = {};
     friend bool operator==(const Turn&, const Turn&) = default;
 };
-// What makes the actors take these turns. The last turn of each is to its end.
+// The edges that make the actors take these turns. The last turn of each is to its end.
 std::vector<Edge> edges_of(const std::vector<std::string>& actors,
                            const std::vector<std::vector<Stop>>& stops,
                            const std::vector<Turn>& turns);

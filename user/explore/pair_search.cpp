@@ -21,7 +21,7 @@ std::optional<std::size_t> PairSearch::passing(std::size_t pair) const {
 }
 
 std::optional<PairSearch::Choice> PairSearch::next(bool may_trace) const {
-    // The best is what is tried first; of equals, the first in the list.
+    // The best pair is tried first; among equals, the first in the list.
     enum Kind { both, to_trace, one, none, unknown };
     std::optional<std::pair<Kind, std::size_t>> best;
     for (std::size_t pair = 0; pair < topics_.size(); ++pair) {

@@ -28,7 +28,7 @@ class PairSearch {
     // long as may_trace, pairs that have to be traced; then those with one such operation; then the
     // others, as the list has them.
     std::optional<Choice> next(bool may_trace) const;
-    // Of a trace. A pair that cannot be traced has no profiles.
+    // Notes the result of a trace. A pair that cannot be traced has no profiles.
     void traced(std::size_t pair, const std::vector<Profile>& profiles);
     void done(std::size_t pair);
     // Pairs that are left of which an operation passes a function.

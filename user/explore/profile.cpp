@@ -18,7 +18,7 @@ constexpr std::string_view own_way_in = "full_proxy_unlocked_ioctl"; // debugfs 
 
 constexpr std::string_view rcu_section = "rcu_read_";
 
-// What a name says that its function does. The first that fits counts.
+// The effects of a function, by its name. The first match counts.
 struct Theme {
     std::string_view why;
     std::vector<std::string_view> parts; // of a name

@@ -24,7 +24,7 @@ std::string joined(const std::vector<std::string>& steps) {
     return text;
 }
 
-// What came first on its line leaves that to the next one.
+// The first step of a line leaves its place to the next one.
 std::vector<std::string> without(std::vector<std::string> steps, std::size_t left_out) {
     const auto step = steps.begin() + static_cast<std::ptrdiff_t>(left_out);
     const auto next = step + 1;

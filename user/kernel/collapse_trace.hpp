@@ -18,7 +18,7 @@
 
 namespace faultline {
 
-// What a tracepoint's format file says of its field `result` or `status`.
+// A tracepoint's format file describes its field `result` or `status`.
 struct ResultFormat {
     std::uint32_t id = 0;
     std::size_t offset = 0; // of the field in the raw record

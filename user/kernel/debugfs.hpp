@@ -19,7 +19,7 @@ Result<std::string> tracefs_root(); // "/sys/kernel/tracing"
 // A file of the module: "<debugfs>/faultline/NAME". Does not say that it exists.
 Result<std::string> faultline_file(std::string_view name);
 
-// An open file of the module's that takes commands and tells what came of them.
+// An open file of the module that takes commands and returns their results.
 class ModuleFile {
   public:
     static Result<ModuleFile> open(std::string_view name); // "pgtable/range"

@@ -60,8 +60,8 @@ class Extent {
     // The first word of a page as fill() wrote it in this file: never 0, differs between files. All
     // other bytes follow from it: kernel/page_pattern.hpp.
     [[nodiscard]] std::uint64_t word(std::size_t page) const;
-    // What the file has, by pread, every byte looked at: the page's word if all its bytes follow
-    // from it, 0 if all are 0 (as a hole reads), else a word that is neither.
+    // The content of the file by pread, with every byte checked: the page's word if all its bytes
+    // follow from it, 0 if all are 0 (as a hole reads), else a word that is neither.
     [[nodiscard]] Result<std::uint64_t> read_word(std::size_t page) const;
     // How many pages are not as fill(hole) left them, every byte looked at. At `alone`, another
     // page is expected: with this word alone, and 0 after it.

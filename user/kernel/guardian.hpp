@@ -1,10 +1,9 @@
-// SPDX-License-Identifier: GPL-2.0
-// What is undone even if the driver is killed.
+// SPDX-License-Identifier: GPL-2.0 Changes that are undone even if the driver is killed.
 //
 // INT, TERM, HUP and QUIT end the driver the ordinary way (see engine/stop.hpp), so destructors
 // run. For everything else, SIGKILL above all, the first promise() forks a guardian: a child in a
-// session of its own, gets each undo step *before* the change, watches the driver's pidfd
-// and undoes what is left, the last first, when the driver has died.
+// session of its own, gets each undo step *before* the change, watches the driver's pidfd and
+// undoes the remaining changes, the last first, when the driver has died.
 #ifndef FAULTLINE_KERNEL_GUARDIAN_HPP
 #define FAULTLINE_KERNEL_GUARDIAN_HPP
 

@@ -172,7 +172,7 @@ Result<void> HugetlbFile::unmap() const {
 }
 
 Result<void> HugetlbFile::fresh() {
-    // What was moved away or split must be one mapping again.
+    // Mappings that were moved or split must be one mapping again.
     if (Result<void> unmapped = unmap(); !unmapped)
         return unmapped;
     file_ = Fd(::memfd_create("faultline", MFD_CLOEXEC | MFD_HUGETLB));
@@ -204,7 +204,7 @@ Result<std::uint64_t> peek(const void* huge_page) {
         const ssize_t done = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
         if (done < 0)
             return Error::last("process_vm_readv");
-        if (done != sizeof(piece)) // it ends in what is mapped
+        if (done != sizeof(piece)) // the file ends in the mapping
             return Error::make(EFAULT, "process_vm_readv");
         reading.take(piece);
     }
@@ -221,7 +221,7 @@ Result<void> poke(void* huge_page, std::uint64_t first_word) {
         const ssize_t done = ::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0);
         if (done < 0)
             return Error::last("process_vm_writev");
-        if (done != sizeof(piece)) // it ends in what is mapped
+        if (done != sizeof(piece)) // the file ends in the mapping
             return Error::make(EFAULT, "process_vm_writev");
     }
     return {};

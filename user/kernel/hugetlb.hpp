@@ -34,7 +34,7 @@ struct HugetlbPool {
     friend bool operator==(const HugetlbPool&, const HugetlbPool&) = default;
 };
 
-// What an address of a process has; see kmod/hugetlb.h.
+// The state of an address of a process; see kmod/hugetlb.h.
 struct HugetlbShare {
     bool mapped = false;       // a hugetlb file is mapped there; else the next members are void
     std::string busy;          // the lock that another task held, or empty
@@ -55,8 +55,8 @@ Result<HugetlbShare> hugetlb_share(pid_t pid, const void* address);
 std::size_t hugetlb_bytes();
 // That size's pool as sysfs has it. Reserved is -1 where the kernel's count has fallen below 0.
 Result<HugetlbPool> hugetlb_pool();
-// Asks for as many pages, and again after the kernel has compacted memory: it gives fewer, without an
-// error, if it does not find enough. ENOMEM: it still has fewer, and the text says how many.
+// Asks for as many pages, and again after the kernel has compacted memory: it gives fewer, without
+// an error, if it does not find enough. ENOMEM: it still has fewer, and the text says how many.
 Result<void> fill_hugetlb_pool(std::int64_t pages);
 
 // For a scenario's needs.

@@ -81,7 +81,7 @@ Result<std::string> KernelLog::complaint() const {
     for (;;) {
         const ssize_t got = ::read(file_.get(), record.data(), record.size());
         if (got < 0 && errno == EPIPE)
-            continue; // overwritten before we read it: what is left begins later
+            continue; // overwritten before we read it: the rest begins later
         if (got < 0 && errno != EAGAIN)
             return Error::last("read", kmsg);
         if (got <= 0)

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the kernel complains of in its log while an experiment goes on.
+// SPDX-License-Identifier: GPL-2.0 Complaints of the kernel in its log during an experiment.
 #ifndef FAULTLINE_KERNEL_KERNEL_LOG_HPP
 #define FAULTLINE_KERNEL_KERNEL_LOG_HPP
 

@@ -42,7 +42,7 @@ class Khugepaged {
     bool per_order_ = false; // each order has a setting (6.8)
 };
 
-// For a scenario's needs: orders below the PMD's are never made of what is there already.
+// For a scenario's needs: khugepaged never makes orders below the PMD's from an existing folio.
 std::optional<std::string> missing_mthp_collapse();
 
 // Why shared memory has no setting of its own for huge pages of 2 MiB that a PMD maps.

@@ -17,7 +17,7 @@ class Ksm {
   public:
     // It does not run, but would scan all at once. All is restored when this is destroyed.
     static Result<Ksm> asleep();
-    // From any process. What was merged stays so. Waits for as long as ksmd waits for a lock.
+    // From any process. Merged pages stay merged. Waits as long as ksmd waits for a lock.
     [[nodiscard]] static Result<void> run(bool yes);
 
   private:

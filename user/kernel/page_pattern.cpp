@@ -61,7 +61,7 @@ void PageReading::take(std::span<const std::uint64_t> piece) {
 std::uint64_t PageReading::word() const {
     if (!fault_.found)
         return first_;
-    // What was found says more than that something was; but it must not pass for what it is not.
+    // The word of the page says more than "other"; but a wrong word must not count as the page's.
     return fault_.word != 0 && fault_.word != first_ ? fault_.word : ~first_;
 }
 

@@ -23,9 +23,9 @@ namespace faultline {
 struct Error {
     int number = 0;      // an errno; 0 if none fits
     std::string path;    // the file or object it happened to; may be empty
-    std::string message; // what was being done
+    std::string message; // the operation
 
-    // What errno says now about doing `action` to `path`.
+    // The current errno, for doing `action` to `path`.
     static Error last(std::string_view action, std::string_view path = {}) {
         const int number = errno; // before anything below may change it
         return {number, std::string(path), std::string(action)};

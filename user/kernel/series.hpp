@@ -12,7 +12,7 @@ namespace faultline {
 // "6.1" covers "6.1", "6.1.0-32-amd64" and "6.1-rc3", not "6.12.1".
 bool in_series(std::string_view release, std::string_view series);
 
-// What uname says of the running kernel.
+// The release of the running kernel, by uname.
 const std::string& running_release();
 
 // The version that its distribution numbers it by, "6.12.95" or "7.3-rc7": Debian 12 calls every

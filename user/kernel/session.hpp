@@ -28,7 +28,8 @@ class Session {
     // Functions to patch beside those of the next arm(); the answer leaves out those that this
     // kernel does not have or cannot trace.
     virtual Result<std::vector<std::string>> patch(const std::vector<std::string>& functions) = 0;
-    // Other sites, edges and bounds, on what is patched; the controls stay. As arm() otherwise.
+    // Other sites, edges and bounds, on the patched functions; the controls stay. As arm()
+    // otherwise.
     virtual Result<void> schedule(fl_program& program) = 0;
     virtual Result<void> disarm() = 0;
     virtual Result<void> bind(unsigned actor, pid_t tid) = 0; // tid 0: the caller

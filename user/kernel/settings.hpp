@@ -42,7 +42,7 @@ class Setting {
     std::string old_;
 };
 
-// What a setting is now, as it would have to be written: "always [madvise] never" gives "madvise".
+// The current value of a setting, in the form of a write: "always [madvise] never" gives "madvise".
 Result<std::string> read_setting(const std::string& path);
 
 } // namespace faultline

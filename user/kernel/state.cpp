@@ -23,7 +23,7 @@ namespace faultline {
 
 namespace {
 
-constexpr std::size_t piece_bytes = std::size_t{64} << 10; // what is read at once
+constexpr std::size_t piece_bytes = std::size_t{64} << 10; // bytes of one read
 
 // Documentation/admin-guide/mm/pagemap.rst
 struct Bit {
@@ -38,7 +38,7 @@ constexpr std::uint64_t present_mask = std::uint64_t{1} << 63;
 constexpr std::uint64_t swapped_mask = std::uint64_t{1} << 62;
 constexpr std::string_view pagemap_column = "pagemap";
 
-// What is compared. Not what reading changes (Referenced), nor events, which only ever grow.
+// The compared values. A read changes Referenced, and events only ever grow, so both are left out.
 constexpr std::array<std::string_view, 22> smaps_names = {"Size",
                                                           "KernelPageSize",
                                                           "MMUPageSize",
@@ -149,7 +149,7 @@ bool is_among(std::string_view numbers, std::string_view word) {
     return here && *here >= *from && *here <= *to;
 }
 
-// Takes what is before `separator` off the text, and that.
+// Removes the text before `separator`, and the separator.
 std::string_view next_piece(std::string_view& text, char separator) {
     const std::string_view piece = text.substr(0, text.find(separator));
     text.remove_prefix(std::min(piece.size() + 1, text.size()));
@@ -277,7 +277,7 @@ Result<void> State::take_mapping(const MappingScope& scope, bool frames) {
         for (std::size_t k = 0; k < readable; ++k)
             bytes.values[i + k] = digest(std::span(words).subspan(k * page / sizeof(std::uint64_t),
                                                                   page / sizeof(std::uint64_t)));
-        i += std::max<std::size_t>(readable, 1); // what is not there has no bytes
+        i += std::max<std::size_t>(readable, 1); // an absent page has no bytes
     }
     columns_.push_back(std::move(incore));
     columns_.push_back(std::move(map));
@@ -475,8 +475,8 @@ bool same(const CountersOfCgroups& left, const CountersOfCgroups& right) {
 
 } // namespace
 
-// What cannot be taken exactly is not taken. The heap may grow by what is read here: what processes
-// have is looked at before and after, until it is the same.
+// Values that cannot be read exactly are left out. Reading may grow the heap: the memory of
+// processes is read before and after, until it is the same.
 Result<void> State::take_cgroups(const StateScope& scope) {
     constexpr unsigned most_tries = 5;
     const Result<std::string> cgroup = read_text("/proc/self/cgroup");
@@ -488,7 +488,7 @@ Result<void> State::take_cgroups(const StateScope& scope) {
         absent_.push_back("cgroup memory.stat: " + place.error().to_string());
         return {};
     }
-    // What the driver does must be in one of the sums.
+    // One of the sums must include the driver's own work.
     if (place->own == place->root) {
         absent_.emplace_back("cgroup memory.stat: the driver has no cgroup of its own");
         return {};
@@ -520,7 +520,7 @@ Result<void> State::take_cgroups(const StateScope& scope) {
 
 Result<State> State::take(const StateScope& scope) {
     State state;
-    // What counts first: reading the content needs memory, too.
+    // Counters first: reading the content needs memory, too.
     if (Result<void> taken = scope.machine ? state.take_machine() : Result<void>(); !taken)
         return taken.error();
     if (Result<void> taken = scope.cgroup ? state.take_cgroups(scope) : Result<void>(); !taken)
@@ -645,7 +645,7 @@ class Comparison {
             differences_.push_back({std::move(name), before, after});
     }
 
-    // What of a value may not differ on every page.
+    // The values that may not differ on every page.
     [[nodiscard]] std::uint64_t mask(const std::string& object, const std::string& column,
                                      bool bits) const {
         const auto may = [&](std::string_view name) {

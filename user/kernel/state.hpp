@@ -117,7 +117,7 @@ class State {
     void note(std::string name, std::uint64_t value) {
         counters_.emplace_back(std::move(name), value);
     }
-    // What could not be taken because this machine does not have it, in words.
+    // The values that this machine does not have, in words.
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;

@@ -19,10 +19,9 @@ struct TableMemory {
     std::uintptr_t heap_end = 0;
     static Result<TableMemory> take();
 };
-// Page tables come and go with what is mapped: without that, there must not be one more than there
-// were at the first look. "", or a sentence. Where the heap has grown, tables map it: as many may
-// be more. Nothing else of the driver's was seen to need one more from the second run of a variant
-// on.
+// Page tables come and go with mappings: without such a change, there must not be one more than at
+// the first look. "", or a sentence. Where the heap has grown, tables map it: as many may be more.
+// Nothing else of the driver's was seen to need one more from the second run of a variant on.
 std::string more_tables(const TableMemory& first, const TableMemory& now);
 
 class StateComparison {
@@ -46,9 +45,9 @@ class StateComparison {
     void allow(const Allowed& more);
     [[nodiscard]] const Allowed& allowed() const { return allowed_; }
 
-    // What compare() finds, and cgroups' counters. `counted`: names that another rule is about. A
-    // page that is there only before or only after has no bytes to compare, and no frame: its
-    // coming or going is in other columns.
+    // The differences that compare() finds, and cgroups' counters. `counted`: names that another
+    // rule is about. A page that is there only before or only after has no bytes to compare, and no
+    // frame: its coming or going is in other columns.
     void compare_all(const Allowed& counted = {});
     // By how much a counter has grown; 0 if this machine does not have it.
     [[nodiscard]] std::int64_t growth(std::string_view name) const;

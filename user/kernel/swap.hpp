@@ -11,7 +11,7 @@
 
 namespace faultline {
 
-// What SwapArea::make() could not do without, in words.
+// The missing part that SwapArea::make() needs, in words.
 std::optional<std::string> missing_ram_disk();
 
 class SwapArea {
@@ -30,8 +30,8 @@ class SwapArea {
 
     // Before all others.
     [[nodiscard]] Result<void> on();
-    // Brings back what is there; sleeps. Also from a process that was forked after on(). EINTR if a
-    // signal came, and then it is still swapped to.
+    // Reads the pages back; sleeps. Also from a process that was forked after on(). EINTR after a
+    // signal; the swap space then stays in use.
     [[nodiscard]] Result<void> off() const;
 
   private:

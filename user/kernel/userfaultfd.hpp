@@ -55,7 +55,7 @@ class Userfaultfd {
     std::uint64_t features_ = 0;
 };
 
-// For a scenario's needs: what is missing, or nothing.
+// For a scenario's needs: the missing part, or nothing.
 std::optional<std::string> missing_userfaultfd();
 // Write protection of shmem: x86-64, arm64 and others, but neither powerpc nor s390.
 std::optional<std::string> missing_write_protect();

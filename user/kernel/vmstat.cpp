@@ -11,7 +11,7 @@ namespace faultline {
 
 namespace {
 
-// What a State compares.
+// The values that a State compares.
 constexpr std::array<std::string_view, 13> meminfo_names = {
     "Shmem",          "AnonHugePages",     "ShmemHugePages",  "ShmemPmdMapped", "FileHugePages",
     "FilePmdMapped",  "HardwareCorrupted", "HugePages_Total", "HugePages_Free", "HugePages_Rsvd",

@@ -48,8 +48,8 @@ FileActor read_actor(const Text& name, TableReader table) {
     return actor;
 }
 
-// What variants have, and what the file says for all of them.
-// A variant gives a parameter's value beside these.
+// The keys of variants, and the file's defaults for all of them. A variant gives a parameter's
+// value beside these.
 constexpr std::array variant_keys = {
     std::string_view("about"),       std::string_view("needs"),
     std::string_view("schedule"),    std::string_view("expected"),

@@ -139,7 +139,7 @@ using Complaints = std::vector<Complaint>;
 // "path:3:14: text" lines
 std::string to_string(const std::string& path, const Complaints& complaints);
 
-// What could be read, and what is wrong.
+// The readable part, and the errors.
 struct ReadFile {
     ScenarioFile file;
     Complaints complaints;

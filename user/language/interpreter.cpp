@@ -291,7 +291,7 @@ class Runner {
     Scope& scope_;
 };
 
-// What the actors tell each other and judge: threads and processes alike.
+// Values that the actors share with each other and with judge: threads and processes alike.
 struct Ended {
     std::array<std::atomic<bool>, FL_MAX_ACTORS> actors;
     std::array<std::atomic<bool>, FL_MAX_ACTORS> begun;
@@ -476,8 +476,9 @@ class Interpreter final : public Experiment {
         return state;
     }
 
-    // What counts pages may differ where the pages do; then only this says that it counts them:
-    //     file NAME beside-pages     what st_blocks counts beside the pages in the page cache
+    // Counters of pages may differ where the pages do; then only these values show that they count
+    // them:
+    //     file NAME beside-pages     st_blocks minus the pages in the page cache
     //     machine shmem-beside       the same of nr_shmem, over all files
     Result<void> count_pages(State& state) const {
         const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -619,7 +620,7 @@ class Interpreter final : public Experiment {
                            [this](const Term& term) { return holds(term, word_of(term.name)); });
     }
 
-    // With what is forbidden, if the outcome does not have it anyway.
+    // With the forbidden result, if the outcome does not have it anyway.
     void forbid(Outcome& outcome, const std::vector<Term>& terms, std::string why) const {
         for (const Term& term : terms) {
             if (std::find(plan_.outcome.begin(), plan_.outcome.end(), term.name) ==

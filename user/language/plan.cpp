@@ -16,7 +16,7 @@ std::string or_else(const std::string& near) {
     return near.empty() ? "" : fmt::format(": is it \"{}\"?", near);
 }
 
-// What a name stands for where a step can use it.
+// The meaning of a name where a step can use it.
 struct Bound {
     Type type = Type::nothing;
     // Words that it can be; nothing: any (an errno, a number).

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
-// A scenario as the text that it is read from. What the file says once for all variants stands in
-// each of them: that is how it was read.
+// SPDX-License-Identifier: GPL-2.0 A scenario as the text that it is read from. A default of the
+// file stands in each variant, as the reader stored it.
 #include "language/file.hpp"
 
 #include <fmt/format.h>

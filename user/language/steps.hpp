@@ -43,7 +43,7 @@ struct Text {
     friend bool operator==(const Text& a, const Text& b) { return a.text == b.text; }
 };
 
-// What is wrong, and what would be right.
+// The error, and the right form.
 struct Complaint {
     Position at;
     std::string text;
@@ -102,7 +102,7 @@ struct Step {
     Position at = {};
 };
 
-// Nothing but what was complained of, if anything was.
+// Only the errors, if there are any.
 struct Parsed {
     std::vector<Step> steps;
     std::optional<Complaint> complaint;

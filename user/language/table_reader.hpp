@@ -35,7 +35,7 @@ inline Position position_of(const toml::source_region& region) {
     return {region.begin.line, region.begin.column};
 }
 
-// A table whose every key must be asked for: what is left over is unknown.
+// A table whose every key must be read: the other keys are unknown.
 class TableReader {
   public:
     TableReader(const toml::table& table, std::string where, std::string_view source,

@@ -28,10 +28,10 @@ enum class Slip {
     no_second_grace_period, // RaisedCount: frees although more deferrals came in
     off_by_one,             // RaisedCount: takes one deferral too many for the first
     condition_as_written,   // PendingBits: calls call_rcu() if a bit was set already
-    one_stage,              // PendingBits: frees what came in during the grace period with the rest
-    count_at_once,          // HeadPerTable: drops the count in defer(), not in the callback
-    active_too_late,        // PageActive: marks the page after it dropped its reference
-    active_not_cleared,     // PageActive: the mark is left on the page that is freed
+    one_stage,          // PendingBits: frees tables that came during the grace period with the rest
+    count_at_once,      // HeadPerTable: drops the count in defer(), not in the callback
+    active_too_late,    // PageActive: marks the page after it dropped its reference
+    active_not_cleared, // PageActive: the mark is left on the page that is freed
 };
 
 // Matthew Wilcox's objection: the generic pte_free_defer() as it is, on a page of several tables.
@@ -113,8 +113,8 @@ template <PageOps Ops, Slip slip = Slip::none> class RaisedCount {
 
 // Jason Gunthorpe, 1 June 2023: a bit for each table that is pending, in a side structure. The
 // sketch of the e-mail has two mistakes, which are slips here: it calls call_rcu() when a bit was
-// set before, not when none was, and what comes in during a grace period is freed at its end. So
-// the bits wait in two stages: `pending` for the next grace period, `waiting` for this one.
+// set before, not when none was, and tables that come during a grace period are freed at its end.
+// So the bits wait in two stages: `pending` for the next grace period, `waiting` for this one.
 template <PageOps Ops, Slip slip = Slip::none> class PendingBits {
   public:
     static constexpr std::string_view name = "bitmask of pending tables";
@@ -212,7 +212,7 @@ enum class AtExit {
     like_the_others // not in any kernel: a marked page waits for a grace period here, too
 };
 
-// What was merged (32cc0b7c9d50, v6.6, arch/powerpc/mm/pgtable-frag.c): no table is used again
+// The merged design (32cc0b7c9d50, v6.6, arch/powerpc/mm/pgtable-frag.c): no table is used again
 // before its page is free, so the last reference alone waits for a grace period, and only if the
 // page was marked (PG_active) by a deferral.
 template <PageOps Ops, Slip slip = Slip::none, AtExit at_exit = AtExit::like_the_others>

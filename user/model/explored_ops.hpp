@@ -32,7 +32,7 @@ class ExploredOps {
 
     explicit ExploredOps(Explorer::Run& run) : run_(run) {}
 
-    // What a design does.
+    // The operations of a design.
     int add_return(Counter& counter, int delta);
     int fetch_or(Counter& counter, int bits);
     int exchange(Counter& counter, int value);
@@ -42,7 +42,7 @@ class ExploredOps {
     void free_page();
     void bad_page(const char* why) { run_.violation(std::string("bad page: ") + why); }
 
-    // What the other actors of a case do.
+    // The operations of the other actors of a case.
     void unlink(int table);          // clears the PMD: from now on no walk finds the table
     void read(int table, int looks); // a whole RCU section that looks at a table
     [[nodiscard]] int freed() const { return freed_; }

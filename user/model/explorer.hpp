@@ -1,8 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0
-// Runs a small concurrent program in every interleaving of its steps. The program is ordinary code:
-// each fiber calls step() before every operation that others can see, and the explorer decides who
-// goes on. It is run anew from its beginning for each interleaving (stateless exploration), so what
-// is explored is the code itself, not a model of it.
+// SPDX-License-Identifier: GPL-2.0 Runs a small concurrent program in every interleaving of its
+// steps. The program is ordinary code: each fiber calls step() before every operation that others
+// can see, and the explorer decides who goes on. It is run anew from its beginning for each
+// interleaving (stateless exploration), so the explorer tries the code itself, not a model of it.
 //
 // One thread. Fibers are ucontext(3) contexts with stacks of their own.
 #ifndef FAULTLINE_MODEL_EXPLORER_HPP
@@ -56,7 +55,7 @@ class Explorer {
 
         // All that the fibers share, as a number, for telling states apart.
         std::function<std::uint64_t()> shared_state;
-        // After the last step: what is wrong then, or "".
+        // After the last step: the error, or "".
         std::function<std::string()> at_end;
         // Keeps what the fibers act on alive.
         std::shared_ptr<void> owner;

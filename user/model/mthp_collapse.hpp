@@ -43,7 +43,7 @@ class CollapseDesign {
     CollapseDesign& operator=(const CollapseDesign&) = delete;
     virtual ~CollapseDesign() = default;
 
-    // One scan: what is made, by offset.
+    // One scan: the folios that it makes, by offset.
     [[nodiscard]] virtual std::vector<Collapse> choose(const PresentPtes& present,
                                                        const CollapseRules& rules) const = 0;
     // How many of a folio's PTEs may be none.

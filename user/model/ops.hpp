@@ -14,7 +14,7 @@
 
 namespace faultline::model {
 
-// What a callback is given: the design's own address and a number, as it was queued.
+// The arguments of a callback: the design's own address and a number, as queued.
 using Callback = void (*)(void* design, int number);
 
 // clang-format off

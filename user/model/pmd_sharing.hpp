@@ -40,8 +40,8 @@ class PmdSharing {
   public:
     explicit PmdSharing(unsigned processes) : processes_(processes) {}
 
-    // Whether this can be done now. What would have mremap() wait for itself cannot: see
-    // docs/findings/hugetlb-mremap-deadlock.md.
+    // Whether this step is possible now. A move that would make mremap() wait for itself is not:
+    // see docs/findings/hugetlb-mremap-deadlock.md.
     [[nodiscard]] bool can(const SharingOp& op) const;
     void apply(const SharingOp& op); // only what can() allows
 

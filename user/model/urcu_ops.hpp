@@ -58,7 +58,8 @@ class UrcuOps {
 #endif
         urcu_memb_call_rcu(&head.head_, run);
     }
-    // Returns when all callbacks that are queued now have run. What they queue themselves, no.
+    // Returns when all callbacks that are queued now have run, but not the callbacks that those
+    // queue.
     static void barrier() {
         urcu_memb_barrier();
 #if defined(__SANITIZE_THREAD__)

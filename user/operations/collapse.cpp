@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What scenarios about the collapse of a file ask besides.
+// SPDX-License-Identifier: GPL-2.0 Operations for scenarios about the collapse of a file.
 #include "operations/objects.hpp"
 
 #include <algorithm>
@@ -44,7 +43,7 @@ void add_collapse_operations(std::vector<Operation>& rows) {
                   .arguments = {{"file", Type::file}, {"pages", Type::number}},
                   .result = Type::word,
                   .words = {"exact", "wrong"},
-                  .about = "is st_size that of so many pages?",
+                  .about = "does st_size match this number of pages?",
                   .man = "stat(2)",
                   .where = acting,
                   .act = do_size,

@@ -97,7 +97,7 @@ int move_here(const FileObject& file, const Range& from, const Range& to) {
     return stored(to.start) ? 0 : 1;
 }
 
-// What is stuck must not keep the module loaded: of this process' files it keeps that one.
+// A stuck child must not keep the module loaded: it keeps only that file of this process.
 void keep_one_file(int file) {
     const auto keep = static_cast<unsigned>(std::max(file, 2));
     if (keep > 3)
@@ -218,8 +218,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
         {{.name = "hugetlb_reserve",
           .arguments = {{"pages", Type::number}},
           .result = Type::memory,
-          .about =
-              "addresses of huge pages where nothing is mapped, from the first that a PUD maps",
+          .about = "unmapped addresses for huge pages, from the start of a PUD's range",
           .man = "mmap(2)",
           .needs = "hugetlb",
           .act = do_reserve,
@@ -252,7 +251,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
          {.name = "vacate",
           .arguments = {memory},
           .result = Type::error,
-          .about = "unmaps memory[N] and reserves nothing there: what comes next may get the place",
+          .about = "unmaps memory[N] and reserves nothing there: a later mapping may get the place",
           .man = "munmap(2)",
           .where = in_actor,
           .of_process = true,
@@ -261,9 +260,9 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
          {.name = "mremap_in_child",
           .arguments = {{"file", Type::file}, {"from", Type::memory}, {"to", Type::memory}},
           .result = Type::child,
-          .about =
-              "a child maps the file at addresses of huge pages, and moves that. Its status: 0, "
-              "the first page, which a step stored, is there then; 1, it is not; 2, it failed",
+          .about = "a child maps the file at addresses of huge pages, and moves the mapping. Its "
+                   "status: 0, the first page, which a step stored, is present afterwards; 1, it "
+                   "is not; 2, the child failed",
           .man = "mremap(2)",
           .where = in_actor,
           .act = do_mremap_in_child,
@@ -273,7 +272,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
                         {.name = "milliseconds", .type = Type::number, .otherwise = "2000"}},
           .result = Type::word,
           .words = {"ended", "stuck"},
-          .about = "waits for it; stuck: it has not come to an end within that time",
+          .about = "waits for it; stuck: it has not ended within that time",
           .man = "waitpid(2)",
           .where = in_actor,
           .act = do_child_ends,
@@ -281,7 +280,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
          {.name = "child_status",
           .arguments = {{"child", Type::child}},
           .result = Type::number,
-          .about = "of one that has ended; below 0: the signal that ended it",
+          .about = "the status of a child that has ended; below 0: the signal that ended it",
           .man = "waitpid(2)",
           .where = in_actor,
           .act = do_child_status,
@@ -299,8 +298,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
           .result = Type::word,
           .words = {"data", "zero", "stored", "other", "none", "mixed"},
           .about =
-              "what each of the pages has, as peek() says; none: it cannot be had; mixed: they "
-              "differ",
+              "the bytes of each of the pages, as by peek(); none: unreadable; mixed: they differ",
           .man = "process_vm_readv(2)",
           .act = do_peek_all,
           .c = "peek_all({memory}, {memory.first}, {memory.count})"},
@@ -315,7 +313,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
           .act = do_sole},
          {.name = "hugetlb_counted",
           .result = Type::number,
-          .about = "how many huge pages are counted for this process (HugetlbPages)",
+          .about = "the number of huge pages that count for this process (HugetlbPages)",
           .man = "proc_pid_status(5)",
           .needs = "hugetlb",
           .act = do_counted,
@@ -324,7 +322,7 @@ void add_hugetlb_operations(std::vector<Operation>& rows) {
           .arguments = {{"pages", Type::number}},
           .result = Type::word,
           .words = {"exact", "over", "under"},
-          .about = "are so many huge pages counted for this process?",
+          .about = "does this number of huge pages count for this process?",
           .man = "proc_pid_status(5)",
           .needs = "hugetlb",
           .act = do_usage,

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What is looked at when a run is over.
+// SPDX-License-Identifier: GPL-2.0 Operations that judge a finished run.
 #include "operations/objects.hpp"
 
 #include "kernel/page_pattern.hpp"
@@ -210,8 +209,8 @@ void add_judging_operations(std::vector<Operation>& rows) {
                         {.name = "without", .type = Type::pages, .otherwise = ""}},
           .result = Type::word,
           .words = {"intact", "changed", "unreadable"},
-          .about = "every byte: what fill() wrote, zeroes in holes, and what a step stored in the "
-                   "page `stored`; the pages of `without` are not looked at",
+          .about = "compares every byte with the bytes of fill(), zeroes in holes, and the store "
+                   "of a step in the page `stored`; skips the pages of `without`",
           .where = acting,
           .act = do_contents,
           .c =
@@ -238,7 +237,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
           .arguments = {{"mount", Type::mount}},
           .result = Type::word,
           .words = {"nothing", "blocks"},
-          .about = "does the tmpfs count blocks, compared with when it was made?",
+          .about = "does the tmpfs count more blocks than when it was made?",
           .man = "statfs(2)",
           .where = acting,
           .act = do_left,
@@ -254,7 +253,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
           .arguments = {file, {"counts", Type::counts}},
           .result = Type::word,
           .words = {"kept", "changed"},
-          .about = "are the counts what they were?",
+          .about = "are the counts the same as before?",
           .where = acting,
           .act = do_accounting,
           .c = left_out},
@@ -264,7 +263,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
                         {.name = "reserved", .type = Type::number, .otherwise = "0"}},
           .result = Type::word,
           .words = {"exact", "wrong"},
-          .about = "what is not free and was, is in the file, and so many more are reserved",
+          .about = "are the pages that the pool lost in the file, and `reserved` more reserved?",
           .where = acting,
           .act = do_pool_books,
           .c = "pool_books({pool}, {file}, {reserved})"},
@@ -277,7 +276,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
           .c = left_out},
          {.name = "trace_clear",
           .arguments = {{"trace", Type::trace}},
-          .about = "forgets the collapses so far",
+          .about = "drops the collapses so far",
           .act = do_trace_clear,
           .c = left_out},
          {.name = "collapse_reason",
@@ -305,7 +304,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
           .arguments = {{"actor", Type::actor}},
           .result = Type::word,
           .words = {"yes", "no"},
-          .about = "has the actor come to the end of its steps? Else the kernel ended its process",
+          .about = "did the actor finish its steps? If not, the kernel ended its process",
           .where = in_judge,
           .act = do_ended,
           .c = "(sync_->ended[{actor}] ? \"yes\" : \"no\")"},

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
-// What belongs to the whole machine: settings, pools, swap, the kernel's own threads.
+// SPDX-License-Identifier: GPL-2.0 Operations on the whole machine: settings, pools, swap, the
+// kernel's own threads.
 #include "operations/objects.hpp"
 
 #include "kernel/folios.hpp"
@@ -320,16 +320,16 @@ void add_machine_operations(std::vector<Operation>& rows) {
         {{.name = "setting",
           .arguments = {{"path", Type::text}, {"value", Type::text}},
           .result = Type::other,
-          .about =
-              "a file below /sys/kernel/mm/ or /proc/sys/vm/, restored when the object goes; it "
-              "needs a name",
+          .about = "writes a file below /sys/kernel/mm/ or /proc/sys/vm/, and restores it at the "
+                   "end of the object; the object needs a name",
           .where = before,
           .act = make_setting,
           .c = "setting({path}, {value})"},
          {.name = "hugetlb_pool",
           .arguments = {{"pages", Type::number}},
           .result = Type::pool,
-          .about = "the size of the default pool of huge pages, restored when the object goes",
+          .about = "sets the size of the default pool of huge pages, and restores it at the end of "
+                   "the object",
           .man = "proc(5)",
           .needs = "hugetlb",
           .where = before,
@@ -338,7 +338,7 @@ void add_machine_operations(std::vector<Operation>& rows) {
          {.name = "hugetlb_shared",
           .arguments = {memory},
           .result = Type::number,
-          .about = "how many others have this process' table of PMDs for memory[N]",
+          .about = "the number of others that share this process' table of PMDs for memory[N]",
           .needs = "pmd-sharing",
           .act = do_hugetlb_shared},
          {.name = "swap",
@@ -362,8 +362,8 @@ void add_machine_operations(std::vector<Operation>& rows) {
          {.name = "swap_out",
           .arguments = {{"file", Type::file}},
           .result = Type::number,
-          .about =
-              "MADV_PAGEOUT of the file or file[FROM..TO]: how many pages are then in no cache",
+          .about = "MADV_PAGEOUT of the file or file[FROM..TO]; the number of pages that are then "
+                   "in no cache",
           .man = "madvise(2)",
           .act = do_swap_out,
           .c = "swap_out({file}, {file.first}, {file.count})"},
@@ -377,12 +377,12 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .arguments = {{"khugepaged", Type::khugepaged},
                         {.name = "scans", .type = Type::number, .otherwise = "1"}},
           .result = Type::error,
-          .about = "waits until it has gone through all memory that many times, begun from now on",
+          .about = "waits until it has scanned all memory that many times from now on",
           .errnos = "ETIMEDOUT",
           .act = do_khugepaged_scans},
          {.name = "ksm",
           .result = Type::other,
-          .about = "ksmd asleep, but ready to scan all at once; it needs a name",
+          .about = "ksmd asleep, but ready to scan everything at once; it needs a name",
           .needs = "ksm",
           .where = before,
           .act = make_ksm},
@@ -431,15 +431,15 @@ void add_machine_operations(std::vector<Operation>& rows) {
                     {{"WRITTEN", 2}, {"PRESENT", 8}, {"SWAPPED", 16}, {"ZERO", 32}, {"HUGE", 64}}},
                {.name = "actor", .type = Type::actor, .otherwise = ""}},
           .result = Type::number,
-          .about = "how many pages of the memory are such (linux 6.7), of this process or at the "
-                   "same addresses of the actor's. ESRCH: the actor has not begun, or is gone",
+          .about = "the number of such pages of the memory (linux 6.7), in this process or at the "
+                   "same addresses of the actor. ESRCH: the actor has not begun, or has exited",
           .errnos = "ENOTTY EINVAL ESRCH",
           .man = "ioctl_pagemap_scan(2)",
           .act = do_pagemap_scan},
          {.name = "resident",
           .arguments = {memory},
           .result = Type::number,
-          .about = "how many pages the page table of this process has there",
+          .about = "the number of pages that this process maps there",
           .man = "proc(5)",
           .act = do_resident},
          {.name = "folio_order",
@@ -452,8 +452,7 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .arguments = {{"file", Type::file}},
           .result = Type::word,
           .words = {"data", "zero", "stored", "other"},
-          .about =
-              "what file[N] reads as through the descriptor of the process that has the threads",
+          .about = "reads file[N] through the descriptor of the process of the threads",
           .errnos = "EBADF EINVAL EPERM ESRCH EIO",
           .man = "pidfd_getfd(2)",
           .where = in_actor,
@@ -470,13 +469,13 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .c = "usleep({microseconds})"},
          {.name = "wait_for",
           .arguments = {{"actor", Type::actor}},
-          .about = "until the actor has ended; no hold is over while somebody waits so",
+          .about = "waits until the actor has ended; no hold ends during such a wait",
           .where = in_actor,
           .act = do_wait_for,
           .c = "wait_for_flag(&sync_->ended[{actor}])"},
          {.name = "wait_gone",
           .arguments = {{"actor", Type::actor}},
-          .about = "until the process that the actor is has ended and all its memory is gone",
+          .about = "waits until the actor's process has ended and all its memory is freed",
           .man = "pidfd_open(2)",
           .where = in_actor,
           .act = do_wait_gone}});

@@ -577,7 +577,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
                         {.name = "times", .type = Type::number, .otherwise = "1"}},
           .result = Type::memory,
           .about = "maps the file or file[FROM..TO], at the same address in each run, where a PMD "
-                   "or a shared table of PMDs can map it; so many times, one behind the other",
+                   "or a shared table of PMDs can map it; `times` mappings, one after the other",
           .man = "mmap(2)",
           .act = do_mmap,
           .c = "map_file({file}, {file.first}, {file.count}, {protection}, {flags}, {times})"},
@@ -595,7 +595,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
          {.name = "reserve",
           .arguments = {pages, {.name = "for", .type = Type::memory, .otherwise = ""}},
           .result = Type::memory,
-          .about = "addresses where nothing is mapped, for mremap() of pages like those of `for`",
+          .about = "unmapped addresses, for mremap() of pages like those of `for`",
           .man = "mmap(2)",
           .act = do_reserve,
           .c = "reserve({pages}, {for}, {for.first})"},
@@ -640,8 +640,8 @@ void add_memory_operations(std::vector<Operation>& rows) {
                         {.name = "advice", .type = Type::word, .constants = advices},
                         {.name = "actor", .type = Type::actor, .otherwise = ""}},
           .result = Type::error,
-          .about = "by the pidfd of this process, or of the actor's: at the same addresses there. "
-                   "ESRCH: the actor has not begun, or is gone",
+          .about = "by the pidfd of this process, or of the actor: at the same addresses there. "
+                   "ESRCH: the actor has not begun, or has exited",
           .errnos = "EINVAL EPERM ESRCH EAGAIN EBUSY ENOMEM",
           .man = "process_madvise(2)",
           .act = do_process_madvise},
@@ -673,7 +673,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .c = "failed(munlock({memory.at}, {memory.bytes}))"},
          {.name = "mlocked",
           .result = Type::number,
-          .about = "how many pages are counted as locked for this process (VmLck)",
+          .about = "the number of pages that count as locked for this process (VmLck)",
           .man = "proc_pid_status(5)",
           .act = do_mlocked},
          {.name = "mincore",
@@ -700,13 +700,14 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .arguments = {memory},
           .result = Type::word,
           .words = {"intact", "changed", "SIGBUS", "SIGSEGV"},
-          .about = "every byte of the memory by loads: what fill() wrote, and zeroes in holes",
+          .about = "compares every byte of the memory by loads with the bytes of fill(), and with "
+                   "zeroes in holes",
           .act = do_look,
           .c = "look({memory}, {memory.first}, {memory.count})"},
          {.name = "absent",
           .arguments = {memory},
           .result = Type::number,
-          .about = "how many pages of the memory are not in the page cache",
+          .about = "the number of pages of the memory that are not in the page cache",
           .errnos = "ENOMEM",
           .man = "mincore(2)",
           .act = do_absent},
@@ -741,7 +742,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
                 .type = Type::word,
                 .constants = {{"NONE", no_holes}, {"RANDOM", random_holes}, {"ONE", one_hole}},
                 .otherwise = "NONE"}},
-          .about = "each page gets bytes of its own: memory by stores, a file by pwrite(2). RANDOM "
+          .about = "gives each page its own bytes: memory by stores, a file by pwrite(2). RANDOM "
                    "leaves out the first page, the last, one, every other, or all but one",
           .where = before | in_actor,
           .act = do_fill,
@@ -772,7 +773,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
          {.name = "vmsplice",
           .arguments = {{"pipe", Type::pipe}, memory},
           .result = Type::error,
-          .about = "the pipe gets references to the pages: they are pinned until they are read",
+          .about = "gives the pipe references to the pages: they are pinned until a read",
           .errnos = "EAGAIN EFAULT",
           .man = "vmsplice(2)",
           .act = do_vmsplice},
@@ -780,7 +781,7 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .arguments = {{"pipe", Type::pipe}, memory},
           .result = Type::word,
           .words = {"data", "zero", "stored", "other"},
-          .about = "the next page of the pipe: whose bytes are they, if it is memory[N]?",
+          .about = "reads the next page of the pipe, and compares it with memory[N]",
           .errnos = "EAGAIN EIO",
           .man = "read(2)",
           .act = do_pipe_read},
@@ -796,9 +797,9 @@ void add_memory_operations(std::vector<Operation>& rows) {
          {.name = "move_pages",
           .arguments = {memory, {.name = "node", .type = Type::number, .otherwise = "0"}},
           .result = Type::error,
-          .about = "moves the page memory[N] to the node. If it is there already, the kernel looks "
-                   "it up and takes a reference, no more: soft_offline() and compact() migrate on "
-                   "any machine",
+          .about =
+              "moves the page memory[N] to the node. If it is there already, the kernel only looks "
+              "it up and takes a reference: soft_offline() and compact() migrate on any machine",
           .errnos = "EBUSY ENOENT EACCES ENODEV",
           .man = "move_pages(2)",
           .act = do_move_pages},
@@ -820,10 +821,9 @@ void add_memory_operations(std::vector<Operation>& rows) {
           .act = do_fork,
           .c = "fork_once()"},
          {.name = "exit",
-          .about =
-              "the process ends here, with all that it has mapped: exit_mmap() frees that. "
-              "wait_for() and until of others go on as it begins, wait_gone() when it is done. "
-              "A schedule has no sites in it",
+          .about = "the process ends here, and exit_mmap() frees all its mappings. wait_for() and "
+                   "until of others go on when the exit begins, wait_gone() when it is done. A "
+                   "schedule has no sites in it",
           .man = "_exit(2)",
           .where = in_actor,
           .of_process = true,

@@ -45,7 +45,7 @@ std::string_view content_word(const Content& content, std::size_t page,
         return compare_pattern(words, words.front()).found ? "other" : first;
     if (first != "stored")
         return "other";
-    // What was there before the one word that was stored, or a whole page that was.
+    // The bytes before the store of one word, or of a whole page.
     if (!compare_pattern(words, words.front()).found)
         return first;
     const std::span<const std::uint64_t> rest = std::span(words).subspan(1);

@@ -24,8 +24,8 @@
 
 namespace faultline {
 
-// What fill() wrote: the pattern of a word of its own for each page (kernel/page_pattern.hpp).
-// Pages beyond the last are the first again: of a file that is mapped many times in a row.
+// The words of fill(): a different pattern for each page (kernel/page_pattern.hpp). Pages beyond
+// the last are the first again: of a file that is mapped many times in a row.
 class Content {
   public:
     explicit Content(std::size_t pages);
@@ -35,11 +35,11 @@ class Content {
     [[nodiscard]] std::uint64_t word(std::size_t page) const {
         return generation_ << 32 | (page % filled.size() + 1);
     }
-    // What a step stores there, by any means.
+    // The word that a step stores there, by any means.
     [[nodiscard]] std::uint64_t stored(std::size_t page) const { return word(page) | stored_bit; }
     [[nodiscard]] bool is_filled(std::size_t page) const { return filled.at(page % filled.size()); }
     std::vector<bool> filled;
-    // What publish() has said that a word is: no thread may see less of it.
+    // The word that publish() has announced: no thread may see less of it.
     std::atomic<std::uint64_t> published{0};
 
   private:
@@ -47,8 +47,8 @@ class Content {
     std::uint64_t generation_;
 };
 
-// What the bytes of a page are: "data" as fill() wrote it, "stored" if a step has written to it,
-// "zero", or "other".
+// The content of a page: "data" as fill() wrote it, "stored" if a step has written to it, "zero",
+// or "other".
 std::string_view content_word(const Content& content, std::size_t page,
                               const std::vector<std::uint64_t>& words);
 // The same by the first word alone.

@@ -82,7 +82,7 @@ void add_offline_operations(std::vector<Operation>& rows) {
         {{.name = "page_frame",
           .arguments = {{"memory", Type::memory}},
           .result = Type::frame,
-          .about = "of memory[N], for soft_offline()",
+          .about = "the page frame of memory[N], for soft_offline()",
           .needs = "soft-offline",
           .act = make_frame},
          {.name = "soft_offline",
@@ -95,7 +95,7 @@ void add_offline_operations(std::vector<Operation>& rows) {
          {.name = "unpoison",
           .arguments = {{"frame", Type::frame}},
           .result = Type::error,
-          .about = "the page frames of its block that were taken out of use come into use again",
+          .about = "takes the soft-offlined page frames of its block back into use",
           .needs = "soft-offline",
           .act = do_unpoison}});
 }

@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the steps of a scenario can do: one row for each operation. A row says what the operation
-// takes and gives, so that a file of steps is checked before anything is done, and
-// `faultline ops` prints it. A C++ scenario calls the same rows with find_operation().
+// SPDX-License-Identifier: GPL-2.0 The operations of scenario steps: one row for each. A row has
+// the arguments and the result, so that a file of steps is checked before it runs, and `faultline
+// ops` prints it. A C++ scenario calls the same rows with find_operation().
 #ifndef FAULTLINE_OPERATIONS_OPERATION_HPP
 #define FAULTLINE_OPERATIONS_OPERATION_HPP
 
@@ -62,7 +61,7 @@ class Object {
     virtual ~Object() = default;
 };
 
-// What an argument is, or what an operation gave.
+// The value of an argument, or the result of an operation.
 struct Value {
     Type type = Type::nothing;
     std::int64_t number = 0;             // also an errno, and the number of a constant
@@ -98,7 +97,7 @@ struct Argument {
     std::optional<std::string_view> otherwise = {};
 };
 
-// An address range that is this experiment's, run after run, by the name of what is mapped there.
+// An address range of this experiment, for all runs, by the name of its mapping.
 class Places {
   public:
     Places() = default;
@@ -111,7 +110,7 @@ class Places {
     [[nodiscard]] unsigned times(const char* start) const;
     // Somebody else may have got a part of it.
     void lose(const char* start);
-    // What `value` was at the first call with this name.
+    // The `value` of the first call with this name.
     std::uint64_t first_of(const std::string& name, std::uint64_t value) {
         return firsts_.emplace(name, value).first->second;
     }
@@ -216,7 +215,7 @@ const Operation* find_operation(std::string_view name);
 // "madvise(memory, advice=COLLAPSE|PAGEOUT|...) -> error"
 std::string signature(const Operation& operation);
 
-// What a machine may lack, by the name that files use. "machine x86_64 aarch64" and
+// The needs that a machine may lack, by the name that files use. "machine x86_64 aarch64" and
 // "capability sleep-detection" have an argument. Nothing for an unknown name.
 std::optional<Need> find_need(std::string_view name);
 std::vector<std::string_view> need_names();

@@ -234,7 +234,7 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .act = make_tables},
          {.name = "pte_alloc",
           .arguments = {tables, {"count", Type::number}},
-          .about = "the set has so many new tables, in as few pages as can be",
+          .about = "gives the set this number of new tables, in as few pages as possible",
           .where = before,
           .act = do_make},
          {.name = "pte_free_defer",
@@ -248,31 +248,32 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .act = do_free},
          {.name = "pte_watch",
           .arguments = {tables, memory},
-          .about = "the set has one more: the table that maps memory[N] of the process that asks, "
-                   "which stays the mm's",
+          .about = "adds to the set the table that maps memory[N] of the calling process; it still "
+                   "belongs to the mm",
           .act = do_watch},
          {.name = "pte_read",
           .arguments = {tables, table, {"at", Type::site}},
           .result = Type::word,
           .words = {"kept", "broken"},
-          .about = "is at this site inside of an RCU section, at table N; it spins. Did that cease "
-                   "to be a table meanwhile?",
+          .about = "reaches this site inside of an RCU section, at table N; it spins. broken: the "
+                   "table was freed in that time",
           .where = in_actor,
           .act = do_read},
          {.name = "pte_beside",
           .arguments = {tables, table},
           .result = Type::number,
-          .about = "how many tables are in use in the page of table N, or were never handed out",
+          .about = "the number of tables in the page of table N that are in use or were never "
+                   "handed out",
           .act = do_beside},
          {.name = "pte_beside_less",
           .arguments = {tables, table, {"than", Type::number}},
           .result = Type::number,
-          .about = "how many fewer they are now",
+          .about = "by how much that number has fallen",
           .act = do_lost},
          {.name = "pte_lives",
           .arguments = {tables},
           .result = Type::lives,
-          .about = "what became of the set's tables, when all that was deferred is done",
+          .about = "the fate of the set's tables, after all deferrals are done",
           .where = in_judge,
           .act = make_lives},
          {.name = "pte_queued",
@@ -289,7 +290,8 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .result = Type::word,
           .words = {"never", "once", "again", "early"},
           .about = "how often a page was freed. early: before a grace period since the last defer "
-                   "was over, or while a reader was at a table of it, `until` whose site was left",
+                   "was over, or while a reader was at one of its tables; `until`: the site at "
+                   "which that reader leaves it",
           .where = in_judge,
           .act = do_freed},
          {.name = "pte_marked",
@@ -316,19 +318,19 @@ void add_pgtable_operations(std::vector<Operation>& rows) {
           .arguments = {{"before", Type::counts}, {"after", Type::counts}},
           .result = Type::word,
           .words = {"exact", "wrong"},
-          .about = "has the count changed by what the tables of all the process changed by?",
+          .about = "has the count changed by as much as the tables of the whole process?",
           .act = do_counted},
          {.name = "page_tables_fill_page",
           .arguments = {memory},
           .result = Type::number,
-          .about = "touches a page for each PMD until the page that has the page tables is full: "
-                   "the next table begins another. How many were touched?",
+          .about = "touches a page for each PMD until the page of the page tables is full: the "
+                   "next table begins another page. The number of touches",
           .needs = "tables-share-a-page",
           .act = do_fill_page},
          {.name = "page_tables_gone",
           .arguments = {{"before", Type::counts}, {"after", Type::counts}},
           .result = Type::number,
-          .about = "how many of the memory's tables went",
+          .about = "the number of the memory's tables that were freed",
           .act = do_gone}});
 }
 

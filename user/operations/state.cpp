@@ -43,7 +43,7 @@ struct StateObject final : Object {
     StateComparison comparison;
     std::optional<State> now;                        // the whole of it, for state_value()
     std::map<const FileObject*, std::int64_t> pages; // in the page cache
-    std::string tables; // what is wrong with their number; empty: nothing
+    std::string tables;                              // the error in their number; empty: none
 
     // The part that is the file of shared memory: the memory must show the file's bytes. A file of
     // hugetlb is too large to read: the bytes are those of the pages that are mapped.
@@ -186,7 +186,7 @@ class Rules {
         comparison_.require(condition, name, otherwise);
     }
 
-    // What counts pages may differ where the pages do; count_files() and count_mapped() ensure that
+    // Counters of pages may differ where the pages do; count_files() and count_mapped() ensure that
     // both changes are equal.
     void compare_values() {
         Allowed counted;
@@ -314,7 +314,7 @@ class Rules {
         for (std::size_t page = 0; page < there.size(); ++page) {
             const std::optional<std::uint64_t> seen = shown.page_value(part.name(), "bytes", page);
             const std::size_t of_file = first_of(part) + page;
-            // A huge page maps all of itself: what lies beyond the end is 0.
+            // A huge page maps all of itself: the part beyond the end is 0.
             const bool right =
                 of_file >= pages_of(file) ? seen.value_or(empty) == empty
                 : there[page] ? seen && seen == after_.page_value(file.name(), "bytes", of_file)
@@ -372,7 +372,7 @@ void add_state_operations(std::vector<Operation>& rows) {
         {{.name = "state",
           .arguments = std::move(objects),
           .result = Type::state,
-          .about = "all that can be seen of these files and whole mappings, and of the machine: "
+          .about = "everything visible of these files and whole mappings, and of the machine: "
                    "bytes, mincore, pagemap, smaps, stat, statfs, meminfo, vmstat, memory.stat of "
                    "the driver's cgroup and of the scenario's, the kernel's log (bytes and smaps "
                    "in each fourth run). frames: no page may move",
@@ -384,26 +384,26 @@ void add_state_operations(std::vector<Operation>& rows) {
                         {"name", Type::text},
                         {"why", Type::text},
                         {.name = "pages", .type = Type::pages, .otherwise = ""}},
-          .about =
-              "of that state: \"mapping near page N mincore, file * st_size\"; * is any word, a|b "
-              "is either, N are the pages of memory[...]. kernel/state.hpp has the names",
+          .about = "allows differences of that state: \"mapping near page N mincore, file * "
+                   "st_size\"; * is any word, a|b is either, N are the pages of memory[...]. "
+                   "kernel/state.hpp has the names",
           .where = in_judge | in_actor,
           .act = do_may_differ,
           .c = left_out},
          {.name = "state_value",
           .arguments = {{"state", Type::state}, {"name", Type::text}},
           .result = Type::word,
-          .about = "one value of that state as it is now, by its name: \"file f st_blocks\", "
-                   "\"mapping near page 7 mincore\"; by how much a counter of the machine has "
-                   "grown; a digest of bytes; -: there is none",
+          .about = "the current value of a name of that state: \"file f st_blocks\", "
+                   "\"mapping near page 7 mincore\"; for a counter of the machine, its growth; a "
+                   "digest of bytes; -: there is none",
           .where = in_judge,
           .act = do_state_value,
           .c = left_out},
          {.name = "state_kept",
           .arguments = {{"state", Type::state}},
           .result = Type::word,
-          .about = "kept; or the last word of what differs and may not, or of a counter that does "
-                   "not go with the pages that it counts. Closes the memory's userfaultfds",
+          .about = "kept; or the last word of a difference that is not allowed, or of a counter "
+                   "that does not match its pages. Closes the memory's userfaultfds",
           .where = in_judge | in_actor,
           .act = do_state_kept,
           .c = left_out}});

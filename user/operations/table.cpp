@@ -281,7 +281,7 @@ std::vector<std::string_view> need_names() {
 
 const std::vector<NamedNumber>& named_numbers() {
     static const std::vector<NamedNumber> all = {
-        {"PMD", "how many pages a PMD maps",
+        {"PMD", "the number of pages that a PMD maps",
          [] {
              const Result<Geometry> found = geometry();
              return found ? static_cast<std::int64_t>(found->pages()) : std::int64_t{0};
@@ -299,7 +299,7 @@ const std::vector<NamedNumber>& named_numbers() {
                                               sizeof(void*) / 2);
          },
          "(long)(small_page() / sizeof(void *) / 2)"},
-        {"PUD", "how many huge pages (of hugetlb's default size) a PUD maps",
+        {"PUD", "the number of huge pages (of hugetlb's default size) that a PUD maps",
          [] {
              return static_cast<std::int64_t>(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) /
                                               sizeof(void*));

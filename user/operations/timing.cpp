@@ -74,7 +74,7 @@ Result<Value> do_clock_start(Doing& /*doing*/, const Given& /*given*/) {
     return Value{};
 }
 
-// What comes when all are taken is not noted.
+// Laps that come when all are taken are not noted.
 Result<Value> do_clock_stop(Doing& /*doing*/, const Given& given) {
     const std::uint64_t ended = now_ns();
     Laps& shared = *given.object<ClockObject>(0).shared;
@@ -178,7 +178,7 @@ void add_timing_operations(std::vector<Operation>& rows) {
         rows.end(),
         {{.name = "clock",
           .result = Type::clock,
-          .about = "no lap yet; the actors of a run note laps in it",
+          .about = "a clock without laps; the actors of a run note laps in it",
           .where = in_setup,
           .act = make_clock},
          {.name = "clock_start",
@@ -194,14 +194,15 @@ void add_timing_operations(std::vector<Operation>& rows) {
          {.name = "laps",
           .arguments = {clock},
           .result = Type::number,
-          .about = "how many laps there were, noted or not",
+          .about = "the number of laps, noted or not",
           .where = in_judge,
           .act = do_laps},
          {.name = "laps_between",
           .arguments = {clock, {"from", Type::text}, {"to", Type::text}},
           .result = Type::number,
-          .about = "laps that began after one site of the schedule was left and before the other "
-                   "was reached, and whose actor was not switched out meanwhile, not even to sleep",
+          .about =
+              "laps that began after one site of the schedule was left and before the other was "
+              "reached, and whose actor was not switched out in that time, not even to sleep",
           .where = in_judge,
           .act = do_laps_between},
          {.name = "laps_crossed",
@@ -213,12 +214,12 @@ void add_timing_operations(std::vector<Operation>& rows) {
          {.name = "meeting",
           .arguments = {{"actors", Type::number}},
           .result = Type::meeting,
-          .about = "where so many actors wait for each other",
+          .about = "a place where this number of actors wait for each other",
           .where = in_setup,
           .act = make_meeting},
          {.name = "meet",
           .arguments = {{"meeting", Type::meeting}},
-          .about = "waits, without sleeping, until as many are there as the meeting is of",
+          .about = "waits, without sleeping, until all actors of the meeting are there",
           .where = in_actor,
           .act = do_meet},
          {.name = "shuffled",

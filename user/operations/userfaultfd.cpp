@@ -221,7 +221,7 @@ void add_userfaultfd_operations(std::vector<Operation>& rows) {
           .c = "uffd_wake({userfaultfd.fd}, {memory.at}, {memory.bytes})"},
          {.name = "uffd_close",
           .arguments = {uffd},
-          .about = "all that is registered with it is registered no more",
+          .about = "unregisters all ranges of it",
           .man = "close(2)",
           .act = do_close,
           .c = "close({userfaultfd.fd})"},
@@ -229,7 +229,7 @@ void add_userfaultfd_operations(std::vector<Operation>& rows) {
           .arguments = {uffd, {.name = "milliseconds", .type = Type::number, .otherwise = "1000"}},
           .result = Type::word,
           .words = {"yes", "no"},
-          .about = "takes the next event, if there is one within that time",
+          .about = "reads the next event, if one comes within that time",
           .man = "userfaultfd(2)",
           .act = do_event,
           .c = "uffd_event({userfaultfd.fd}, {milliseconds})"},
@@ -237,8 +237,8 @@ void add_userfaultfd_operations(std::vector<Operation>& rows) {
           .arguments = {uffd, memory, {"until", Type::actor}},
           .result = Type::word,
           .words = {"no", "yes", "many", "elsewhere"},
-          .about = "gives a zero page for each event until the actor has ended; were there events "
-                   "(many: more than one), and at memory[N]?",
+          .about = "answers each event with a zero page until the actor has ended; were there "
+                   "events (many: more than one), and at memory[N]?",
           .man = "userfaultfd(2)",
           .where = in_actor,
           .act = do_handle,

@@ -144,7 +144,7 @@ std::string replays(const std::vector<VariantReport>& reports) {
 
 namespace {
 
-// What must be known of anything but a plain pass.
+// The notes of every result except a plain pass.
 std::string notes_of(const ScenarioReport& report) {
     std::string text;
     if (!report.why.empty())
@@ -206,7 +206,7 @@ std::string human_variant(const VariantReport& report, Colour colour) {
     const std::string name = report.control
                                  ? fmt::format("{} --control {}", report.name(), *report.control)
                                  : report.name();
-    // Under a control the verdict says what came back: it is no standing.
+    // Under a control the verdict names the hazard: it is no standing.
     std::string verdict(to_string(report.verdict));
     const std::size_t width = 2 + verdict.size() + 1 + name.size() + 1;
     if (!report.control)

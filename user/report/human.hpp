@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What a person reads on the terminal.
+// SPDX-License-Identifier: GPL-2.0 The output on the terminal, for people.
 #ifndef FAULTLINE_REPORT_HUMAN_HPP
 #define FAULTLINE_REPORT_HUMAN_HPP
 

@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// What the results were seen on.
+// The kernel and machine of the results.
 struct System {
     std::string version; // of faultline
     std::string release = "unknown";

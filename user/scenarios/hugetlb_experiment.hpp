@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the scenarios about hugetlb have in common: a pool of huge pages, given back when the
-// variant ends, a file, and the pool's books.
+// SPDX-License-Identifier: GPL-2.0 The common part of the scenarios about hugetlb: a pool of huge
+// pages, given back when the variant ends, a file, and the pool's books.
 #ifndef FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
 #define FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
 
@@ -28,8 +27,8 @@ class HugetlbExperiment : public Experiment {
     Outcome judge_run(Run& run) override;
 
   protected:
-    // What may differ, and why. By default what actors do to a page by touching it or by giving it
-    // back; not what a page has that is there before and after.
+    // The allowed differences, with reasons. By default the effects of a touch or of MADV_DONTNEED
+    // on a page; not the bytes of a page that is present before and after.
     [[nodiscard]] virtual Allowed may_differ(const Run& run) const;
     // "mapping file", "file hugetlb". `whole`: with bytes and smaps.
     [[nodiscard]] virtual StateScope state_scope(bool whole) const;

@@ -346,8 +346,7 @@ class HugetlbSharing final : public HugetlbExperiment {
         return {};
     }
 
-    // What /proc/PID/pagemap says of the pages that are touched: bit 63, present; 56, nobody
-    // else's.
+    // The words of /proc/PID/pagemap for the touched pages: bit 63, present; 56, nobody else's.
     Result<Difference> compare_pagemap(unsigned process, const PmdSharing& model) const {
         const std::string path =
             fmt::format("/proc/{}/pagemap", board_->letters.at(process).pid.load());
@@ -378,7 +377,7 @@ class HugetlbSharing final : public HugetlbExperiment {
         return exclusive_differs;
     }
 
-    // What /proc/PID/smaps says of the mappings of huge pages.
+    // The lines of /proc/PID/smaps for the mappings of huge pages.
     Result<Difference> compare_smaps(const PmdSharing& model) {
         const auto kilobytes = file().huge_bytes() >> 10;
         for (unsigned process = 0; process < processes; ++process) {

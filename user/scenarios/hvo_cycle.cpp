@@ -230,7 +230,7 @@ class HvoCycle final : public HvoExperiment {
                did("compactor", 1) && (row_.extra.empty() || did(row_.extra, 1));
     }
 
-    // What could not be restored where it was freed is restored by a kernel thread.
+    // A kernel thread restores the pages that could not be restored at once.
     void settle() const {
         for (unsigned waited = 0; waited < settle_ms; waited += settle_step_ms) {
             if (as_before())

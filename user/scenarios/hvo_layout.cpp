@@ -5,8 +5,9 @@
 // Claim (Matthew Wilcox, linux-mm, 8 February 2024): a pointer to a tail's struct page leads to
 // "the replacement struct page (which definitely has a refcount 0)", and for the 7 of 512 that
 // alias the head "CPU A will see folio_try_get_rcu() succeed [...] everything's fine, but really
-// only by coincidence". What each series really does: 6.1 maps the aliases read-only and tries to
-// write; 6.12 tells them from heads and does not write; since 7.1 nothing aliases the head.
+// only by coincidence". The measured behaviour of each series: 6.1 maps the aliases read-only and
+// tries to write; 6.12 tells them from heads and does not write; since 7.1 nothing aliases the
+// head.
 //
 // Actor: the taker grows hugetlb's pool, takes two huge pages, looks at their struct pages from
 // every CPU, and tries a reference at each class of index: the head, its neighbours, every 64th,

@@ -54,7 +54,7 @@ StateScope MthpExperiment::state_scope(const Run& run) const {
     return {.mappings = {{.name = "ranges",
                           .start = base_,
                           .bytes = ranges_ * geometry_.huge_bytes,
-                          .smaps = false}}, // of one mapping with what is beside it
+                          .smaps = false}}, // in one mapping with its neighbours
             .process = false,
             .rollup = StateCheck::whole(run),
             .log = &*log_};
@@ -100,7 +100,7 @@ Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patt
         return mapped;
     for (std::size_t range = 0; range < patterns.size(); ++range)
         populate(range, patterns[range]);
-    // At the beginning of a scan it has all CPUs put new pages into the lists: what is not there
+    // At the beginning of a scan it drains the LRU batches of all CPUs: a page outside of the lists
     // cannot be isolated.
     return khugepaged_.wait_for_scans(1);
 }

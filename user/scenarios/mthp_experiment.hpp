@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the scenarios about khugepaged and anonymous memory have in common: ranges that one PMD maps
-// each, whose PTEs are laid out as wished, and khugepaged, awake.
+// SPDX-License-Identifier: GPL-2.0 The common part of the scenarios about khugepaged and anonymous
+// memory: ranges that one PMD maps each, whose PTEs are laid out as wished, and khugepaged, awake.
 #ifndef FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
 #define FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
 
@@ -22,8 +21,8 @@ class MthpExperiment : public Experiment {
     explicit MthpExperiment(std::size_t most_ranges = 1) : most_ranges_(most_ranges) {}
     ~MthpExperiment() override;
     Result<void> prepare() override; // khugepaged awake, the addresses reserved
-    // Beside begin() and judge(): without the memory, the State after is what it was before. What
-    // becomes of the memory itself each scenario compares with its model, page by page.
+    // Beside begin() and judge(): without the memory, the State after is the same as before. Each
+    // scenario compares the memory itself with its model, page by page.
     Result<void> begin_run(Run& run) override;
     Outcome judge_run(Run& run) override;
 
@@ -37,7 +36,8 @@ class MthpExperiment : public Experiment {
     [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const {
         return folios_->frame_of(page);
     }
-    // "" or what is wrong, of every byte: the pages of the pattern have theirs, all else is 0.
+    // "" or the error, by every byte: the pages of the pattern have their bytes, all other bytes
+    // are 0.
     [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
                                          const MappedRange& now) const;
 

@@ -228,8 +228,8 @@ class MthpOrders final : public MthpExperiment {
         return {};
     }
 
-    // What came of it is looked at. EAGAIN means to ask again: a page was just not in the lists.
-    // khugepaged comes again by itself.
+    // Checks the result. EAGAIN means: try again, as a page was not in the lists just then.
+    // khugepaged retries by itself.
     [[nodiscard]] Result<void> ask_for(std::size_t range) {
         int number = EAGAIN;
         for (unsigned tries = 0; number == EAGAIN && tries < most_tries; ++tries) {
@@ -240,7 +240,7 @@ class MthpOrders final : public MthpExperiment {
                                 : Result<void>();
     }
 
-    // What becomes of these, one to a range.
+    // The results of these, one for each range.
     [[nodiscard]] Result<std::vector<MappedRange>> scan(const std::vector<PresentPtes>& patterns) {
         if (Result<void> laid = lay_out(patterns); !laid)
             return laid.error();
@@ -283,7 +283,7 @@ class MthpOrders final : public MthpExperiment {
 
     // It walks the page tables: the same folios are there as in /proc.
     Result<void> ask_module(const std::vector<MappedRange>& seen) {
-        if (!difference_.empty()) // what was shortened has been laid out anew
+        if (!difference_.empty()) // a shortened pattern has been laid out anew
             return {};
         const Result<PageTableRange> told =
             page_table_range(::getpid(), address(0), seen.size() * huge_bytes());

@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the base class of a family adds to each run: the State before the actors start and after
-// they have ended. A difference that the scenario does not allow forbids the run's outcome, and
-// "state" names it there.
+// SPDX-License-Identifier: GPL-2.0 The addition of a family's base class to each run: the State
+// before the actors start and after they have ended. A difference that the scenario does not allow
+// forbids the run's outcome, and "state" names it there.
 #ifndef FAULTLINE_SCENARIOS_STATE_CHECK_HPP
 #define FAULTLINE_SCENARIOS_STATE_CHECK_HPP
 
@@ -13,7 +12,7 @@ namespace faultline {
 class StateCheck : public StateComparison {
   public:
     [[nodiscard]] static bool whole(const Run& run) { return StateComparison::whole(run.number()); }
-    // The first of what was found.
+    // The first difference.
     void tell(Outcome& outcome) const;
 };
 

@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the names on the command line choose.
+// SPDX-License-Identifier: GPL-2.0 The variants that names on the command line choose.
 #include "cli/common.hpp"
 #include "scenarios/list.hpp"
 

@@ -403,7 +403,7 @@ TEST(CProgram, SaysWhichOperationHasNoC) {
 
 TEST(CProgram, IsNoneIfNothingForbiddenCanBeTold) {
     std::string text = file_text;
-    text.erase(text.find("\"read=data|other\"")); // what is left needs a State
+    text.erase(text.find("\"read=data|other\"")); // the remaining rows need a State
     const Result<CProgram> program = program_of(text, "plain");
     ASSERT_FALSE(program.ok());
     EXPECT_THAT(program.error().to_string(), HasSubstr("no forbidden outcome can be told in C"));

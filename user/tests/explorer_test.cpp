@@ -56,7 +56,7 @@ std::string first_of(const std::vector<std::string>& edges) {
     return "";
 }
 
-// What a test's experiment does.
+// The actions of a test's experiment.
 struct Plan {
     std::vector<std::string_view> actors = {"a", "b"};
     bool brackets = true; // has the sites user:begin and user:end
@@ -111,7 +111,7 @@ fl_result timed_out() {
     return result;
 }
 
-// What is kept of an OrderRecord.
+// The compared part of an OrderRecord.
 struct Recorded {
     std::string schedule;
     unsigned preemptions; // 0: by PCT

@@ -28,7 +28,7 @@ inline fl_result excluded() {
     return result;
 }
 
-// What a test wants and what it wants to know; shared by the sessions of one test.
+// The wishes and the observations of a test; shared by its sessions.
 struct FakeKernel {
     std::function<fl_result(unsigned run)> answer = [](unsigned) { return overlapping(); };
     bool applies = true; // each control, once in a run

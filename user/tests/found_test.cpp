@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
-// What explore found, as a file: it reads back without a complaint, and says what is forbidden.
+// SPDX-License-Identifier: GPL-2.0 A difference that explore found, as a file: it reads back
+// without a complaint, and names the forbidden values.
 #include "explore/found.hpp"
 
 #include "explore/table.hpp"
@@ -108,7 +108,7 @@ TEST(FoundFile, OfAResultAloneNeedsNoState) {
     EXPECT_EQ(file.outcome.text, "cut read");
 }
 
-// What did not come again has no shrunk schedule: the file has the whole one.
+// A difference that did not come again has no shrunk schedule: the file has the whole one.
 TEST(FoundFile, OfADifferenceThatDidNotComeAgainHasAllEdges) {
     Deviation one = deviation();
     one.again = 0;

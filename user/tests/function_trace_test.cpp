@@ -1,5 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
-// What <debugfs>/faultline/calls gives, and what is none of it.
+// SPDX-License-Identifier: GPL-2.0 Records of <debugfs>/faultline/calls, and bytes that are none.
 #include "kernel/function_trace.hpp"
 
 #include "calls_abi.h"

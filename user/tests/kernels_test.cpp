@@ -37,7 +37,7 @@ TEST(Symbols, AreTheFunctionsOfAList) {
 }
 
 TEST(Symbols, OfABrokenListAreAnError) {
-    // What Debian ships as System.map.
+    // Debian's file in the place of System.map.
     EXPECT_THAT(why_not("ffffffffffffffff B The real System.map is in the "
                         "linux-image-<version>-dbg package\n"),
                 HasSubstr("no function is listed"));

@@ -153,8 +153,8 @@ TEST(Roff, NothingOfATextIsTakenForARequest) {
     EXPECT_THAT(text, HasSubstr(".TH NAME 5 2026-01-01"));
 }
 
-// What docs/language.md says must not be stale: each key that the reader knows is in it. The reader
-// names them when it is asked for one that nobody knows.
+// docs/language.md must not be stale: it has each key that the reader knows. The reader lists its
+// keys after an unknown one.
 TEST(Language, TheManualHasEachKeyThatTheReaderKnows) {
     const std::string nobody = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq = 1\n";
     const std::string file =
@@ -202,7 +202,7 @@ class Completion : public testing::Test {
     bool verbose_ = false;
 };
 
-// What bash offers for the last of these words. A function stands for the driver.
+// The completions of bash for the last of these words. A function stands for the driver.
 std::string offered(const std::string& script, const std::string& words) {
     const std::string command =
         "bash -c 'source /dev/stdin; faultline() { echo alpha; echo beta; }; COMP_WORDS=(" + words +

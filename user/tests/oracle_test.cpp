@@ -36,7 +36,7 @@ class OracleTest : public testing::Test {
             ::mmap(nullptr, count * page_, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
         ASSERT_NE(mapped, MAP_FAILED);
         memory_ = static_cast<char*>(mapped);
-        // What a neighbour page gets beside it would be another difference.
+        // A change of a neighbour page would be another difference.
         (void)::madvise(memory_, count * page_, MADV_NOHUGEPAGE);
         // A memfd's file system counters are those of the whole machine.
         rules.unstable = {{"file f statfs", "other tasks have files there"}};
@@ -46,7 +46,7 @@ class OracleTest : public testing::Test {
             ::munmap(memory_, count * page_);
     }
 
-    // What a run leaves behind that does `act` to a fresh file.
+    // The state that a run leaves which does `act` to a fresh file.
     Observation after(const std::function<void()>& act, Results results) {
         EXPECT_EQ(::ftruncate(file_.get(), 0), 0);
         EXPECT_EQ(::ftruncate(file_.get(), static_cast<off_t>(count * page_)), 0);
@@ -421,7 +421,7 @@ std::vector<std::string> names_of(const std::vector<Difference>& differences) {
     return all;
 }
 
-// What becomes unstable: of two equal serial runs.
+// The names that become unstable after two equal serial runs.
 TEST_F(OracleTest, AllDifferencesAreThoseOfStatesAndOfResults) {
     const Observation plain = after([] {}, {{"a", "1"}, {"b", "1"}});
     const Observation other = after([this] { write(1); }, {{"b", "1"}, {"a", "2"}, {"c", "3"}});

@@ -66,7 +66,7 @@ TEST(StopsOf, AreTheFirstSecondAndLastHit) {
     EXPECT_THAT(stops_of(Profile{"a", {}}, 0), IsEmpty());
 }
 
-// What a test tries orders of.
+// The actors whose orders a test tries.
 struct Actors {
     std::vector<std::string> names;
     std::vector<Profile> profiles;
@@ -92,7 +92,7 @@ struct Actors {
         ADD_FAILURE() << "no stop of any actor: " << site;
         return 0;
     }
-    // "" or what is wrong with an order.
+    // "" or the error of an order.
     [[nodiscard]] std::string wrong_with(const std::vector<Edge>& edges) const {
         const Result<Program> program = compile(edges, names, {}, {.in_order = true});
         if (!program)

@@ -62,7 +62,7 @@ TEST(PagePatternTest, FindsZeroesAndOtherPagesInAPage) {
     EXPECT_NE(page_word(half), 0U);
 }
 
-// What stands there in its place is the page's own word, or 0: neither may be taken for the page's.
+// Its place has the page's own word, or 0: neither may count as the page's content.
 TEST(PagePatternTest, AWrongPageNeverHasTheWordOfARightOne) {
     constexpr std::uint64_t word = 5;
     for (const std::uint64_t stray : {word, std::uint64_t{0}}) {

@@ -53,7 +53,7 @@ TEST(Perfetto, HasATrackForEachActorAndCpu) {
     EXPECT_EQ(trace.find("user:y"), std::string::npos); // never reached
 }
 
-// What protoc makes of it: a slice of 8000 ns on a's track, and the flow to b's instant.
+// protoc's reading of it: a slice of 8000 ns on a's track, and the flow to b's instant.
 TEST(Perfetto, IsReadByProtoc) {
     if (std::system("protoc --version > /dev/null 2>&1") != 0) // NOLINT
         GTEST_SKIP() << "no protoc (protobuf-compiler)";

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What must hold for any bytes that somebody gives to `faultline check`: the reader comes back, and
-// what it understood prints back. For the unit tests and for the fuzz target.
+// SPDX-License-Identifier: GPL-2.0 The property for any bytes that a user gives to `faultline
+// check`: the reader returns, and the understood part prints back. For the unit tests and for the
+// fuzz target.
 #ifndef FAULTLINE_READER_PROPERTY_HPP
 #define FAULTLINE_READER_PROPERTY_HPP
 
@@ -14,7 +14,7 @@ namespace faultline {
 // "" or the first thing that is wrong.
 inline std::string wrong_with_reader(const std::string& text) {
     const ReadFile read = read_scenario(text, "fuzz");
-    // What is printed of steps that parse, parses.
+    // The printed form of parsed steps parses.
     for (const FileActor& actor : read.file.actors) {
         const Parsed parsed = parse_steps(actor.steps);
         if (parsed.complaint)

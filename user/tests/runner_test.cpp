@@ -16,7 +16,7 @@ using testing::StartsWith;
 
 using OneRun = Run; // testing::Test has a private Run of its own
 
-// What a test's experiment does; its parts have harmless defaults.
+// The actions of a test's experiment; its parts have harmless defaults.
 struct Plan {
     std::function<std::uint64_t(OneRun&)> aim = [](OneRun&) { return 0U; };
     std::vector<Actor> actors = {{"left", Actor::Kind::thread, 0, [](ActorContext&) {}},

@@ -64,7 +64,7 @@ TEST(ShrinkSteps, KeepsThoseThatAreNeeded) {
     });
     EXPECT_EQ(shrunk.steps, 10U);
     EXPECT_GT(asked, 0U);
-    // Without the mount the file has one of its own; nothing uses page, far, and what was loaded.
+    // Without the mount the file has one of its own; nothing uses page, far, and the loaded value.
     EXPECT_THAT(shrunk.file.setup.text, HasSubstr("fill(near)"));
     EXPECT_THAT(shrunk.file.setup.text, Not(HasSubstr("far")));
     EXPECT_THAT(shrunk.file.setup.text, Not(HasSubstr("page =")));

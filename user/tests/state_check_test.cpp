@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0
-// What the families add to each run: a difference that the scenario does not allow fails the run
-// and is named, and one that it allows does not. On memory of the test's own, without a kernel's
-// huge pages.
+// SPDX-License-Identifier: GPL-2.0 The check that families add to each run: a difference that the
+// scenario does not allow fails the run and is named, and one that it allows does not. On memory of
+// the test's own, without a kernel's huge pages.
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
 #include "scenarios/hugetlb_experiment.hpp"
@@ -75,7 +74,7 @@ class SmallFile {
     char* start_ = nullptr;
 };
 
-// What happens in a run, and what the scenario allows beside the family.
+// The events of a run, and the differences that the scenario allows beside the family's.
 struct Plan {
     SmallFile file;
     std::function<void(const SmallFile&)> act = [](const SmallFile&) {};

@@ -196,7 +196,7 @@ class StateOfMemoryTest : public testing::Test {
         ASSERT_TRUE(file_.valid());
         ASSERT_TRUE(memory_.mapped() && mapping_.mapped());
         ASSERT_EQ(::ftruncate(file_.get(), static_cast<off_t>(memory_.bytes())), 0);
-        // What a neighbour page gets beside it would be another difference.
+        // A change of a neighbour page would be another difference.
         for (const Pages* one : {&memory_, &mapping_})
             (void)::madvise(one->at(0), one->bytes(), MADV_NOHUGEPAGE);
         for (std::size_t page = 0; page < Pages::count; ++page)

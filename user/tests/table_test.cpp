@@ -252,7 +252,7 @@ TEST(ExploreTableReader, ATableIsNotEmpty) {
     EXPECT_THAT(read_table("").complaints, Not(IsEmpty()));
 }
 
-// Wherever it is cut, the reader comes back, with a complaint or with what was whole.
+// Wherever it is cut, the reader returns, with a complaint or with the whole part.
 TEST(ExploreTableReader, BearsACutText) {
     for (std::size_t length = 0; length < small.size(); ++length) {
         const ReadTable read = read_table(std::string(small.substr(0, length)));
