@@ -18,7 +18,7 @@ from .tables import HOST_SUITE, QEMU_BUILD_PACKAGES, QEMU_BUILDS, QEMU_FIRMWARE,
 class Emulator:
     program: str
     options: tuple[str, ...]  # the machine, and the folder of its firmware
-    note: str = ""  # the patches of its source
+    note: str = ""  # its changes
 
     @property
     def version(self) -> str:
