@@ -15,7 +15,7 @@ VM_OPTIONS = --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--run '$(RUN)') \
 	$(if $(RUNS),--runs $(RUNS)) $(if $(UPDATE),--update) \
 	$(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET)) \
 	$(OWN_KERNEL)
-# A kernel of the user's own: built from its source, or as it is.
+# The user's own kernel: built from its source, or as it is.
 OWN_KERNEL = $(if $(KSRC),--ksrc '$(KSRC)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(DEBUG),--debug '$(DEBUG)') \
 	$(if $(PREEMPT),--preempt $(PREEMPT)) \
 	$(if $(KIMAGE),--kimage $(KIMAGE) --kdir $(KDIR)) $(if $(KMODULES),--kmodules $(KMODULES))
@@ -37,26 +37,26 @@ user: ## the driver, build/user/faultline
 	+cmake --build $(BUILD)
 
 .PHONY: list
-list: ## the scenarios by family, with what each claims; needs no VM
+list: ## the scenarios by family, with their claims; needs no VM
 	@$(MAKE) -s user > /dev/null && $(BUILD)/faultline list
 
 .PHONY: run
-run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC=tree CONFIG=file DEBUG=vm|lockdep|kasan|kcsan|all PREEMPT=full|rt or KIMAGE= KDIR= [KMODULES=] for a kernel of your own: docs/your-kernel.md
+run: ## scenarios in a VM: KERNEL= ARCH= (see matrix-list) RUN='names or path/to/FILE.flt' BUDGET=5m or RUNS=N BOOT=poison|cgroup QUIET=seconds; KSRC=tree CONFIG=file DEBUG=vm|lockdep|kasan|kcsan|all PREEMPT=full|rt or KIMAGE= KDIR= [KMODULES=] for your own kernel: docs/your-kernel.md
 	@$(VM) run $(VM_OPTIONS) $(if $(BUDGET),--budget $(BUDGET))
 
 .PHONY: replay
 replay: export REPLAY_LINE = $(value LINE)
-replay: ## one schedule again, as a run printed it: LINE='scenario/variant seed=N: ...' CONTROL= RUNS= FILE=its.flt KERNEL= ARCH= BOOT=
+replay: ## run one schedule again, from the line of a run: LINE='scenario/variant seed=N: ...' CONTROL= RUNS= FILE=its.flt KERNEL= ARCH= BOOT=
 	@$(VM) replay --kernel $(KERNEL) --arch $(ARCH) --line "$$REPLAY_LINE" $(if $(CONTROL),--control $(CONTROL)) \
 		$(if $(FILE),--file $(FILE)) $(if $(RUNS),--runs $(RUNS)) $(if $(BOOT),--boot $(BOOT)) \
 		$(OWN_KERNEL)
 
 .PHONY: report
-report: ## the path of the page of the last run; it is opened where there is a screen
+report: ## the path of the page of the last run; opens the page where there is a screen
 	@$(VM) report
 
 .PHONY: pair
-pair: ## the same scenarios on two kernels, OLD= NEW= (6.12.95, 6.12.117): fixed, still there, regressed; without OLD= and NEW= all pairs whose difference is known; RUN= ARCH= BUDGET= RUNS= BOOT= as in run
+pair: ## the same scenarios on two kernels, OLD= NEW= (6.12.95, 6.12.117): fixed, still there, regressed; without OLD= and NEW= all pairs with a known difference; RUN= ARCH= BUDGET= RUNS= BOOT= as in run
 	@$(VM) pair --old '$(OLD)' --new '$(NEW)' --arch $(ARCH) $(if $(RUN),--run '$(RUN)') $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(BUDGET),--budget $(BUDGET)) $(if $(UPDATE),--update) $(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET))
 
@@ -78,7 +78,7 @@ explore: ## every order of operations: OPS='collapse truncate' SETUP= BUDGET=5m 
 		$(if $(OPTIONS),--options '$(OPTIONS)') $(if $(BOOT),--boot $(BOOT)) $(OWN_KERNEL)
 
 .PHONY: explore-controls
-explore-controls: ## which controls' hazards explore finds without their schedules: RUN= BUDGET=30m; a table
+explore-controls: ## the controls' hazards that explore finds without their schedules: RUN= BUDGET=30m; a table
 	@$(VM) explore --controls --kernel $(KERNEL) --arch $(ARCH) $(if $(RUN),--ops '$(RUN)') \
 		--budget $(or $(BUDGET),30m) $(if $(FRESH),--fresh)
 
@@ -89,7 +89,7 @@ matrix: ## every machine times every kernel: ARCHS= KERNELS= BOOTS= DEBUGS='none
 		$(if $(QUIET),--quiet $(QUIET)) $(if $(UPDATE),--update)
 
 .PHONY: matrix-list
-matrix-list: ## the cells, and why some have no kernel
+matrix-list: ## the cells, with the reason where there is no kernel
 	@$(VM) matrix-list --archs '$(ARCHS)' --kernels '$(KERNELS)' --boots '$(BOOTS)' --debugs '$(DEBUGS)'
 
 .PHONY: controls
@@ -97,12 +97,12 @@ controls: ## docs/controls.md: each control and the forbidden outcome it produce
 	@$(VM) controls
 
 .PHONY: findings
-findings: ## docs/findings/README.md: each finding, and what the newest run of each kernel showed; KERNELS='6.12 7.2' ARCH= RUNS= QUIET= runs them first
+findings: ## docs/findings/README.md: each finding, and its result in the newest run of each kernel; KERNELS='6.12 7.2' ARCH= RUNS= QUIET= runs them first
 	@$(VM) findings --arch $(ARCH) --kernels '$(KERNELS)' $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(QUIET),--quiet $(QUIET))
 
 .PHONY: bench
-bench: ## runs until each hazard is seen, scheduled against free-running, and what the module costs
+bench: ## runs until each hazard is seen, scheduled against free-running, and the module's cost
 	@$(VM) run $(VM_OPTIONS) --command 'faultline bench $(RUN) $(if $(RUNS),--runs $(RUNS))'
 
 .PHONY: check
@@ -110,7 +110,7 @@ check: ## host unit tests alone, no VM, no root
 	@$(VM) check
 
 .PHONY: check-file
-check-file: ## a scenario file: is it right, and which kernel of the cache has its sites? FILE=path/to/FILE.flt, no VM
+check-file: ## check a scenario file, and which kernel of the cache has its sites: FILE=path/to/FILE.flt, no VM
 	@$(VM) check-file $(FILE)
 
 .PHONY: test
@@ -161,7 +161,7 @@ clean: ## build outputs in this tree
 	rm -f modules.order Module.symvers kmod/modules.order selftests/*_test selftests/warn_planter
 
 .PHONY: cache-list
-cache-list: ## what the cache holds (FAULTLINE_CACHE=, else the user's cache folder)
+cache-list: ## the contents of the cache (FAULTLINE_CACHE=, else the user's cache folder)
 	@$(VM) cache-list
 
 .PHONY: distclean

@@ -173,7 +173,7 @@ def _known_pairs(arguments: argparse.Namespace) -> Ending:
     for old, new in dict.fromkeys((one.old, one.new) for one in KNOWN_PAIRS):
         known = [one for one in KNOWN_PAIRS if (one.old, one.new) == (old, new)]
         unlike += pair.unlike(_pair(arguments, old, new, " ".join(one.run for one in known)), known)
-    print("\n".join(f"! {line}" for line in unlike) or f"all {len(KNOWN_PAIRS)} known pairs are as they are known")
+    print("\n".join(f"! {line}" for line in unlike) or f"all {len(KNOWN_PAIRS)} known pairs have their known difference")
     return Ending.FAILED if unlike else Ending.GOOD
 
 
@@ -310,7 +310,7 @@ def command_check_file(arguments: argparse.Namespace) -> Ending:
         for name, kernel in kernels.unpacked():
             symbols += ["--symbols", f"{name}={kallsyms.symbols_file(kernel.image)}"]
     if not symbols:
-        print("faultline: the cache has no kernel yet, so none is looked at: make run fetches one")
+        print("faultline: the cache has no kernel yet: make run fetches one")
     done = subprocess.run([str(build.user_folder() / "faultline"), "check", *arguments.files, *symbols], check=False)
     return Ending.GOOD if done.returncode == 0 else Ending.FAILED
 
@@ -329,7 +329,7 @@ def _debug_part(arch: Arch, bounds: qemu.Bounds) -> list[Report]:
     source = f"debian:{DEFAULT_KERNEL}"
     kernel = source_tree.cached(source, arch, debug=(DEBUG_TEST,))
     if not kernel:
-        packages.say(f"! no kernel with DEBUG={DEBUG_TEST} in the cache, so none is tried: make run ARCH={arch.name} KSRC={source} "
+        packages.say(f"! no kernel with DEBUG={DEBUG_TEST} in the cache: make run ARCH={arch.name} KSRC={source} "
                      f"DEBUG={DEBUG_TEST} builds it")
         return []
     return [runs.run(arch, kernel, driver_of(SHORT_RUNS, DEBUG_RUN), bounds, [], f"{DEBUG_TEST}-test")]
@@ -511,19 +511,19 @@ def parser() -> argparse.ArgumentParser:
         if name == "check-file":
             command.add_argument("files", nargs="+", metavar="FILE", help="scenario files")
         if name == "findings":
-            command.add_argument("--kernels", default="", help="run what shows the findings on these first")
+            command.add_argument("--kernels", default="", help="run the scenarios of the findings on these first")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
         if name == "matrix":
             command.add_argument("--selftests", default="", help="programs; all if empty")
         if name == "explore":
             command.add_argument("--ops", default="", help="two or three operations of scenarios/explore.toml, or a scenario/variant[+control]; all pairs if empty")
-            command.add_argument("--setup", default="", help="of the operations")
+            command.add_argument("--setup", default="", help="the setup of the operations")
             command.add_argument("--budget", default="5m", help="90s, 5m, 2h")
-            command.add_argument("--patch", default="", help="a diff, or a list of functions: they come first")
+            command.add_argument("--patch", default="", help="a diff, or a list of functions: places that come first")
             command.add_argument("--options", default="", help="other options of `faultline explore`")
-            command.add_argument("--controls", action="store_true", help="the controls of scenarios, each up to the outcome that it must produce")
+            command.add_argument("--controls", action="store_true", help="the controls of scenarios, each until it produces its outcome")
             command.add_argument("--forbid", default="", help="results that are wrong in any order")
-            command.add_argument("--other", default="", help="where a difference is tried, too: KERNEL or KERNEL/ARCH; none")
+            command.add_argument("--other", default="", help="the other kernel for each difference: KERNEL or KERNEL/ARCH; none")
             command.add_argument("--fresh", action="store_true", help="forget the journal of this kernel")
             command.add_argument("--quiet", type=float, default=300, help="bound of silence in one machine, seconds")
             command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
@@ -535,23 +535,23 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--patches", default="", help="patches on top")
             command.add_argument("--into", default="", help="a new folder")
         if name == "bisect-step":
-            command.add_argument("folder", help="of the session")
+            command.add_argument("folder", help="the folder of the session")
         if name == "bisect":
             command.add_argument("--ksrc", default="", help="a git tree of the kernel; it stays as it is")
             command.add_argument("--good", default="", help="a commit where the scenario passes")
             command.add_argument("--bad", default="", help="a commit where it fails")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
-            command.add_argument("--config", default="", help="a fragment of your own")
+            command.add_argument("--config", default="", help="your own fragment")
             command.add_argument("--debug", default="", help="as in run")
             command.add_argument("--preempt", default="", help="as in run")
         if name == "pair":
             command.add_argument("--old", default="", help="the kernel to compare with: a series or an exact version")
-            command.add_argument("--new", default="", help="the kernel that is compared")
+            command.add_argument("--new", default="", help="the kernel to compare")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how both kernels are booted")
         if name == "replay":
             command.add_argument("--line", required=True, help="'scenario/variant seed=N: site -> site; ...', or the whole line that a run printed")
-            command.add_argument("--control", default="", help="under this control")
+            command.add_argument("--control", default="", help="run under this control")
             command.add_argument("--file", action="append", default=[], help="the scenario file that has it")
         if name in ("run", "replay", "test", "explore"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"{', '.join(KERNELS)}, or an exact version of one")
@@ -560,10 +560,10 @@ def parser() -> argparse.ArgumentParser:
             if name in ("run", "test"):
                 command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
             command.add_argument("--ksrc", default="", help="a kernel's source tree, which is built: a folder, an archive, a linux-source package or debian:6.12")
-            command.add_argument("--config", default="", help="lines of its config that go on top of ours")
+            command.add_argument("--config", default="", help="lines for its config, on top of ours")
             command.add_argument("--debug", default="", help=f"fragments of its config: {', '.join(DEBUG_WORDS)}")
-            command.add_argument("--preempt", default="", help=f"its preemption: {', '.join(PREEMPT_WORDS)}; else as Debian has it")
-            command.add_argument("--kimage", default="", help="a kernel image of your own")
+            command.add_argument("--preempt", default="", help=f"its preemption: {', '.join(PREEMPT_WORDS)}; by default as Debian has it")
+            command.add_argument("--kimage", default="", help="your own kernel image")
             command.add_argument("--kdir", default="", help="its build folder")
             command.add_argument("--kmodules", default="", help="its lib/modules/RELEASE, if virtio is modular")
         if name in ("run", "test", "matrix", "pair", "bisect"):
