@@ -197,7 +197,7 @@ def _end(folder: Path, name: str, commit: str, expected: Step, script: Path) -> 
     subprocess.run([script, folder], check=False)
     steps = Session.load(folder).steps
     if len(steps) == len(session.steps):
-        raise Trouble(Ending.USAGE, f"{name}={commit[:12]} was not tested: {script} did not come to its end")
+        raise Trouble(Ending.USAGE, f"{name}={commit[:12]} was not tested: {script} did not end")
     last = steps[-1]
     if last["answer"] != expected.name:
         raise Trouble(Ending.USAGE, f"{name}={commit[:12]} is {last['answer']}, not {expected.name}: {last['why']}\n"

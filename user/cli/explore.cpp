@@ -393,7 +393,7 @@ void print_deviation(const Deviation& one, const std::optional<Found>& found, st
     fmt::print("    replay: faultline replay '{}'\n", one.schedule);
     if (one.again != 0)
         fmt::print("    needed: {}\n",
-                   one.shrunk.empty() ? "no edge: it comes without any" : to_string(one.shrunk));
+                   one.shrunk.empty() ? "no edge is needed" : to_string(one.shrunk));
     if (one.replays != 0)
         fmt::print("    replayed: {} of {}\n", one.replayed, one.replays);
     for (const auto& [how, count] : one.otherwise)

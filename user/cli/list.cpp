@@ -16,7 +16,7 @@ std::string full_schedule(const Scenario& scenario, const Variant& variant) {
                        variant.schedule.empty() ? "" : " ", variant.schedule);
 }
 
-constexpr std::string_view only_by_name = " (only if asked for by name)";
+constexpr std::string_view only_by_name = " (by name only)";
 
 void list_short(const Scenario& scenario) {
     fmt::print("  {:<24} {} variants, {} controls  {}\n", scenario.name, scenario.variants.size(),

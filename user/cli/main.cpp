@@ -14,9 +14,9 @@ namespace faultline {
 namespace {
 
 constexpr const char* description =
-    "Settles arguments about races in Linux memory management by experiment: puts tasks at "
+    "Settles arguments about races in Linux memory management by experiment: holds tasks at "
     "exactly\n"
-    "the places an argument names, many times, and reports what was observed and how often the\n"
+    "the places that an argument names, many times, and reports each outcome and how often the\n"
     "window was really open. It can crash the machine: use a virtual machine.";
 
 // "  0  nothing failed ...", of those that this program has.

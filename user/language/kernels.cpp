@@ -170,9 +170,9 @@ std::string kernel_table(const LoadedFile& loaded, const std::vector<KernelSymbo
     if (labels.empty() || kernels.empty())
         return "";
     return table_of(labels, kernels) + lacks_of(users, kernels) +
-           "  By names alone: a function that is there may not be traceable (`faultline sites` in "
-           "a "
-           "machine says it),\n  and where a call of it is inlined, no actor comes to it.\n";
+           "  By names alone: a function may exist and not be traceable (`faultline sites` in a "
+           "machine "
+           "shows it),\n  and no actor reaches an inlined call of it.\n";
 }
 
 } // namespace faultline
