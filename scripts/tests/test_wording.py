@@ -48,6 +48,12 @@ class ProseTest(unittest.TestCase):
         code = '/* SPDX-License-Identifier: GPL-2.0 */\n/*\n * One\n * two.\n *\n * Three.\n */\nchar *s = "/* no */ // no"; // four\n// five\nint a; /* six */\n'
         self.assertEqual(sorted(self.texts("a.c", code)), [(3, "One two."), (6, "Three."), (8, "four five"), (10, "six")])
 
+    def test_texts_of_tables_and_options_of_cpp(self) -> None:
+        code = ('x = {.about = "one "\n              "two \\"three\\"", .act = f};\n'
+                'app.add_option("--four", value,\n               "five")\n    ->type_name("SIX");\n'
+                'app.add_subcommand("seven", "eight");\nfmt::print("nine");\n')
+        self.assertEqual(self.texts("a.cpp", code), [(1, "one two QUOTE"), (3, "five"), (6, "eight")])
+
     def test_comments_and_texts_of_a_scenario(self) -> None:
         text = ('faultline = 1 # SPDX-License-Identifier: GPL-2.0\n# One\n# two.\nclaim = "a # b"\nname = "x"\n'
                 "setup = '''\npoke(a) # three\n'''\n[forbid]\n\"a=b\" = \"why\"\n[variants.x]\nabout = \"so\"\n")

@@ -131,7 +131,20 @@ def scenario(text: str) -> Iterator[Passage]:
         yield Passage(text.count("\n", 0, max(at, 0)) + 1, _plain(value))
 
 
-READERS = {".md": markdown, ".c": c_comments, ".h": c_comments, ".S": c_comments, ".cpp": c_comments, ".hpp": c_comments,
+# In C++: the texts of tables, and of options and commands.
+LITERALS = r'((?:"(?:\\.|[^"\\\n])*"\s*)+)'
+TEXT = re.compile(rf"""\.(?:about|bad|claim)\s*=\s*{LITERALS}|\badd_(?:flag|option|subcommand)\(\s*"[^"]*",[^";]*?{LITERALS}\)""")
+
+
+def cpp(text: str) -> Iterator[Passage]:
+    """Comments, and the texts that the driver prints of its tables and options."""
+    yield from c_comments(text)
+    for found in TEXT.finditer(text):
+        words = "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', found[1] or found[2]))
+        yield Passage(text.count("\n", 0, found.start()) + 1, _plain(words.replace('\\"', '"')))
+
+
+READERS = {".md": markdown, ".c": c_comments, ".h": c_comments, ".S": c_comments, ".cpp": cpp, ".hpp": cpp,
            ".def": c_comments, ".py": python, ".sh": hash_comments, ".flt": scenario, ".toml": scenario}
 READERS_BY_NAME = {"Makefile": hash_comments, "Kbuild": hash_comments, "run": hash_comments}
 

@@ -33,7 +33,7 @@ WORDINGS = (
     Wording(r"\b[Ww]hoever\b", "name the task: 'any task that'",
             "Before it remaps, hugetlb waits for whoever looks a page up under RCU.",
             "From 6.11 to 7.0 hugetlb waits for every RCU reader before it remaps."),
-    Wording(rf"(?:{START}|[;:] )[Ww]ho (?![^.;]*\?)|\b(?:by|for|has|have|knows|of|says|see|tells|than|to) whom?\b|\bthose whom\b",
+    Wording(rf"(?:{START}|[;:] )[Ww]ho (?![^.;]*\?)|\b(?:and|by|for|has|have|knows|of|says|see|tells|than|to) whom?\b|\bthose whom\b",
             "name the actor: 'an actor that', 'the sharers'",
             "hugetlb.h - <debugfs>/faultline/hugetlb/share: who shares a table of PMDs.",
             "hugetlb.h - <debugfs>/faultline/hugetlb/share: the sharers of a table of PMDs."),

@@ -95,7 +95,7 @@ Json site_of(const std::string& text, const fl_site_result& site, std::uint64_t 
             {"left_us", since(first, site.left_ns)}};
 }
 
-// One run of an outcome: when each site was reached and left, and who slept where.
+// One run of an outcome: the times of each site, and the sleeper with its stack.
 Json example_of(const VariantReport& report, const std::string& outcome, const Tally& tally) {
     const fl_result& result = tally.example.result;
     std::uint64_t first = 0;

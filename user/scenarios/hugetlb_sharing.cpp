@@ -462,12 +462,13 @@ const Scenario& hugetlb_sharing() {
     static const Scenario scenario = {
         .name = "hugetlb-sharing",
         .family = "hugetlb",
-        .claim = "share counts, smaps and who has which table are as modelled after every step",
+        .claim =
+            "share counts, smaps and the tables of each process match the model after every step",
         .source = "mm/hugetlb.c, huge_pmd_share() and huge_pmd_unshare()",
         .races = "huge_pmd_share() and huge_pmd_unshare(), in any order",
         .bad = "steps=differ",
         .variants = {{.name = "random",
-                      .about = "40 steps of three processes, drawn by lot",
+                      .about = "40 random steps of three processes",
                       .expected = {{.words = "steps=as-modelled"}},
                       .known = {{.words = "steps=differ what=exclusive",
                                  .releases = "6.1",

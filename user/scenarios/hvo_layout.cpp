@@ -230,7 +230,7 @@ const Scenario& hvo_layout() {
                       .runs_divisor = 10}},
         .controls =
             {{.name = "tails-writable",
-              .about = "the pages of tails are mapped writable",
+              .about = "the kernel maps the pages of tails writable",
               .variant = "two-pages",
               .produces = "tails=rw",
               .actions = {{.kind = FL_CONTROL_REPLACE,
@@ -238,7 +238,7 @@ const Scenario& hvo_layout() {
                            .replacement = "vmemmap_remap_writable"}}},
              // Other CPUs still see the old struct pages: nobody else may have that memory.
              {.name = "no-flush",
-              .about = "other CPUs' TLBs are not flushed, and the old struct pages not freed",
+              .about = "the kernel does not flush other CPUs' TLBs, and keeps the old struct pages",
               .variant = "two-pages",
               .produces = "cpus=differ",
               .actions = {{.kind = FL_CONTROL_REPLACE,

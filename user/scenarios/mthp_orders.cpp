@@ -392,7 +392,8 @@ const Scenario& mthp_orders() {
         .bad = "orders=differ, data=lost, stack=deep",
         .variants = variants(),
         .controls = {{.name = "scaled-limit",
-                      .about = "max_ptes_none is scaled to the order, as in the seed",
+                      .about =
+                          "max_ptes_none is scaled to the order, as in version 10 of the series",
                       .variant = "patterns",
                       .produces = "orders=differ",
                       .actions = {{.kind = FL_CONTROL_REPLACE,
@@ -400,7 +401,7 @@ const Scenario& mthp_orders() {
                                    .function = "collapse_max_ptes_none",
                                    .replacement = "collapse_scaled_ptes_none"}}},
                      {.name = "never",
-                      .about = "no range is fit to be collapsed",
+                      .about = "khugepaged rejects every range",
                       .variant = "patterns",
                       .produces = "orders=differ",
                       .actions = {{.kind = FL_CONTROL_SKIP,
