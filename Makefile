@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0 The commands of a user. kbuild reads Kbuild instead of this file.
+# SPDX-License-Identifier: GPL-2.0
+# The commands of a user. kbuild reads Kbuild instead of this file.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= 6.12

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Shared by several subcommands: preparing the machine, result
-// files, choosing by name.
+// SPDX-License-Identifier: GPL-2.0
+// Shared by several subcommands: preparing the machine, result files, choosing by name.
 #ifndef FAULTLINE_CLI_COMMON_HPP
 #define FAULTLINE_CLI_COMMON_HPP
 

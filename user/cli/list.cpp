@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Lists the scenarios, from the tables that run them.
+// SPDX-License-Identifier: GPL-2.0
+// Lists the scenarios, from the tables that run them.
 #include "cli/common.hpp"
 #include "kernel/debugfs.hpp"
 

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 The output of `faultline new`.
+// SPDX-License-Identifier: GPL-2.0
+// The output of `faultline new`.
 #include "cli/common.hpp"
 
 namespace faultline {

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 The names of a scenario in C: members of one structure.
+// SPDX-License-Identifier: GPL-2.0
+// The names of a scenario in C: members of one structure.
 #ifndef FAULTLINE_EMIT_C_NAMES_HPP
 #define FAULTLINE_EMIT_C_NAMES_HPP
 

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 A C text in pieces. A program gets the pieces that it uses: it
-// must compile without a warning about unused code.
+// SPDX-License-Identifier: GPL-2.0
+// A C text in pieces. A program gets the pieces that it uses: it must compile without a warning
+// about unused code.
 #ifndef FAULTLINE_EMIT_C_PIECES_HPP
 #define FAULTLINE_EMIT_C_PIECES_HPP
 

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The parts of a scenario. A scenario file in scenarios/ defines
-// one `const Scenario& name()` out of these types; scenarios/list.cpp lists it; nothing else knows
-// of it.
+// SPDX-License-Identifier: GPL-2.0
+// The parts of a scenario. A scenario file in scenarios/ defines one `const Scenario& name()` out
+// of these types; scenarios/list.cpp lists it; nothing else knows of it.
 //
 // The texts (string_view) must be literals or otherwise live as long as the program.
 #ifndef FAULTLINE_ENGINE_SCENARIO_HPP

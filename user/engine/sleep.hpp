@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The reason of a sleep, from the functions of the stack: a lock
-// that excludes the task, or another wait. A stack is as the module reports it, innermost first: "a
-// < b < c".
+// SPDX-License-Identifier: GPL-2.0
+// The reason of a sleep, from the functions of the stack: a lock that excludes the task, or another
+// wait. A stack is as the module reports it, innermost first: "a < b < c".
 #ifndef FAULTLINE_ENGINE_SLEEP_HPP
 #define FAULTLINE_ENGINE_SLEEP_HPP
 

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0 Values that many runs together must not change, and that no
-// single run can show: memory that is lost bit by bit, and counters of this process that go wrong,
-// which the kernel reports only at its exit.
+// SPDX-License-Identifier: GPL-2.0
+// Values that many runs together must not change, and that no single run can show: memory that is
+// lost bit by bit, and counters of this process that go wrong, which the kernel reports only at its
+// exit.
 #ifndef FAULTLINE_EXPLORE_BALANCE_HPP
 #define FAULTLINE_EXPLORE_BALANCE_HPP
 

@@ -375,10 +375,10 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
         const fl_site_result* end =
             site_of(ran.result, ran.sites, user_text(actors_[actor], last_site));
         if (begin == nullptr || end == nullptr || begin->left_ns == 0 || end->reached_ns == 0)
-            return !refused(
-                Refusal{.verdict = Verdict::skip,
-                        .why = actors_[actor] + " does not reach the end of its steps: it is a "
-                                                "kernel thread, or it exits before"});
+            return !refused(Refusal{.verdict = Verdict::skip,
+                                    .why = actors_[actor] +
+                                           " does not reach the end of its steps: it is a "
+                                           "kernel thread, or it exits before"});
         if (trace != nullptr)
             traced[actor].push_back(
                 {std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns});

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 A difference that explore found, as a scenario file that can be
-// mailed: the order that shows it, the serial orders beside it, and the values that no serial order
-// gives.
+// SPDX-License-Identifier: GPL-2.0
+// A difference that explore found, as a scenario file that can be mailed: the order that shows it,
+// the serial orders beside it, and the values that no serial order gives.
 #ifndef FAULTLINE_EXPLORE_FOUND_HPP
 #define FAULTLINE_EXPLORE_FOUND_HPP
 

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Changes that are undone even if the driver is killed.
+// SPDX-License-Identifier: GPL-2.0
+// Changes that are undone even if the driver is killed.
 //
 // INT, TERM, HUP and QUIT end the driver the ordinary way (see engine/stop.hpp), so destructors
 // run. For everything else, SIGKILL above all, the first promise() forks a guardian: a child in a

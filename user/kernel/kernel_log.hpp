@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Complaints of the kernel in its log during an experiment.
+// SPDX-License-Identifier: GPL-2.0
+// Complaints of the kernel in its log during an experiment.
 #ifndef FAULTLINE_KERNEL_KERNEL_LOG_HPP
 #define FAULTLINE_KERNEL_KERNEL_LOG_HPP
 

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Files as scenarios of the engine. A loaded file lives as long as
-// the program.
+// SPDX-License-Identifier: GPL-2.0
+// Files as scenarios of the engine. A loaded file lives as long as the program.
 #ifndef FAULTLINE_LANGUAGE_LOAD_HPP
 #define FAULTLINE_LANGUAGE_LOAD_HPP
 

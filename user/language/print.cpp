@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 A scenario as the text that it is read from. A default of the
-// file stands in each variant, as the reader stored it.
+// SPDX-License-Identifier: GPL-2.0
+// A scenario as the text that it is read from. A default of the file stands in each variant, as the
+// reader stored it.
 #include "language/file.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 A file of TOML, read table by table: every text with its
-// position, every key that nobody asked for a complaint. The language layer uses it, and other
-// readers of tables.
+// SPDX-License-Identifier: GPL-2.0
+// A file of TOML, read table by table: every text with its position, every key that nobody asked
+// for a complaint. The language layer uses it, and other readers of tables.
 #ifndef FAULTLINE_LANGUAGE_TABLE_READER_HPP
 #define FAULTLINE_LANGUAGE_TABLE_READER_HPP
 

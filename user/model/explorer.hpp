@@ -1,7 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0 Runs a small concurrent program in every interleaving of its
-// steps. The program is ordinary code: each fiber calls step() before every operation that others
-// can see, and the explorer decides who goes on. It is run anew from its beginning for each
-// interleaving (stateless exploration), so the explorer tries the code itself, not a model of it.
+// SPDX-License-Identifier: GPL-2.0
+// Runs a small concurrent program in every interleaving of its steps. The program is ordinary code:
+// each fiber calls step() before every operation that others can see, and the explorer decides who
+// goes on. It is run anew from its beginning for each interleaving (stateless exploration), so the
+// explorer tries the code itself, not a model of it.
 //
 // One thread. Fibers are ucontext(3) contexts with stacks of their own.
 #ifndef FAULTLINE_MODEL_EXPLORER_HPP

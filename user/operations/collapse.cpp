@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Operations for scenarios about the collapse of a file.
+// SPDX-License-Identifier: GPL-2.0
+// Operations for scenarios about the collapse of a file.
 #include "operations/objects.hpp"
 
 #include <algorithm>

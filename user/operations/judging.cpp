@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Operations that judge a finished run.
+// SPDX-License-Identifier: GPL-2.0
+// Operations that judge a finished run.
 #include "operations/objects.hpp"
 
 #include "kernel/page_pattern.hpp"

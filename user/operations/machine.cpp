@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Operations on the whole machine: settings, pools, swap, the
-// kernel's own threads.
+// SPDX-License-Identifier: GPL-2.0
+// Operations on the whole machine: settings, pools, swap, the kernel's own threads.
 #include "operations/objects.hpp"
 
 #include "kernel/folios.hpp"

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 A secondary MMU: its invalidations, and their times.
+// SPDX-License-Identifier: GPL-2.0
+// A secondary MMU: its invalidations, and their times.
 #include "kernel/page_tables.hpp"
 #include "operations/objects.hpp"
 

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0 The operations of scenario steps: one row for each. A row has
-// the arguments and the result, so that a file of steps is checked before it runs, and `faultline
-// ops` prints it. A C++ scenario calls the same rows with find_operation().
+// SPDX-License-Identifier: GPL-2.0
+// The operations of scenario steps: one row for each. A row has the arguments and the result, so
+// that a file of steps is checked before it runs, and `faultline ops` prints it. A C++ scenario
+// calls the same rows with find_operation().
 #ifndef FAULTLINE_OPERATIONS_OPERATION_HPP
 #define FAULTLINE_OPERATIONS_OPERATION_HPP
 

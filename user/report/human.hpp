@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 The output on the terminal, for people.
+// SPDX-License-Identifier: GPL-2.0
+// The output on the terminal, for people.
 #ifndef FAULTLINE_REPORT_HUMAN_HPP
 #define FAULTLINE_REPORT_HUMAN_HPP
 

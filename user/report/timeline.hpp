@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 The events of one run, in the order of time.
+// SPDX-License-Identifier: GPL-2.0
+// The events of one run, in the order of time.
 #ifndef FAULTLINE_REPORT_TIMELINE_HPP
 #define FAULTLINE_REPORT_TIMELINE_HPP
 

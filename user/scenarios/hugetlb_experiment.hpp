@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The common part of the scenarios about hugetlb: a pool of huge
-// pages, given back when the variant ends, a file, and the pool's books.
+// SPDX-License-Identifier: GPL-2.0
+// The common part of the scenarios about hugetlb: a pool of huge pages, given back when the variant
+// ends, a file, and the pool's books.
 #ifndef FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
 #define FAULTLINE_SCENARIOS_HUGETLB_EXPERIMENT_HPP
 

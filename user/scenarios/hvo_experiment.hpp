@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The common part of the scenarios about hugetlb vmemmap
-// optimization (HVO): the settings, put back when the variant ends, and the pool of huge pages.
+// SPDX-License-Identifier: GPL-2.0
+// The common part of the scenarios about hugetlb vmemmap optimization (HVO): the settings, put back
+// when the variant ends, and the pool of huge pages.
 #ifndef FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
 #define FAULTLINE_SCENARIOS_HVO_EXPERIMENT_HPP
 

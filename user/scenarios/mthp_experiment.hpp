@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The common part of the scenarios about khugepaged and anonymous
-// memory: ranges that one PMD maps each, whose PTEs are laid out as wished, and khugepaged, awake.
+// SPDX-License-Identifier: GPL-2.0
+// The common part of the scenarios about khugepaged and anonymous memory: ranges that one PMD maps
+// each, whose PTEs are laid out as wished, and khugepaged, awake.
 #ifndef FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
 #define FAULTLINE_SCENARIOS_MTHP_EXPERIMENT_HPP
 

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0 The addition of a family's base class to each run: the State
-// before the actors start and after they have ended. A difference that the scenario does not allow
-// forbids the run's outcome, and "state" names it there.
+// SPDX-License-Identifier: GPL-2.0
+// The addition of a family's base class to each run: the State before the actors start and after
+// they have ended. A difference that the scenario does not allow forbids the run's outcome, and
+// "state" names it there.
 #ifndef FAULTLINE_SCENARIOS_STATE_CHECK_HPP
 #define FAULTLINE_SCENARIOS_STATE_CHECK_HPP
 

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 The variants that names on the command line choose.
+// SPDX-License-Identifier: GPL-2.0
+// The variants that names on the command line choose.
 #include "cli/common.hpp"
 #include "scenarios/list.hpp"
 

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 A difference that explore found, as a file: it reads back
-// without a complaint, and names the forbidden values.
+// SPDX-License-Identifier: GPL-2.0
+// A difference that explore found, as a file: it reads back without a complaint, and names the
+// forbidden values.
 #include "explore/found.hpp"
 
 #include "explore/table.hpp"

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0 Records of <debugfs>/faultline/calls, and bytes that are none.
+// SPDX-License-Identifier: GPL-2.0
+// Records of <debugfs>/faultline/calls, and bytes that are none.
 #include "kernel/function_trace.hpp"
 
 #include "calls_abi.h"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0 The driver's manual, as it is installed: manual_test.sh
-# PATH/faultline. A missing checker is named, and its part is left out; without any checker, the
-# test is skipped (77).
+# SPDX-License-Identifier: GPL-2.0
+# The driver's manual, as it is installed: manual_test.sh PATH/faultline. A missing checker is named, and its
+# part is left out; without any checker, the test is skipped (77).
 set -eu
 driver=$1
 folder=$(mktemp -d)

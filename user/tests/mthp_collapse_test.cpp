@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: GPL-2.0 The two designs against a slow reference: every pattern of a
-// small range, and many of a large one. The reference takes no rule from the designs. Its words are
-// those of the e-mails: Nico Pache, August 2025, of version 10: "Each bit represents a utilized
-// region of order KHUGEPAGED_MIN_MTHP_ORDER ptes"; "max_ptes_none will be scaled by the attempted
-// collapse order to determine how 'full' an order must be before being considered for collapse".
-// The merged one: below the PMD's order no PTE may be none, or all but one (docs/mthp.md, measured
-// on 7.2).
+// SPDX-License-Identifier: GPL-2.0
+// The two designs against a slow reference: every pattern of a small range, and many of a large
+// one. The reference takes no rule from the designs. Its words are those of the e-mails: Nico
+// Pache, August 2025, of version 10: "Each bit represents a utilized region of order
+// KHUGEPAGED_MIN_MTHP_ORDER ptes"; "max_ptes_none will be scaled by the attempted collapse order to
+// determine how 'full' an order must be before being considered for collapse". The merged one:
+// below the PMD's order no PTE may be none, or all but one (docs/mthp.md, measured on 7.2).
 #include "model/mthp_collapse.hpp"
 
 #include "engine/rng.hpp"

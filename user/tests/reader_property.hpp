@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The property for any bytes that a user gives to `faultline
-// check`: the reader returns, and the understood part prints back. For the unit tests and for the
-// fuzz target.
+// SPDX-License-Identifier: GPL-2.0
+// The property for any bytes that a user gives to `faultline check`: the reader returns, and the
+// understood part prints back. For the unit tests and for the fuzz target.
 #ifndef FAULTLINE_READER_PROPERTY_HPP
 #define FAULTLINE_READER_PROPERTY_HPP
 

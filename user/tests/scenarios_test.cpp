@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The scenarios' tables are whole: names unique, schedules parse
-// and print back, controls have their variant. Their behaviour in a kernel is for the VM.
+// SPDX-License-Identifier: GPL-2.0
+// The scenarios' tables are whole: names unique, schedules parse and print back, controls have
+// their variant. Their behaviour in a kernel is for the VM.
 #include "cli/common.hpp"
 #include "engine/scenario.hpp"
 #include "engine/schedule.hpp"

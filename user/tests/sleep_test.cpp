@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0 The reason of a sleep from its stack: stacks that the module
-// reported on real kernels, and broken ones.
+// SPDX-License-Identifier: GPL-2.0
+// The reason of a sleep from its stack: stacks that the module reported on real kernels, and broken
+// ones.
 #include "engine/scenario.hpp"
 #include "engine/sleep.hpp"
 

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0 The check that families add to each run: a difference that the
-// scenario does not allow fails the run and is named, and one that it allows does not. On memory of
-// the test's own, without a kernel's huge pages.
+// SPDX-License-Identifier: GPL-2.0
+// The check that families add to each run: a difference that the scenario does not allow fails the
+// run and is named, and one that it allows does not. On memory of the test's own, without a
+// kernel's huge pages.
 #include "engine/runner.hpp"
 #include "kernel/fd.hpp"
 #include "scenarios/hugetlb_experiment.hpp"
