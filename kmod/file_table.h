@@ -13,7 +13,7 @@
 	_ROW(fl_about, "about",                                             \
 	     "the version of the interface, the kernel and the machine")    \
 	_ROW(fl_capabilities, "capabilities",                               \
-	     "what the module can do in this kernel: a name, yes or no, and why") \
+	     "the capabilities of the module in this kernel: a name, yes or no, and the reason") \
 	_ROW(fl_sites, "sites",                                             \
 	     "the sites that have a name, and the function of each in this kernel") \
 	_ROW(fl_replacements, "replacements",                               \
@@ -35,13 +35,13 @@
  */
 #define FL_INSTRUMENT_FILES(_ROW)                                           \
 	_ROW(fl_depth, "", "depth", "depth_lines.h",                        \
-	     "the deepest that the kernel stack of a task has been")        \
+	     "the greatest depth of a task's kernel stack")        \
 	_ROW(fl_calls, "", "calls", "calls_abi.h",                          \
 	     "the functions that some tasks call")                          \
 	_ROW(fl_stall_file, "", "stall", "",                                \
 	     "a test aid: a CPU that stands still once. Written: hit or queued, and milliseconds")      \
 	_ROW(fl_ibt_file, "", "ibt", "",                                    \
-	     "is there an ENDBR where a call by a pointer would go? Written: FUNCTION or FUNCTION+BYTES")       \
+	     "does the target of a call by a pointer have an ENDBR? Written: FUNCTION or FUNCTION+BYTES")       \
 	_ROW(fl_vmstat, "", "vmstat", "",                                   \
 	     "only read: the counters of zones and nodes of /proc/vmstat, exact") \
 	_ROW(fl_pgtable_range, "pgtable", "range", "pgtable_lines.h",       \
@@ -53,7 +53,7 @@
 	_ROW(fl_pgtable_locks, "pgtable", "locks", "pgtable_lines.h",       \
 	     "the locks that an address depends on, observed and not taken") \
 	_ROW(fl_hvo_block, "hvo", "block", "hvo_lines.h",                   \
-	     "where the struct pages of a huge page are, and attempts to get a reference on them") \
+	     "the page frames of a huge page's struct pages, and tries to take references") \
 	_ROW(fl_hugetlb_share, "hugetlb", "share", "hugetlb_lines.h",       \
 	     "the table of PMDs of a hugetlb address, and its sharers")
 
