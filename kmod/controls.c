@@ -215,9 +215,9 @@ static pmd_t pmdp_huge_clear_flush_clean(struct vm_area_struct *vma,
 #endif
 
 /*
- * For pagemap_scan_pte_hole(start, end, depth, walk): each second call leaves an
- * "again" in the walk, and the level above takes it for its own. The next call must
- * not, or the walk has no end.
+ * For pagemap_scan_pte_hole(start, end, depth, walk): each second call leaves
+ * an "again" in the walk, which the level above obeys. The next call must not,
+ * or the walk has no end.
  */
 static int pagemap_scan_hole_again(unsigned long start, unsigned long end,
 				   int depth, struct mm_walk *walk)

@@ -157,7 +157,7 @@ class Session:
 
 
 def killed_by(status: int) -> str:
-    """Of an exit status in a shell, "" if no signal did it."""
+    """The signal in an exit status of a shell, in words; "" if there is none."""
     try:
         return f"the driver was killed by {signal.Signals(status - 128).name}: its memory may be broken" if status > 128 else ""
     except ValueError:
