@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import prose
 
-START = r"(?:^|[.!?] )"  # of a sentence
+START = r"(?:^|[.!?](?:\*\*)? )"  # of a sentence
 BE = r"\b(?:are|be|been|is|was|were)"
 
 
