@@ -91,12 +91,20 @@ static ssize_t fl_textfile_read(struct file *file, char __user *to, size_t len,
 				seq_read(file, to, len, pos);
 }
 
+/* seq_lseek() calls show, which a file with a read of its own lacks. */
+static loff_t fl_textfile_llseek(struct file *file, loff_t offset, int whence)
+{
+	return fl_textfile_of(file)->read ?
+		       default_llseek(file, offset, whence) :
+		       seq_lseek(file, offset, whence);
+}
+
 static const struct file_operations fl_textfile_fops = {
 	.owner = THIS_MODULE,
 	.open = fl_textfile_open,
 	.read = fl_textfile_read,
 	.write = fl_textfile_write,
-	.llseek = seq_lseek,
+	.llseek = fl_textfile_llseek,
 	.release = fl_textfile_release,
 };
 

@@ -9,6 +9,7 @@
 
 #include "common.h"
 #include "depth_lines.h"
+#include "file_table.h"
 #include "hugetlb_lines.h"
 #include "pgtable_lines.h"
 
@@ -474,6 +475,27 @@ TEST(text_files_are_private_and_read_only)
 		    strcmp(text_files[i], "sessions"))
 			EXPECT_GT(n, 0);
 		EXPECT_GE(pread(fd, &byte, 1, 100000000), 0);
+		close(fd);
+	}
+}
+
+/* The calls have a form of their own, and no lines that seq_lseek() could go through. */
+TEST(each_file_can_be_sought_in)
+{
+	static const char *const instruments[] = {
+#define ROW(_instrument, _folder, _name, _header, _about) _folder "/" _name,
+		FL_INSTRUMENT_FILES(ROW)
+	};
+	char path[64];
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(instruments) / sizeof(*instruments); i++) {
+		snprintf(path, sizeof(path), FL_DIR "%s", instruments[i]);
+		fd = open(path, O_RDWR);
+		ASSERT_GE(fd, 0) TH_LOG("%s", path);
+		EXPECT_EQ(1, lseek(fd, 1, SEEK_SET)) TH_LOG("%s", path);
+		EXPECT_EQ(-1, lseek(fd, -2, SEEK_CUR)) TH_LOG("%s", path);
 		close(fd);
 	}
 }
