@@ -128,6 +128,7 @@ static void fl_event_print(struct seq_file *m,
 		[FL_END_TIMEOUT] = "timeout",
 		[FL_END_EXCLUDED] = "excluded",
 		[FL_END_KILLED] = "killed",
+		[FL_END_MISSED] = "missed",
 	};
 	u64 seconds = record->ns;
 	u32 ns = do_div(seconds, NSEC_PER_SEC);

@@ -494,6 +494,7 @@ TEST_F(engine, a_missed_site_is_not_waited_for)
 	READ_RESULT();
 	EXPECT_EQ(0, self->r.overlapped);
 	EXPECT_EQ(FL_END_NOT_REACHED, self->r.sites[missed].end);
+	EXPECT_NE(NULL, strstr(read_file(FL_DIR "events"), " left waits missed\n"));
 }
 
 TEST_F(engine, others_are_not_seen_and_each_run_starts_anew)
