@@ -118,6 +118,12 @@ check-file: ## check a scenario file, and which kernel of the cache has its site
 test: ## host unit tests, then a short run of everything and all selftests in a VM
 	@$(VM) test $(VM_OPTIONS)
 
+.PHONY: torture
+torture: ## malformed calls to the module, and loads and unloads under load, in a VM: CALLS=1000000 CYCLES=1000 FUZZ_SEED= KERNEL= ARCH= KSRC= DEBUG= as in run
+	@$(VM) torture --kernel $(KERNEL) --arch $(ARCH) $(if $(CALLS),--calls $(CALLS)) $(if $(CYCLES),--cycles $(CYCLES)) \
+		$(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(if $(BOOT),--boot $(BOOT)) $(if $(QUIET),--quiet $(QUIET)) \
+		$(if $(UPDATE),--update) $(OWN_KERNEL)
+
 .PHONY: lint
 lint: ## plain words, links of pages, sparse, checkpatch, clang-format, clang-tidy, SPDX lines
 	@$(VM) lint

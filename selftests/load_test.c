@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * load_test - the module in a kernel that lacks something, or does not let it be called. Each test
- * loads the module with the parameter that makes this kernel such a one; FAULTLINE_MODULE names
- * faultline.ko.
+ * load_test - the module in a kernel that lacks something, or does not let it be called: each test
+ * loads the module with the parameter that makes this kernel such a one. And loaded, used and
+ * unloaded again and again, CYCLES times (5), while memory is faulted in, collapsed and unmapped.
+ * FAULTLINE_MODULE names faultline.ko.
  */
+#define _GNU_SOURCE
 #include "kselftest_harness.h"
 
-#include "common.h"
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "machine.h"
 
 #define IBT FL_DIR "ibt"
 #define BOUND_MS 60000 /* for what must happen at all; a machine may be slow */
@@ -260,6 +269,169 @@ TEST_F(load, tables_are_refused_without_their_own_symbols)
 	ASSERT_GE(file, 0);
 	EXPECT_EQ(EOPNOTSUPP, order(file, "tables 1"));
 	close(file);
+}
+
+/* --- cycles under load ------------------------------------------------------------------- */
+
+#define NR_BUSY 2 /* each is an actor */
+#define BUSY_SIZE (4UL << 20) /* more than a huge page */
+#define BUSY_FUNCTION "vfs_fallocate"
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static struct {
+	pid_t tids[NR_BUSY];
+	unsigned long rounds[NR_BUSY];
+} *busy; /* of a process that is killed when it is not needed */
+
+/* What fails under memory pressure is tried again in the next round. */
+static void busy_round(int file)
+{
+	char *area = mmap(NULL, BUSY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *mapped = mmap(NULL, BUSY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	size_t i;
+
+	for (i = 0; i < BUSY_SIZE && area != MAP_FAILED && mapped != MAP_FAILED; i += 4 * getpagesize())
+		area[i] = mapped[i] = 1;
+	madvise(area, BUSY_SIZE, MADV_COLLAPSE);
+	madvise(mapped, BUSY_SIZE, MADV_COLLAPSE);
+	if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, BUSY_SIZE / 2))
+		sleep_ms(1);
+	munmap(area, BUSY_SIZE);
+	munmap(mapped, BUSY_SIZE);
+}
+
+static void *busy_main(void *arg)
+{
+	long i = (long)arg;
+	int file = memfd_create("faultline", MFD_CLOEXEC);
+
+	if (file < 0 || ftruncate(file, BUSY_SIZE))
+		_exit(1);
+	for (busy->tids[i] = gettid();; busy->rounds[i]++)
+		busy_round(file);
+	return NULL;
+}
+
+static pid_t busy_start(void)
+{
+	pid_t child = fork();
+	pthread_t thread;
+	long i;
+
+	if (child)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < NR_BUSY; i++)
+		if (pthread_create(&thread, NULL, busy_main, (void *)i))
+			_exit(1);
+	for (;;)
+		pause();
+}
+
+static void busy_stop(pid_t child)
+{
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+/* Until each goes round, or the bound. */
+static bool busy_goes_round(void)
+{
+	unsigned long before[NR_BUSY] = { busy->rounds[0], busy->rounds[1] };
+	long long end = now_ms() + BOUND_MS;
+
+	while (busy->rounds[0] == before[0] || busy->rounds[1] == before[1]) {
+		if (now_ms() > end)
+			return false;
+		sleep_ms(1);
+	}
+	return true;
+}
+
+/* The busy tasks are the actors, and are held now and then: how often they came by. -1: not armed. */
+static int use_module(void)
+{
+	struct fl_result result = {};
+	struct fl_program p;
+	int session = session_open(), hits = -1;
+
+	program_init(&p);
+	p.wait_ms = 2;
+	add_site(&p, 0, FL_SITE_ENTER, BUSY_FUNCTION);
+	add_site(&p, 1, FL_SITE_RETURN, BUSY_FUNCTION);
+	add_edge(&p, 1, 0);
+	if (session >= 0 && !ioctl(session, FL_IOC_ARM, &p) && !bind_actor(session, 0, busy->tids[0]) &&
+	    !bind_actor(session, 1, busy->tids[1]) && !ioctl(session, FL_IOC_RUN) && busy_goes_round() &&
+	    !ioctl(session, FL_IOC_RESULT, &result))
+		hits = result.sites[0].hits + result.sites[1].hits;
+	if (session >= 0)
+		close(session);
+	return hits;
+}
+
+/* "", or what was not as it must be. Adds the hits. */
+static const char *load_cycle(const char *module, int *hits)
+{
+	int came;
+
+	if (module_load(module))
+		return "it does not load";
+	came = use_module();
+	if (came < 0)
+		return "it cannot be used";
+	*hits += came;
+	if (module_unload(BOUND_MS))
+		return "it does not unload";
+	return access(FL_DIR, F_OK) ? "" : "its files are still there";
+}
+
+static int nr_cycles(void)
+{
+	return getenv("CYCLES") ? atoi(getenv("CYCLES")) : 5;
+}
+
+TEST_F_TIMEOUT(load, cycles_under_load, 7200)
+{
+	struct machine machine;
+	long long began, told;
+	const char *why;
+	int i, hits = 0;
+	pid_t child;
+
+	ASSERT_LT(0, nr_cycles());
+	busy = mmap(NULL, sizeof(*busy), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, busy);
+	ASSERT_EQ(0, module_unload(BOUND_MS));
+	/* What is allocated once, for good, is allocated. */
+	child = busy_start();
+	EXPECT_TRUE(busy_goes_round());
+	EXPECT_STREQ("", load_cycle(self->module, &hits));
+	busy_stop(child);
+	ASSERT_EQ(0, machine_note(&machine));
+	child = busy_start();
+	began = told = now_ms();
+	for (i = 0; i < nr_cycles(); i++) {
+		why = load_cycle(self->module, &hits);
+		EXPECT_STREQ("", why) TH_LOG("cycle %d", i);
+		machine_compare(&machine);
+		EXPECT_STREQ("", machine.left) TH_LOG("cycle %d", i);
+		if (*why || machine.nr_left)
+			break;
+		if (now_ms() - told < 10000)
+			continue;
+		told = now_ms();
+		note_progress("load_test: %d of %d cycles in %lld s\n", i, nr_cycles(), (told - began) / 1000);
+	}
+	TH_LOG("%d cycles in %lld ms, %d hits, %lu rounds of the load: a thousand takes %lld minutes", i,
+	       now_ms() - began, hits, busy->rounds[0] + busy->rounds[1], (now_ms() - began) / (i + 1) / 60);
+	busy_stop(child);
+	EXPECT_LE(i, hits) TH_LOG("the module was loaded, and nobody came by");
+	machine.left[0] = '\0';
+	machine_compare_memory(&machine);
+	EXPECT_STREQ("", machine.left);
+	machine_forget(&machine);
 }
 
 TEST_HARNESS_MAIN

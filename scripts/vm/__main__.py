@@ -16,7 +16,7 @@ from pathlib import Path
 from . import bisect, build, cache, controls, deb, emulator, explore, findings, history, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
 from .command_line import absolute, coloured, driver_of, name_in_file, replay_line, replay_of, seconds_of
 from .folder import write_all
-from .outcome import Driver, Report
+from .outcome import Driver, Report, read_channel
 from .results import Counts, DriverResults, Record, parse_driver
 from .tables import (
     ARCHES,
@@ -38,6 +38,7 @@ from .tables import (
     SHORT_PARTS,
     SHORT_RUNS,
     STATUSES,
+    TORTURE_PROGRAMS,
     Ending,
     Trouble,
     arch_packages,
@@ -362,6 +363,26 @@ def command_test(arguments: argparse.Namespace) -> Ending:
     return ending
 
 
+# Numbers of the selftests that one wants to see of a run that passed, too.
+_TORTURE_SAID = re.compile(r"^# \S+?:\d+:\w+:(FUZZ_SEED=.*|.* in \d+ ms.*)$", re.MULTILINE)
+
+
+def command_torture(arguments: argparse.Namespace) -> Ending:
+    """Malformed calls, and loads and unloads under load: two of the selftests, for longer than `make test` has time."""
+    kernel, arch = _kernel(arguments), ARCHES[arguments.arch]
+    programs = build.selftests(kernels.source_parts(DEFAULT_KERNEL) / "tools/testing/selftests", arch)
+    words = {"CALLS": str(arguments.calls), "CYCLES": str(arguments.cycles), "PROGRESS": "/dev/faultline/progress"}
+    if arguments.seed:
+        words["FUZZ_SEED"] = str(arguments.seed)
+    report = runs.run(arch, kernel, None, qemu.Bounds(arguments.timeout, arguments.quiet),
+                      [program for program in programs if program.name in TORTURE_PROGRAMS], f"{_name_of(arguments)}-torture",
+                      arguments.boot, words)
+    for machine in report.machines or [report]:
+        print("".join(f"  {said}\n" for said in _TORTURE_SAID.findall(read_channel(machine.folder, "selftests"))), end="")
+    print(_lines_of(report.ending, report.counts, [report]))
+    return report.ending
+
+
 def command_lint(arguments: argparse.Namespace) -> Ending:
     packages.ensure_host({**HOST_PACKAGES, **LINT_PACKAGES})
     kernel = kernels.stock(DEFAULT_KERNEL, ARCHES[DEFAULT_ARCH])
@@ -475,6 +496,7 @@ COMMANDS = {
     "check": (command_check, "host unit tests alone"),
     "check-file": (command_check_file, "is a scenario file right, and which kernel of the cache has its sites?"),
     "test": (command_test, "host unit tests, and a short run with all selftests in a VM"),
+    "torture": (command_torture, "a million malformed calls, and a thousand loads and unloads under load, in a VM"),
     "lint": (command_lint, "plain words, links of pages, sparse, checkpatch, clang-format, clang-tidy, SPDX lines"),
     "kselftest": (command_kselftest, "fetch the kselftest framework; prints its folder"),
     "matrix": (command_matrix, "every machine times every kernel"),
@@ -492,7 +514,7 @@ COMMANDS = {
 
 def _positive(text: str) -> int:
     if int(text) < 1:
-        raise argparse.ArgumentTypeError("at least one run of each variant")
+        raise argparse.ArgumentTypeError("at least one")
     return int(text)
 
 
@@ -553,7 +575,14 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--line", required=True, help="'scenario/variant seed=N: site -> site; ...', or the whole line that a run printed")
             command.add_argument("--control", default="", help="run under this control")
             command.add_argument("--file", action="append", default=[], help="the scenario file that has it")
-        if name in ("run", "replay", "test", "explore"):
+        if name == "torture":
+            command.add_argument("--calls", type=_positive, default=1000000, help="of fuzz_test")
+            command.add_argument("--cycles", type=_positive, default=1000, help="of load_test")
+            command.add_argument("--seed", type=int, default=None, help="of fuzz_test, as it printed it")
+            command.add_argument("--timeout", type=float, default=4 * 3600, help="bound of it all, seconds")
+            command.add_argument("--quiet", type=float, default=300, help="bound of silence, seconds")
+            command.add_argument("--update", action="store_true", help="ask the mirror for a newer kernel")
+        if name in ("run", "replay", "test", "torture", "explore"):
             command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"{', '.join(KERNELS)}, or an exact version of one")
             command.add_argument("--arch", default=DEFAULT_ARCH, choices=ARCHES)
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")

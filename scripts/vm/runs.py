@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -49,9 +50,10 @@ def new_folder(label: str) -> Path:
     raise AssertionError("a thousand runs in one second")
 
 
-def script(driver: str | None, programs: list[str]) -> str:
-    """The guest's work: the driver's command, then each selftest, each with its status."""
-    lines = ["D=/dev/faultline"]
+def script(driver: str | None, programs: list[str], words: dict[str, str] | None = None) -> str:
+    """The guest's work: the driver's command, then each selftest, each with its status. `words`: what the selftests find
+    in their environment."""
+    lines = ["D=/dev/faultline", *(f"export {name}={shlex.quote(value)}" for name, value in (words or {}).items())]
     if driver:
         lines += [driver, 'echo "faultline $?" > $D/status']
     for name in programs:
@@ -76,6 +78,7 @@ class Prepared:
     explained: tuple[KnownLog, ...]  # what this kernel is known to say
     boot: Boot
     about: str
+    words: dict[str, str]  # the environment of the selftests
 
 
 def known_logs(arch: Arch, kernel: kernels.UnpackedKernel) -> tuple[KnownLog, ...]:
@@ -95,7 +98,7 @@ def check_names(faultline: Path, driver: Driver) -> None:
 
 
 def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, programs: list[Path],
-            folder: Path, boot_name: str = DEFAULT_BOOT) -> Prepared:
+            folder: Path, boot_name: str = DEFAULT_BOOT, words: dict[str, str] | None = None) -> Prepared:
     """Build and pack. `driver` is the guest's command; None runs the selftests alone."""
     module = build.module(kernel.headers, kernel.release, kernel.series, arch)
     faultline = build.user(arch)
@@ -117,7 +120,7 @@ def prepare(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, p
     return Prepared(
         folder, archive,
         lambda file, place: qemu.command(arch, machine, accel, kernel.image, file, place, way.append),
-        Task(driver, names), known_logs(arch, kernel), way, f"{kernel.release} ({machine.version}, {accel})")
+        Task(driver, names), known_logs(arch, kernel), way, f"{kernel.release} ({machine.version}, {accel})", words or {})
 
 
 def judge_boot(way: Boot, log: str) -> tuple[dict[str, str], list[str]]:
@@ -140,7 +143,7 @@ def _note_boot(folder: Path, took: dict[str, str]) -> None:
 def _boot_one(prepared: Prepared, task: Task, folder: Path, bounds: qemu.Bounds, show: bool,
               tick: Callable[[], None]) -> Report:
     names = list(task.programs)
-    prepared.archive.add("script", script(task.driver.command if task.driver else None, names).encode())
+    prepared.archive.add("script", script(task.driver.command if task.driver else None, names, prepared.words).encode())
     file = folder / "initramfs"
     file.write_bytes(prepared.archive.bytes())
     ending = qemu.boot(prepared.command(file, folder), folder, bounds, show, tick)
@@ -223,9 +226,9 @@ def show_report(report: Report) -> None:
 
 
 def run(arch: Arch, kernel: kernels.UnpackedKernel, driver: Driver | None, bounds: qemu.Bounds,
-        programs: list[Path], label: str, way: str = DEFAULT_BOOT) -> Report:
+        programs: list[Path], label: str, way: str = DEFAULT_BOOT, words: dict[str, str] | None = None) -> Report:
     """Build, boot, judge; everything is shown as it comes."""
     label = f"{label}-{arch.name}" + ("" if way == DEFAULT_BOOT else f"-{way}")
-    report = boot(prepare(arch, kernel, driver, programs, new_folder(label), way), bounds)
+    report = boot(prepare(arch, kernel, driver, programs, new_folder(label), way, words), bounds)
     show_report(report)
     return report

@@ -300,6 +300,9 @@ PREEMPT_WORDS = ("full", "rt")
 DEBUG_TEST = "vm"
 DEBUG_RUN = "collapse-contract collapse-readers pgtable-notifier hugetlb-truncate hugetlb-notifier mthp-pins shmem-eviction"
 
+# The selftests of `make torture`.
+TORTURE_PROGRAMS = ("fuzz_test", "load_test")
+
 # Packages that `make lint` needs beyond that.
 LINT_PACKAGES = {
     "sparse": "checks of the module",
