@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from vm import cache, source_tree
+from vm import cache, packages, source_tree
 from vm.source_tree import FRAGMENTS, Line, fragments, lacking, parse, tree_of
 from vm.tables import ARCHES, DEBUG_WORDS, PREEMPT_WORDS, Ending, Trouble
 
@@ -185,6 +185,104 @@ class TreeTest(unittest.TestCase):
         self.assertEqual(key(), same)
         os.utime(self.tree / "mm/memory.c", ns=(1, 1))
         self.assertEqual(len({same, key(), key("arm64"), key(debug=("vm",)), key(compiler="gcc 13")}), 5)
+
+
+MADISON = """\
+linux-source-6.12 | 6.12.117-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.115-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main arm64 Packages
+""".format("http://mirror.invalid/debian")
+
+
+class DebianTest(unittest.TestCase):
+    """debian:SERIES and debian:VERSION, by recorded package lists. Nothing is downloaded."""
+
+    def setUp(self) -> None:
+        self.top = Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
+        self.enterContext(mock.patch.dict(os.environ, {"FAULTLINE_CACHE": str(self.top)}))
+        self.say = self.enterContext(mock.patch.object(source_tree, "say"))
+        (self.top / "sources").mkdir(parents=True)
+        self.asked: list[str] = []
+        # Of the suites that have any.
+        self.offered = {("bookworm-backports",): ["6.12.95-1~bpo12+1"], ("forky", "sid"): ["7.2.13-1"],
+                        ("bookworm-security",): ["6.12.117-1~deb12u1", "6.12.113-1~deb12u1"]}
+        test = self
+
+        class Mirror:
+            def __init__(self, suites: tuple[str, ...], _: tuple[str, ...]) -> None:
+                self.suites = suites
+
+            def update(self) -> None:
+                if not test.offered:
+                    raise Trouble(Ending.USAGE, "package lists: failed 3 times")
+
+            def versions(self, package: str) -> list[str]:
+                test.asked.append(package)
+                return test.offered.get(self.suites, [])
+
+            def download(self, names: list[str], into: Path) -> None:
+                test.asked += names
+                (into / "package.deb").touch()
+
+        self.enterContext(mock.patch.object(source_tree, "Apt", Mirror))
+        self.enterContext(mock.patch.object(source_tree, "_unpack_archive", lambda archive, target, version: target.mkdir()))
+
+    def have(self, *names: str) -> None:
+        for name in names:
+            (self.top / "sources" / name).mkdir()
+
+    def test_all_versions_that_the_mirror_has(self) -> None:
+        done = subprocess.CompletedProcess([], 0, MADISON)
+        with mock.patch.object(packages, "_run", return_value=done):
+            apt = packages.Apt(("bookworm-security",), ("amd64",))
+            self.assertEqual(apt.versions("linux-source-6.12"), [f"6.12.{n}-1~deb12u1" for n in (117, 115, 113)])
+            self.assertEqual(apt.versions("linux-source-6.1"), [])
+            for broken in ("", "N: Unable to locate package\n", "linux-source-6.12 | \n"):
+                done.stdout = broken
+                self.assertEqual(apt.versions("linux-source-6.12"), [])
+
+    def test_a_series_is_the_newest_of_the_cache_else_the_mirrors(self) -> None:
+        self.assertEqual(tree_of("debian:7.2").folder.name, "linux-source-7.2_7.2.13-1")
+        self.assertEqual(tree_of("debian:6.12").version, "6.12.95-1~bpo12+1")
+        self.have("linux-source-6.12_6.12.117-1~deb12u1", "linux-source-6.12_6.12.113-1~deb12u1")
+        self.asked.clear()
+        self.assertEqual(tree_of("debian:6.12").version, "6.12.117-1~deb12u1")
+        self.assertEqual(self.asked, [])
+
+    def test_a_version_is_that_of_the_cache_else_of_the_first_suites_that_have_it(self) -> None:
+        self.have("linux-source-6.12_6.12.117-1~deb12u1")
+        tree = tree_of("debian:6.12.113")
+        self.assertEqual(tree.folder.name, "linux-source-6.12_6.12.113-1~deb12u1")
+        self.assertEqual(self.asked[-1], "linux-source-6.12=6.12.113-1~deb12u1")
+        self.asked.clear()
+        self.assertEqual(tree_of("debian:6.12.113", update=True), tree)  # no other can be it
+        self.assertEqual(tree_of("debian:6.12.117").version, "6.12.117-1~deb12u1")
+        self.assertEqual(self.asked, [])
+
+    def test_a_version_that_nobody_has_is_refused_with_those_that_there_are(self) -> None:
+        self.have("linux-source-6.12_6.12.117-1~deb12u1")
+        with self.assertRaises(Trouble) as caught:
+            tree_of("debian:6.12.11")  # no part of 6.12.113
+        self.assertIn("no linux-source-6.12 6.12.11; in bookworm-backports it has 6.12.95-1~bpo12+1", str(caught.exception))
+        self.assertIn("bookworm-security it has 6.12.117-1~deb12u1, 6.12.113-1~deb12u1", str(caught.exception))
+        for word in ("5.4", "5.4.1", "6.12.", "6.12.x", ""):
+            with self.assertRaisesRegex(Trouble, f"^KSRC=debian:{word}: no kernel"):
+                tree_of(f"debian:{word}")
+
+    def test_without_a_mirror_the_cache_is_what_there_is(self) -> None:
+        self.offered.clear()
+        with self.assertRaises(Trouble):
+            tree_of("debian:6.12.113")
+        self.have("linux-source-6.12_6.12.113-1~deb12u1")
+        self.assertEqual(tree_of("debian:6.12.113").version, "6.12.113-1~deb12u1")
+        self.assertEqual(tree_of("debian:6.12", update=True).version, "6.12.113-1~deb12u1")
+        self.assertIn("falling back", self.say.call_args.args[0])
+
+    def test_what_is_cached_of_another_series_is_no_reason_to_ask_the_mirror(self) -> None:
+        self.have("linux-source-7.2_7.2.13-1")
+        self.assertIsNone(source_tree.cached("debian:6.12", X86))
+        self.assertEqual(self.asked, [])
 
 
 class BuildTest(unittest.TestCase):

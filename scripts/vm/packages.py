@@ -183,6 +183,11 @@ class Apt:
         found = re.search(r"Candidate: (\S+)", done.stdout)
         return found.group(1) if found and found.group(1) != "(none)" else None
 
+    def versions(self, package: str) -> list[str]:
+        """All that the suites have, the newest first."""
+        done = _run(["apt-cache", *self._options(), "madison", package])
+        return list(dict.fromkeys(re.findall(rf"^\s*{re.escape(package)} \| (\S+) \|", done.stdout, re.MULTILINE)))
+
     def dependencies(self, package: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "depends", "--no-recommends", package])
         return re.findall(r"^\s*\|?Depends: <?([^<>\s:]+)", done.stdout, re.MULTILINE)

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TextIO
 
 from . import build, cache
-from .kernels import UnpackedKernel, version_key
+from .kernels import UnpackedKernel, rows_of, upstream_version, version_key
 from .packages import Apt, ensure_host, say, unpack
-from .tables import DEBUG_WORDS, KERNELS, PREEMPT_WORDS, SOURCE_PACKAGES, Arch, Ending, Trouble
+from .tables import DEBUG_WORDS, KERNELS, PREEMPT_WORDS, SOURCE_PACKAGES, Arch, Ending, Kernel, Trouble
 
 FRAGMENTS = Path(__file__).resolve().parents[1] / "config"
 BUILD_SECONDS = 4 * 3600  # bound of one build
@@ -157,37 +157,67 @@ def _unpack_archive(archive: Path, target: Path, version: str) -> Tree:
     return Tree(target, version, _hash(target.name))
 
 
-def _of_debian(series: str, update: bool) -> Tree:
-    """The newest linux-source of a series that is in the cache, else on the mirror."""
-    if series not in KERNELS:
-        raise Trouble(Ending.USAGE, f"KSRC=debian:{series}: there are {', '.join(KERNELS)}")
-    package = KERNELS[series].source or f"linux-source-{series.partition('-')[0]}"
-    sources = cache.root() / "sources"
+def _debian_rows(word: str) -> list[Kernel]:
+    try:
+        return rows_of(word)
+    except Trouble as trouble:
+        raise Trouble(trouble.ending, f"KSRC=debian:{word}: {trouble}") from trouble
+
+
+def _source_package(row: Kernel) -> str:
+    return row.source or f"linux-source-{row.series.partition('-')[0]}"
+
+
+def _cached_sources(word: str) -> list[Path]:
+    """Unpacked linux-source packages of a series or of an exact version, the newest last."""
+    packages = {_source_package(row) for row in _debian_rows(word)}
+    found = [place for package in packages for place in (cache.root() / "sources").glob(f"{package}_*")]
+    return sorted((place for place in found if word in KERNELS or upstream_version(place.name.partition("_")[2]) == word),
+                  key=lambda place: version_key(place.name))
+
+
+def _fetch_source(row: Kernel, wanted: str) -> Path:
+    """linux-source of a row from the mirror: the newest, or the one of an exact version."""
+    package, sources = _source_package(row), cache.root() / "sources"
+    apt = Apt(row.suites, ("amd64",))
+    apt.update()
+    versions = apt.versions(package)
+    version = next((version for version in versions if wanted in ("", upstream_version(version))), None)
+    if not version:
+        raise Trouble(Ending.USAGE, f"the mirror has no {package}{f' {wanted}' if wanted else ''}; in {', '.join(row.suites)} it has "
+                      f"{', '.join(versions) or 'none'}")
+    target = sources / f"{package}_{version}"
+    if not target.exists():
+        sources.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=sources) as folder:
+            apt.download([f"{package}={version}"], Path(folder))
+            _unpack_archive(next(Path(folder).glob("*.deb")), target, version)
+    return target
+
+
+def _of_debian(word: str, update: bool) -> Tree:
+    """linux-source of a series, the newest that is in the cache, else on the mirror; or of an exact version, from the cache,
+    else from the first suites that have it."""
+    series = word in KERNELS
     with cache.locked():
-        have = sorted(sources.glob(f"{package}_*"), key=lambda place: version_key(place.name))
-        if not have or update:
-            try:
-                apt = Apt(KERNELS[series].suites, ("amd64",))
-                apt.update()
-                version = apt.version(package)
-                if not version:
-                    raise Trouble(Ending.USAGE, f"the mirror has no {package}")
-                target = sources / f"{package}_{version}"
-                if not target.exists():
-                    sources.mkdir(exist_ok=True)
-                    with tempfile.TemporaryDirectory(prefix=".new-", dir=sources) as folder:
-                        apt.download([package], Path(folder))
-                        _unpack_archive(next(Path(folder).glob("*.deb")), target, version)
-                have.append(target)
-            except Trouble as trouble:
-                if not have:
-                    raise
-                say(f"falling back to the cached {have[-1].name}: {trouble}")
+        have = _cached_sources(word)
+        if not have or (update and series):
+            troubles = []
+            for row in _debian_rows(word):
+                try:
+                    have.append(_fetch_source(row, "" if series else word))
+                    break
+                except Trouble as trouble:
+                    troubles.append(str(trouble))
+            if not have:
+                raise Trouble(Ending.USAGE, "\n".join(troubles))
+            if troubles and series:
+                say(f"falling back to the cached {have[-1].name}: {troubles[0]}")
         return Tree(have[-1], have[-1].name.partition("_")[2], _hash(have[-1].name))
 
 
 def tree_of(source: str, update: bool = False) -> Tree:
-    """KSRC=: a git tree, an unpacked one, an archive or a package of one, or debian:SERIES."""
+    """KSRC=: a git tree, an unpacked one, an archive or a package of one, or debian: and a series or an exact version."""
     if source.startswith("debian:"):
         return _of_debian(source.removeprefix("debian:"), update)
     path = Path(source).expanduser().resolve()
@@ -323,7 +353,7 @@ def _built(plan: Plan, release: str) -> UnpackedKernel:
 
 def cached(source: str, arch: Arch, config: str = "", debug: tuple[str, ...] = (), preempt: str = "") -> UnpackedKernel | None:
     """The result of kernel(), if that takes no download and no build."""
-    if source.startswith("debian:") and not any((cache.root() / "sources").glob("linux-source-*_*")):
+    if source.startswith("debian:") and not _cached_sources(source.removeprefix("debian:")):
         return None
     plan = _plan(source, arch, config, debug, preempt)
     free = _lock(plan.folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
