@@ -149,12 +149,12 @@ class ResumeTest(unittest.TestCase):
         self.folder.mkdir()
         (self.folder / "versions.json").write_text('{"boot": {}}')
 
-    def boot(self, *machines: str, total: float = 20, way: str = "stock") -> Report:
+    def boot(self, *machines: str, total: float = 20, way: str = "stock", budget: int | None = None) -> Report:
         """Each is a shell script in the run folder of its machine."""
         left = iter(machines)
         prepared = runs.Prepared(
             self.folder, initramfs.Archive(), lambda _, place: ["sh", "-c", f"cd '{place}'; {next(left)}"],
-            Task(Driver("faultline run --json j", "all"), ()), (), BOOTS[way], "a test")
+            Task(Driver("faultline run --json j", "all", budget=budget), ()), (), BOOTS[way], "a test")
         return runs.boot(prepared, qemu.Bounds(total, 20), show=False)
 
     @staticmethod
@@ -204,6 +204,27 @@ class ResumeTest(unittest.TestCase):
     def test_a_fresh_machine_has_what_is_left_of_the_time(self) -> None:
         shorter = self.boot(self.dies(f"sleep 2; {self.PANIC}"), "exec sleep 60", total=5)
         self.assertEqual([machine.ending for machine in shorter.machines], [Ending.PANIC, Ending.TIMEOUT])
+
+    def commands(self, *machines: str, budget: int | None) -> list[str]:
+        """Of the driver in each machine."""
+        with mock.patch.object(runs, "script", wraps=runs.script) as script:
+            self.boot(*machines, budget=budget)
+        return [call.args[0] for call in script.call_args_list]
+
+    def test_a_fresh_machine_has_what_is_left_of_the_budget(self) -> None:
+        dies = self.dies(f"sleep 2; {self.PANIC}")
+        again = self.says("json", {**self.REST, "plan": 2, "names": ["c+panics", "d"]}) + f"sleep 1; {self.PANIC}"
+        first, second, third = self.commands(dies, again, "true", budget=100)
+        self.assertEqual(first, "faultline run --json j --budget 100 all")
+        self.assertRegex(second, r"^faultline run --json j --budget 9[0-8] c\+panics$")
+        self.assertRegex(third, r"^faultline run --json j --budget (8\d|9[0-7]) d$")
+
+    def test_a_budget_that_is_gone_leaves_no_scenario_out(self) -> None:
+        _, second = self.commands(self.dies(f"sleep 2; {self.PANIC}"), "true", budget=1)
+        self.assertEqual(second, "faultline run --json j --budget 1 c+panics")
+
+    def test_without_a_budget_there_is_none_in_the_next_machine(self) -> None:
+        self.assertEqual(self.commands(self.dies(self.PANIC), "true", budget=None)[1], "faultline run --json j c+panics")
 
     def test_a_machine_that_crashed_says_that_it_was_not_poisoned(self) -> None:
         report = self.boot(self.dies(self.PANIC), *["kill -9 $$"] * 4, way="poison")

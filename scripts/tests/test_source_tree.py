@@ -192,6 +192,8 @@ linux-source-6.12 | 6.12.117-1~deb12u1 | {0}-security bookworm-security/main amd
 linux-source-6.12 | 6.12.115-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
 linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
 linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main arm64 Packages
+linux-source-7.2 |   7.2.13-1 | {0} sid/main amd64 Packages
+linux-source-7.2 |   7.2.12-1 | {0} forky/main amd64 Packages
 """.format("http://mirror.invalid/debian")
 
 
@@ -237,6 +239,7 @@ class DebianTest(unittest.TestCase):
         with mock.patch.object(packages, "_run", return_value=done):
             apt = packages.Apt(("bookworm-security",), ("amd64",))
             self.assertEqual(apt.versions("linux-source-6.12"), [f"6.12.{n}-1~deb12u1" for n in (117, 115, 113)])
+            self.assertEqual(apt.versions("linux-source-7.2"), ["7.2.13-1", "7.2.12-1"])
             self.assertEqual(apt.versions("linux-source-6.1"), [])
             for broken in ("", "N: Unable to locate package\n", "linux-source-6.12 | \n"):
                 done.stdout = broken

@@ -55,7 +55,7 @@ COLOR = "--color always"
 def driver_of(runs_of_each: int | None, names: str, budget: int | None = None, color: bool = False) -> Driver:
     """`names` may have files, path/FILE.flt/variant+control: the machine gets them, and knows them by their names."""
     options = ["faultline run", *([f"--runs {runs_of_each}"] if runs_of_each else []),
-               *([f"--budget {budget}"] if budget else []), *([COLOR] if color else []), CHANNELS]
+               *([COLOR] if color else []), CHANNELS]
     words, files = [], []
     for word in names.split():
         path, suffix, rest = word.partition(".flt")
@@ -68,7 +68,7 @@ def driver_of(runs_of_each: int | None, names: str, budget: int | None = None, c
         words.append(word)
     if len({file.name for file in files}) != len(files):
         raise Trouble(Ending.USAGE, "two files of one name")
-    return Driver(" ".join(options), " ".join(words), tuple(files))
+    return Driver(" ".join(options), " ".join(words), tuple(files), budget)
 
 
 def replay_line(record: Record) -> tuple[str, str] | None:

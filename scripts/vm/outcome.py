@@ -36,10 +36,15 @@ class Driver:
     options: str
     names: str = ""  # scenarios; the plan in the results says which these are
     files: tuple[Path, ...] = ()  # scenario files of the host's that the options name as /files/NAME
+    budget: int | None = None  # seconds, for all scenarios together
 
     @property
     def command(self) -> str:
-        return f"{self.options} {self.names}".strip()
+        return " ".join(filter(None, [self.options, f"--budget {self.budget}" if self.budget else "", self.names]))
+
+    def after(self, seconds: float) -> "Driver":
+        """With what is left of the budget when so much is gone. Without any left, each part runs the fewest times that count."""
+        return replace(self, budget=max(1, int(self.budget - seconds))) if self.budget else self
 
     @property
     def reports(self) -> bool:
@@ -146,7 +151,7 @@ def _crash(folder: Path, task: Task, status: Status, driver: DriverResults, outp
         point = under_way(driver, marks)
         reported = len(driver.of("scenario"))
         names = [name for index, name in enumerate(driver.names) if index >= reported and index != (point and point.index)]
-        rest = Task(Driver(task.driver.options, " ".join(names)) if names else None, left)
+        rest = Task(replace(task.driver, names=" ".join(names)) if names else None, left)
         if caught := _caught_by_kernel(folder, point, ending):
             crash = Crash(ending, point, caught=caught)
             return crash, Task(_again_without(task.driver, crash, driver), left), marks.problems

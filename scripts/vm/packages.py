@@ -186,7 +186,7 @@ class Apt:
     def versions(self, package: str) -> list[str]:
         """All that the suites have, the newest first."""
         done = _run(["apt-cache", *self._options(), "madison", package])
-        return list(dict.fromkeys(re.findall(rf"^\s*{re.escape(package)} \| (\S+) \|", done.stdout, re.MULTILINE)))
+        return list(dict.fromkeys(re.findall(rf"^\s*{re.escape(package)} \|\s*(\S+) \|", done.stdout, re.MULTILINE)))
 
     def dependencies(self, package: str) -> list[str]:
         done = _run(["apt-cache", *self._options(), "depends", "--no-recommends", package])

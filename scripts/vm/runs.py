@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import build, emulator, initramfs, kernels, qemu, run_page
@@ -78,7 +78,7 @@ class Prepared:
     explained: tuple[KnownLog, ...]  # what this kernel is known to say
     boot: Boot
     about: str
-    words: dict[str, str]  # the environment of the selftests
+    words: dict[str, str] = field(default_factory=dict)  # the environment of the selftests
 
 
 def known_logs(arch: Arch, kernel: kernels.UnpackedKernel) -> tuple[KnownLog, ...]:
@@ -171,10 +171,11 @@ def boot_failure(report: Report) -> str:
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Report:
     """In fresh machines, each in a folder of its own, until nothing is left, there were MACHINES, or the
-    time of the whole run is over."""
+    time of the whole run is over. A fresh one has what is left of the budget, too: so long one waits for all of them."""
     way = "" if prepared.boot.name == DEFAULT_BOOT else f" with {prepared.boot.append}"
     say(f"booting {prepared.about}{way}; run folder {prepared.folder.relative_to(build.TOP)}")
-    end = time.monotonic() + bounds.total
+    begin = time.monotonic()
+    end = begin + bounds.total
     machines = [_boot_one(prepared, prepared.task, prepared.folder, bounds, show, tick)]
     while (rest := machines[-1].rest) and len(machines) < MACHINES:
         seconds = end - time.monotonic()
@@ -183,10 +184,15 @@ def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
             break
         folder = prepared.folder / f"machine-{len(machines) + 1}"
         folder.mkdir()
-        left = len(rest.driver.names.split()) if rest.driver else 0
+        left, within = 0, ""
+        if rest.driver and prepared.task.driver:
+            whole = replace(rest.driver, budget=prepared.task.driver.budget)
+            rest = replace(rest, driver=whole.after(time.monotonic() - begin))
+            left = len(whole.names.split())
+            within = f", in the {rest.driver.budget} s that are left of {whole.budget}" if whole.budget else ""
         why = f"the kernel caught {machines[-1].caught}" if machines[-1].caught else ENDING_TEXT[machines[-1].ending]
         say(f"{why}; {left} scenarios and {len(rest.programs)} selftests go on in a fresh "
-            f"machine, number {len(machines) + 1} of {MACHINES} at most")
+            f"machine, number {len(machines) + 1} of {MACHINES} at most{within}")
         machines.append(_boot_one(prepared, rest, folder, replace(bounds, total=seconds), show, tick))
     report = merge(machines)
     if report.machines or report.crashes:
