@@ -8,11 +8,12 @@ from pathlib import Path
 from unittest import mock
 
 from tests import browser
+from vm import __main__ as main
 from vm import explore_page
 from vm.explore import Journal, Session, forbidden_words, journal_of, killed_by, shown_in, write_died
 from vm.kernels import UnpackedKernel
 from vm.qemu import Bounds
-from vm.tables import ARCHES, KERNELS, Ending
+from vm.tables import ARCHES, KERNELS, Ending, Trouble
 
 ONE = "collapse@enter:f#2 -> truncate@user:begin; truncate@user:end -> collapse@enter:f#2; collapse@user:end -> truncate@user:end"
 TWO = "collapse@enter:f -> truncate@user:begin; truncate@enter:g -> collapse@enter:f; collapse@user:end -> truncate@enter:g"
@@ -21,6 +22,49 @@ TWO = "collapse@enter:f -> truncate@user:begin; truncate@enter:g -> collapse@ent
 def order(schedule: str, ending: str, preemptions: int | None = 1, **more: str) -> dict[str, object]:
     return {"kind": "order", "topic": "shmem: collapse truncate", "schedule": schedule, "preemptions": preemptions,
             "ending": ending, **more}
+
+
+class WordsTest(unittest.TestCase):
+    """What is wrong with OPS= or SETUP= is found before a kernel is fetched or built."""
+
+    def setUp(self) -> None:
+        self.top = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.driver = self.top / "faultline"
+        self.enterContext(mock.patch.object(main.packages, "ensure_host"))
+        self.enterContext(mock.patch.object(main.build, "user", return_value=self.driver))
+        self.kernel = self.enterContext(mock.patch.object(main, "_kernel", return_value="the kernel"))
+        self.run = self.enterContext(mock.patch.object(main.explore, "run", return_value=Ending.GOOD))
+
+    def explore(self, script: str, *words: str) -> Ending:
+        self.driver.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done > {self.top}/told\n{script}\n')
+        self.driver.chmod(0o755)
+        return main.command_explore(main.parser().parse_args(["explore", *words]))
+
+    def test_a_typo_is_said_by_the_driver_on_the_host(self) -> None:
+        says = "echo 'faultline: there is no operation \"collaps\": is it \"collapse\"?' >&2; exit 2"
+        with self.assertRaises(Trouble) as caught:
+            self.explore(says, "--ops", "collaps truncate", "--setup", "shmem")
+        self.assertEqual((caught.exception.ending, str(caught.exception)),
+                         (Ending.USAGE, 'there is no operation "collaps": is it "collapse"?'))
+        self.kernel.assert_not_called()
+
+    def test_the_machine_gets_the_same_words_and_its_own_paths(self) -> None:
+        patch, file = self.top / "a.diff", self.top / "mine.flt"
+        patch.touch()
+        file.write_text('name = "my-race"\n')
+        self.explore("true", "--ops", f"{file}/inside", "--patch", str(patch), "--forbid", "a=x b=y")
+        told = (self.top / "told").read_text().splitlines()
+        self.assertEqual(told, ["explore", "--file", str(file), "--patch", str(patch), "--forbid", "a=x b=y", "my-race/inside", "--list"])
+        session = self.run.call_args.args[0]
+        self.assertEqual(session.command,
+                         "faultline explore --file /files/mine.flt --patch /files/a.diff --forbid 'a=x b=y' my-race/inside")
+        self.assertEqual(session.files, (file, patch))
+
+    def test_a_file_that_is_not_there(self) -> None:
+        for words in (("--ops", "no.flt/x"), ("--ops", "a b", "--patch", "no.diff")):
+            with self.assertRaises(Trouble):
+                self.explore("true", *words)
+        self.kernel.assert_not_called()
 
 
 class JournalTest(unittest.TestCase):

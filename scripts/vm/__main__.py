@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from . import bisect, build, cache, controls, deb, emulator, explore, findings, history, kallsyms, kernels, lint, matrix, meta, packages, pair, qemu, run_page, runs, schema, source_tree
@@ -243,28 +244,26 @@ def _other_cell(arguments: argparse.Namespace) -> explore.Cell | None:
 
 def command_explore(arguments: argparse.Namespace) -> Ending:
     budget = seconds_of(arguments.budget)
+    names, files = explore.names_and_files(arguments.ops)
+    patch = Path(arguments.patch) if arguments.patch else None
+    for file in filter(None, [*files, patch]):
+        if not file.exists():
+            raise Trouble(Ending.USAGE, f"there is no {file}")
+
+    def words(place: Callable[[Path], str]) -> list[str]:
+        return ["explore", *(word for file in files for word in ("--file", place(file))),
+                *(["--patch", place(patch)] if patch else []), *(["--setup", arguments.setup] if arguments.setup else []),
+                *(["--forbid", arguments.forbid] if arguments.forbid else []), *(["--controls"] if arguments.controls else []),
+                *arguments.options.split(), *names]
+
+    if ARCHES[arguments.arch].native:
+        packages.ensure_host(HOST_PACKAGES)
+        explore.check_words(build.user(), words(str))  # a typo costs no kernel and no boot
     kernel = _kernel(arguments)
-    words = [word for word in arguments.ops.split()]
-    files = tuple(Path(word.partition(".flt")[0] + ".flt") for word in words if ".flt" in word)
-    options = [f"--file /files/{file.name}" for file in files]
-    names = [name_in_file(Path(word.partition(".flt")[0] + ".flt")) + word.partition(".flt")[2] if ".flt" in word else word
-             for word in words]
-    if arguments.patch:
-        patch = Path(arguments.patch)
-        if not patch.exists():
-            raise Trouble(Ending.USAGE, f"there is no {patch}")
-        files += (patch,)
-        options.append(f"--patch /files/{patch.name}")
-    if arguments.setup:
-        options.append(f"--setup {arguments.setup}")
-    if arguments.forbid:
-        options.append(f"--forbid {shlex.quote(arguments.forbid)}")
-    if arguments.controls:
-        options.append("--controls")
-    command = " ".join(["faultline explore", *options, *arguments.options.split(), *names])
+    command = shlex.join(["faultline", *words(lambda file: f"/files/{file.name}")])
     return explore.run(explore.Session(
-        ARCHES[arguments.arch], kernel, arguments.kernel, command, budget, qemu.Bounds(budget, arguments.quiet), files,
-        arguments.boot, arguments.fresh, arguments.controls, _other_cell(arguments)))
+        ARCHES[arguments.arch], kernel, arguments.kernel, command, budget, qemu.Bounds(budget, arguments.quiet),
+        (*files, *([patch] if patch else [])), arguments.boot, arguments.fresh, arguments.controls, _other_cell(arguments)))
 
 
 def _lines_of(ending: Ending, counts: Counts, reports_of: list[Report]) -> str:
@@ -588,7 +587,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--boot", default=DEFAULT_BOOT, choices=BOOTS, help="how the kernel is booted")
             if name in ("run", "test"):
                 command.add_argument("--command", default="", help="a command in the guest instead of `faultline run`")
-            command.add_argument("--ksrc", default="", help="a kernel's source tree, which is built: a folder, an archive, a linux-source package or debian:6.12")
+            command.add_argument("--ksrc", default="", help="a kernel's source tree, which is built: a folder, an archive, a linux-source package, debian:6.12 or debian:6.12.113")
             command.add_argument("--config", default="", help="lines for its config, on top of ours")
             command.add_argument("--debug", default="", help=f"fragments of its config: {', '.join(DEBUG_WORDS)}")
             command.add_argument("--preempt", default="", help=f"its preemption: {', '.join(PREEMPT_WORDS)}; by default as Debian has it")

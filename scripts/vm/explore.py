@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import build, explore_page, kernels, packages, qemu, runs
-from .command_line import driver_of
+from .command_line import driver_of, name_in_file
 from .outcome import Driver, Report, read_channel
 from .packages import say
 from .results import Record, parse_marks, parse_status
-from .tables import CRASHES, DEFAULT_ARCH, DEFAULT_BOOT, ENDING_TEXT, MACHINES, Arch, Ending, arch_packages
+from .tables import CRASHES, DEFAULT_ARCH, DEFAULT_BOOT, ENDING_TEXT, MACHINES, Arch, Ending, Trouble, arch_packages
 
 CHANNELS = "--journal /dev/faultline/json --progress /dev/faultline/progress --mark /dev/faultline/mark"
 GUEST_JOURNAL = "/files/journal.json"
@@ -95,6 +95,25 @@ class Journal:
 
     def orders(self) -> list[Record]:
         return [record for record in self.records if record["kind"] == "order"]
+
+
+def names_and_files(operations: str) -> tuple[list[str], tuple[Path, ...]]:
+    """Of OPS=: path/FILE.flt/variant is known to the driver by the name that is in the file."""
+    names, files = [], []
+    for word in operations.split():
+        path, suffix, rest = word.partition(".flt")
+        if suffix:
+            files.append(Path(path + suffix))
+            word = name_in_file(files[-1]) + rest
+        names.append(word)
+    return names, tuple(dict.fromkeys(files))
+
+
+def check_words(faultline: Path, words: list[str]) -> None:
+    """The driver on the host knows the same operations, setups and scenarios as the one in the machine."""
+    done = subprocess.run([faultline, *words, "--list"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(Ending.USAGE, done.stderr.strip().removeprefix("faultline: "))
 
 
 def journal_of(kernel: kernels.UnpackedKernel, arch: Arch, what: str = "explore") -> Path:

@@ -48,6 +48,7 @@ struct Arguments {
     unsigned replays = 200;          // ...
     std::vector<std::string> forbid; // ...: patterns of results
     std::string file_of;             // ...: print the scenario file of this order
+    bool list = false;               // ...: print what would be explored
     bool list_json = false;
     bool list_names = false;
     std::string into; // of man: a folder

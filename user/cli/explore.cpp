@@ -139,6 +139,8 @@ Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
         for (const Topic& topic : all_topics(*table))
             if (arguments.setup.empty() || topic.setup == arguments.setup)
                 topics.push_back(topic);
+        if (topics.empty()) // say what is wrong
+            topics.push_back({arguments.setup, {}});
     } else if (!arguments.setup.empty()) {
         topics.push_back({arguments.setup, arguments.names});
     } else {
@@ -675,6 +677,12 @@ int print_file_of(const Arguments& arguments, const std::vector<Task>& tasks) {
     return status_good;
 }
 
+int print_names(const std::vector<Task>& tasks) {
+    for (const Task& task : tasks)
+        fmt::print("{}\n", task.name);
+    return status_good;
+}
+
 } // namespace
 
 int explore_command(const Arguments& arguments) {
@@ -686,6 +694,8 @@ int explore_command(const Arguments& arguments) {
     Result<ExploreOptions> options = options_of(arguments);
     if (!options)
         return cannot(options.error().to_string());
+    if (arguments.list)
+        return print_names(*tasks);
     const Result<Earlier> earlier = read_earlier(arguments.resume);
     if (!earlier)
         return cannot(earlier.error().to_string());

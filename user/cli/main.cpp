@@ -188,6 +188,8 @@ std::pair<CLI::App*, CLI::App*> add_explore_commands(CLI::App& app, Arguments& a
         ->add_option("--file-of", arguments.file_of,
                      "run nothing: print the scenario file of this order, a replay line")
         ->type_name("SCHEDULE");
+    explore->add_flag("--list", arguments.list,
+                      "run nothing: print the names of the tasks, or the wrong word");
     explore->add_flag(
         "--controls", arguments.controls,
         "the controls of these scenarios (default: of all), each until it produces its outcome");
