@@ -188,13 +188,13 @@ class TreeTest(unittest.TestCase):
 
 
 MADISON = """\
-linux-source-6.12 | 6.12.117-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
-linux-source-6.12 | 6.12.115-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
-linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main amd64 Packages
-linux-source-6.12 | 6.12.113-1~deb12u1 | {0}-security bookworm-security/main arm64 Packages
-linux-source-7.2 |   7.2.13-1 | {0} sid/main amd64 Packages
-linux-source-7.2 |   7.2.12-1 | {0} forky/main amd64 Packages
-""".format("http://mirror.invalid/debian")
+linux-source-6.12 | 6.12.117-1~deb12u1 | MIRROR bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.115-1~deb12u1 | MIRROR bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.113-1~deb12u1 | MIRROR bookworm-security/main amd64 Packages
+linux-source-6.12 | 6.12.113-1~deb12u1 | MIRROR bookworm-security/main arm64 Packages
+linux-source-7.2 |   7.2.13-1 | MIRROR sid/main amd64 Packages
+linux-source-7.2 |   7.2.12-1 | MIRROR forky/main amd64 Packages
+"""
 
 
 class DebianTest(unittest.TestCase):
