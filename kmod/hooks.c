@@ -29,7 +29,8 @@
 #define FL_NR_FRAMES (4 * FL_MAX_ACTORS)
 
 struct fl_frame {
-	struct task_struct *task; /* NULL: free */
+	/* NULL: free. First, see fl_frame_new(). The rest is this task's alone. */
+	struct task_struct *task;
 	u64 serial; /* the newest frame of a task is its innermost */
 	struct fl_armed *armed;
 	int actor;
@@ -46,29 +47,30 @@ struct fl_frame {
 };
 
 static struct fl_frame fl_frames[FL_NR_FRAMES];
-static DEFINE_RAW_SPINLOCK(fl_frames_lock);
-static u64 fl_frames_serial;
+static atomic64_t fl_frames_serial = ATOMIC64_INIT(0);
+
+/* Without a lock: a probe's int3 may come anywhere, as an NMI does. */
+static struct fl_frame *fl_frame_claim(void)
+{
+	int i;
+
+	for (i = 0; i < FL_NR_FRAMES; i++)
+		/* A full barrier; pairs with fl_frame_free(). */
+		if (!cmpxchg(&fl_frames[i].task, NULL, current))
+			return &fl_frames[i];
+	return NULL;
+}
 
 static struct fl_frame *fl_frame_new(struct fl_armed *armed, int actor)
 {
-	struct fl_frame *frame = NULL;
-	unsigned long flags;
-	int i;
+	struct fl_frame *frame = fl_frame_claim();
 
-	raw_spin_lock_irqsave(&fl_frames_lock, flags);
-	for (i = 0; i < FL_NR_FRAMES && !frame; i++)
-		if (!fl_frames[i].task)
-			frame = &fl_frames[i];
-	if (frame) {
-		memset(frame, 0, sizeof(*frame));
-		frame->task = current;
-		frame->serial = ++fl_frames_serial;
-	}
-	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
 	if (!frame) {
 		pr_warn_once("no free frame: a hit is not held\n");
 		return NULL;
 	}
+	memset_after(frame, 0, task);
+	frame->serial = atomic64_inc_return(&fl_frames_serial);
 	frame->armed = armed;
 	frame->actor = actor;
 	__module_get(THIS_MODULE);
@@ -77,18 +79,17 @@ static struct fl_frame *fl_frame_new(struct fl_armed *armed, int actor)
 	return frame;
 }
 
+/* @task is the caller. */
 static struct fl_frame *fl_frame_innermost_of(const struct task_struct *task)
 {
 	struct fl_frame *frame = NULL;
-	unsigned long flags;
 	int i;
 
-	raw_spin_lock_irqsave(&fl_frames_lock, flags);
 	for (i = 0; i < FL_NR_FRAMES; i++)
-		if (fl_frames[i].task == task && !fl_frames[i].late &&
+		if (READ_ONCE(fl_frames[i].task) == task &&
+		    !fl_frames[i].late &&
 		    (!frame || fl_frames[i].serial > frame->serial))
 			frame = &fl_frames[i];
-	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
 	return frame;
 }
 
@@ -104,12 +105,10 @@ static struct fl_frame *fl_frame_innermost(void)
 static void fl_frame_free(struct fl_frame *frame)
 {
 	struct fl_armed *armed = frame->armed;
-	unsigned long flags;
 
 	atomic_dec(&armed->actors[frame->actor].inside);
-	raw_spin_lock_irqsave(&fl_frames_lock, flags);
-	frame->task = NULL;
-	raw_spin_unlock_irqrestore(&fl_frames_lock, flags);
+	/* Pairs with fl_frame_claim(): the next one finds nothing of ours under way. */
+	smp_store_release(&frame->task, NULL);
 	fl_armed_put(armed);
 	module_put(THIS_MODULE);
 }
