@@ -37,6 +37,8 @@ struct fl_at { /* one probed instruction */
 	bool aimed; /* counts only if its operand is armed->aim */
 	u8 base; /* its operand: number of a register, */
 	s8 offset; /* and the offset from it */
+	/* Out of line: only a call from this range counts; end 0: in line. */
+	unsigned long caller_start, caller_end;
 	bool registered;
 };
 

@@ -22,6 +22,7 @@
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
 #include <linux/mm_types.h>
+#include <linux/stacktrace.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -55,13 +56,14 @@ static bool fl_match_lock_cmpxchg(const u8 *text, struct fl_at *at)
 	return text[n] == 0x0f && text[n + 1] == 0xb1;
 }
 
-/* The same of 32 bits, at a register plus the offset of page->_refcount. */
-static bool fl_match_page_ref(const u8 *text, struct fl_at *at)
+/* The same of 32 bits, at a register, perhaps plus one byte. */
+static bool fl_match_based(const u8 *text, struct fl_at *at)
 {
 	u8 rex = (text[1] & 0xf0) == 0x40 ? text[1] : 0;
 	const u8 *modrm = text + (rex ? 4 : 3);
+	u8 mod = *modrm >> 6;
 
-	if (!fl_match_lock_cmpxchg(text, at) || rex & 8 || *modrm >> 6 != 1)
+	if (!fl_match_lock_cmpxchg(text, at) || rex & 8 || mod > 1)
 		return false;
 	at->base = *modrm & 7;
 	if (at->base == 4) { /* there is one byte more: of a base alone? */
@@ -70,20 +72,37 @@ static bool fl_match_page_ref(const u8 *text, struct fl_at *at)
 			return false;
 		at->base = *modrm & 7;
 	}
+	if (!mod && at->base == 5) /* no register */
+		return false;
 	at->base |= rex & 1 ? 8 : 0;
-	at->offset = modrm[1];
-	return at->offset == offsetof(struct page, _refcount);
+	at->offset = mod ? modrm[1] : 0;
+	return true;
+}
+
+/* The same, at a register plus the offset of page->_refcount. */
+static bool fl_match_page_ref(const u8 *text, struct fl_at *at)
+{
+	return fl_match_based(text, at) &&
+	       at->offset == offsetof(struct page, _refcount);
 }
 
 static const struct fl_pattern {
 	const char *name;
 	/* 16 bytes of @text can be read. May note the operand in @at. */
 	bool (*match)(const u8 *text, struct fl_at *at);
+	/* If there is none: KASAN has the address of the operand computed before. */
+	bool (*computed)(const u8 *text, struct fl_at *at);
 	bool aimed; /* the operand decides: there may be several */
 } fl_patterns[] = {
 	{ "lock-cmpxchg", fl_match_lock_cmpxchg },
-	{ "page-ref", fl_match_page_ref, .aimed = true },
+	{ "page-ref", fl_match_page_ref, fl_match_based, .aimed = true },
 };
+
+/*
+ * What takes a reference to a page, where a header's function is not taken into its
+ * callers, as with KASAN: one copy serves all of a file.
+ */
+#define FL_OUT_OF_LINE "page_ref_add_unless"
 
 static const struct fl_pattern *fl_pattern_named(const char *name)
 {
@@ -96,11 +115,11 @@ static const struct fl_pattern *fl_pattern_named(const char *name)
 }
 
 /* How often the function has it; the first few are put into @found. */
-static int fl_pattern_find(const struct fl_pattern *pattern,
-			   unsigned long start, unsigned long end,
-			   struct fl_at found[FL_MAX_AT_MATCHES])
+static int fl_matches(bool (*match)(const u8 *text, struct fl_at *at),
+		      bool aimed, unsigned long start, unsigned long end,
+		      struct fl_at found[FL_MAX_AT_MATCHES])
 {
-	struct fl_at at = { .aimed = pattern->aimed };
+	struct fl_at at = { .aimed = aimed };
 	unsigned long address;
 	u8 text[16];
 	int nr = 0;
@@ -109,12 +128,66 @@ static int fl_pattern_find(const struct fl_pattern *pattern,
 		if (copy_from_kernel_nofault(text, (void *)address,
 					     sizeof(text)))
 			break;
-		if (!pattern->match(text, &at))
+		if (!match(text, &at))
 			continue;
 		at.probe.addr = (void *)address;
 		if (nr < FL_MAX_AT_MATCHES)
 			found[nr] = at;
 		nr++;
+	}
+	return nr;
+}
+
+static int fl_pattern_find(const struct fl_pattern *pattern,
+			   unsigned long start, unsigned long end,
+			   struct fl_at found[FL_MAX_AT_MATCHES])
+{
+	int nr = fl_matches(pattern->match, pattern->aimed, start, end, found);
+
+	if (!nr && pattern->computed)
+		nr = fl_matches(pattern->computed, pattern->aimed, start, end,
+				found);
+	return nr;
+}
+
+/* The range of FL_OUT_OF_LINE that a function calls: true if it does. */
+static bool fl_out_of_line(unsigned long from, unsigned long to,
+			   unsigned long *start, unsigned long *end)
+{
+	char name[sizeof(FL_OUT_OF_LINE)];
+	unsigned long address, target;
+	u8 text[5]; /* e8 and a distance: a call */
+	s32 distance;
+
+	for (address = from; address < to; address++) {
+		if (copy_from_kernel_nofault(text, (void *)address,
+					     sizeof(text)))
+			break;
+		memcpy(&distance, text + 1, sizeof(distance));
+		target = address + sizeof(text) + distance;
+		if (text[0] != 0xe8 || fl_symbol_range(target, start, end) ||
+		    target != *start)
+			continue;
+		snprintf(name, sizeof(name), "%ps", (void *)target);
+		if (!strcmp(name, FL_OUT_OF_LINE))
+			return true;
+	}
+	return false;
+}
+
+static int fl_at_find_called(const struct fl_pattern *pattern,
+			     unsigned long from, unsigned long to,
+			     struct fl_at *found)
+{
+	unsigned long start, end;
+	int nr, i;
+
+	if (!fl_out_of_line(from, to, &start, &end))
+		return 0;
+	nr = fl_pattern_find(pattern, start, end, found);
+	for (i = 0; i < nr && i < FL_MAX_AT_MATCHES; i++) {
+		found[i].caller_start = from;
+		found[i].caller_end = to;
 	}
 	return nr;
 }
@@ -131,7 +204,8 @@ static int fl_at_find(const struct fl_pattern *pattern, const char *function,
 			 function);
 		return -ENOENT;
 	}
-	nr = fl_pattern_find(pattern, start, end, found);
+	nr = fl_pattern_find(pattern, start, end, found) ?:
+		     fl_at_find_called(pattern, start, end, found);
 	if (nr >= 1 && nr <= most)
 		return nr;
 	snprintf(why, why_len, "%s() has %d instructions %s, not one%s",
@@ -180,6 +254,24 @@ static bool fl_at_aimed_at(const struct fl_at *at, const struct pt_regs *regs)
 	return base + at->offset == READ_ONCE(at->armed->aim);
 }
 
+/* Of a copy that serves all of a file, calls from the function that was named count. */
+static bool fl_at_called_from(const struct fl_at *at)
+{
+	unsigned long here = (unsigned long)at->probe.addr;
+	unsigned long entries[32];
+	unsigned int nr, i;
+
+	if (!at->caller_end)
+		return true;
+	nr = stack_trace_save(entries, ARRAY_SIZE(entries), 0);
+	for (i = 0; i + 1 < nr; i++)
+		/* Where the probe is, or behind its int3. */
+		if (entries[i] == here || entries[i] == here + 1)
+			return entries[i + 1] > at->caller_start &&
+			       entries[i + 1] <= at->caller_end;
+	return false;
+}
+
 /* True if this is the actor's second hit, after its hold. */
 static bool fl_at_passes(const struct fl_at *at, struct fl_actor *actor)
 {
@@ -196,7 +288,8 @@ static bool fl_at_act(const struct fl_at *at, int actor, struct pt_regs *regs)
 	struct fl_armed *armed = at->armed;
 	bool held;
 
-	if (!fl_at_aimed_at(at, regs) || !fl_hit_begin(armed))
+	if (!fl_at_aimed_at(at, regs) || !fl_at_called_from(at) ||
+	    !fl_hit_begin(armed))
 		return false;
 	held = fl_site_reached(armed, at->site, regs->ax) &&
 	       fl_frame_for_at(armed, actor, at->site,
