@@ -99,8 +99,8 @@ static const struct fl_pattern {
 };
 
 /*
- * What takes a reference to a page, where a header's function is not taken into its
- * callers, as with KASAN: one copy serves all of a file.
+ * The function that takes a reference to a page, where the compiler does not inline it,
+ * as with KASAN: one copy serves a whole file.
  */
 #define FL_OUT_OF_LINE "page_ref_add_unless"
 
@@ -254,7 +254,7 @@ static bool fl_at_aimed_at(const struct fl_at *at, const struct pt_regs *regs)
 	return base + at->offset == READ_ONCE(at->armed->aim);
 }
 
-/* Of a copy that serves all of a file, calls from the function that was named count. */
+/* A copy serves a whole file: only the calls from the named function count. */
 static bool fl_at_called_from(const struct fl_at *at)
 {
 	unsigned long here = (unsigned long)at->probe.addr;

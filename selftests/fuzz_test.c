@@ -37,7 +37,7 @@
 /* Skipped and replaced at will: nobody else calls it here. */
 #define FUNCTION "vfs_fallocate"
 
-/* --- what is counted, and seen from outside ---------------------------------------------- */
+/* --- the counts, and the state of each thread ---------------------------------------------- */
 
 struct counted {
 	unsigned long accepted, refused, ms;
@@ -80,8 +80,8 @@ static const char *const files[] = {
 #define FIRST_INSTRUMENT (1 + sizeof((const char *[]){ FL_SHOWN_FILES(SHOWN) }) / sizeof(char *))
 
 /*
- * What a file takes: # is a number, $ an address, @ a task. One in `rarely` is sent, and always the
- * first: to patch every function takes seconds.
+ * The commands of each file: # is a number, $ an address, @ a task. One in `rarely` is sent, and always
+ * the first: to patch every function takes seconds.
  */
 #define DEPTH "/depth"
 #define SECONDS 3000 /* so rarely, and the file is closed at once */
@@ -128,7 +128,7 @@ static struct shared {
 	unsigned long long seed;
 	struct lane lanes[NR_LANES];
 	struct counted ioctls[NR_IOCTLS + 1]; /* the last: none of ours */
-	struct counted files[NR_FILES]; /* what is written */
+	struct counted files[NR_FILES]; /* writes */
 	struct counted others, closes;
 	unsigned long texts[NR_TEXTS];
 	struct fl_program torn; /* changed by all while others hand it over */
@@ -430,7 +430,7 @@ static void random_patch(struct fl_patch *patch, struct fl_function *functions)
 	patch->functions = (unsigned long)odd_pointer(functions, 4 * sizeof(*functions));
 }
 
-/* As it should be, but for its pointers. */
+/* A good argument with odd pointers. */
 static void random_argument(unsigned int which, union argument *argument,
 			    struct fl_function *functions)
 {
@@ -602,7 +602,7 @@ static void call_write(unsigned int file, unsigned int which)
 		reopen(file, which);
 }
 
-/* Each text once, as the file takes it. What takes seconds, one lane sends. */
+/* Each good command once. One lane sends those that take seconds. */
 static void call_good_writes(void)
 {
 	char text[200];
@@ -676,7 +676,7 @@ static void call_file(void)
 		call_other(file, open_files[file][which]);
 }
 
-/* What the module is armed for, and what it looks at. */
+/* The work that the module is armed for and looks at. */
 static void live(void)
 {
 	switch (below(3)) {
@@ -698,7 +698,7 @@ static void live(void)
 
 /* --- a barrage --------------------------------------------------------------------------- */
 
-/* Before the processes part: what is flipped at an address of one must not be in use in the other. */
+/* Before the fork: a byte that a control flips in one process must not be in use in the other. */
 static void areas_begin(void)
 {
 	unsigned int i;
@@ -841,8 +841,7 @@ static int processes_left(const pid_t *children, int *bad)
 	return left;
 }
 
-/* "" or what was wrong: a call that took longer than the bound, a process that
- * died. */
+/* "", or the reason: a call that took longer than the bound, a process that died. */
 static const char *fire(unsigned long calls, void *(*body)(void *), int bound_ms)
 {
 	static char why[128];
@@ -936,7 +935,7 @@ static void *held_main(void *arg)
 	return NULL;
 }
 
-/* One is held in the kernel until the other arrives; "", or what was not so. */
+/* One is held in the kernel until the other arrives; "", or the reason why not. */
 static const char *good_schedule(int file)
 {
 	struct held held = { .session = session_open(), .file = file };
@@ -1001,7 +1000,7 @@ TEST_F_TIMEOUT(fuzz, the_machine_is_as_before, 7200)
 	ASSERT_LT(0, calls);
 	TH_LOG("FUZZ_SEED=%llu CALLS=%lu", shared->seed, calls);
 	ASSERT_STREQ("", good_schedule(self->file));
-	/* What is allocated once, for good, is allocated; what takes long once, is done. */
+	/* The first barrage makes the allocations and the slow calls that come only once. */
 	ASSERT_STREQ("", fire(calls / 10, barrage, BOUND_MS))
 	TH_LOG("FUZZ_SEED=%llu", shared->seed);
 	ASSERT_EQ(0, module_unload(BOUND_MS));
@@ -1022,7 +1021,7 @@ TEST_F_TIMEOUT(fuzz, the_machine_is_as_before, 7200)
 	machine_forget(&self->machine);
 }
 
-/* Controls: what is left over is seen, and named. */
+/* Controls: the comparison names each leftover. */
 
 #define EXPECT_LEFT(_words)                                                    \
 	do {                                                                   \

@@ -285,7 +285,7 @@ static struct {
 	unsigned long rounds[NR_BUSY];
 } *busy; /* of a process that is killed when it is not needed */
 
-/* What fails under memory pressure is tried again in the next round. */
+/* A call that fails under memory pressure is tried again in the next round. */
 static void busy_round(int file)
 {
 	char *area = mmap(NULL, BUSY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -371,7 +371,7 @@ static int use_module(void)
 	return hits;
 }
 
-/* "", or what was not as it must be. Adds the hits. */
+/* "", or the reason. Adds the hits. */
 static const char *load_cycle(const char *module, int *hits)
 {
 	int came;
@@ -404,7 +404,7 @@ TEST_F_TIMEOUT(load, cycles_under_load, 7200)
 	busy = mmap(NULL, sizeof(*busy), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, busy);
 	ASSERT_EQ(0, module_unload(BOUND_MS));
-	/* What is allocated once, for good, is allocated. */
+	/* The first cycle makes the allocations that come only once. */
 	child = busy_start();
 	EXPECT_TRUE(busy_goes_round());
 	EXPECT_STREQ("", load_cycle(self->module, &hits));

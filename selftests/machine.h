@@ -18,19 +18,18 @@
 #define PROBES "/sys/kernel/debug/kprobes/list"
 
 /*
- * What memory may have grown by. Slabs, stacks, page tables, vmalloc and
- * per-CPU memory are counted by the kernel; what nobody counts is seen as
- * missing, with what each CPU keeps of free pages.
+ * The bounds for the growth of memory. The kernel counts slabs, stacks, page tables, vmalloc and
+ * per-CPU memory. Other memory is missing from the total, as are the free pages that each CPU keeps.
  */
 #define MAX_COUNTED_KB 2048
 #define MAX_UNCOUNTED_KB 16384
 
 struct machine {
-	int log;	   /* /dev/kmsg, behind what was said before */
+	int log;	   /* /dev/kmsg, from this moment on */
 	int hooks, probes; /* lines; -1: cannot be read */
 	long counted_kb, uncounted_kb;
 	int nr_left;
-	char left[1024]; /* what is not as before, in words */
+	char left[1024]; /* the leftovers, in words */
 };
 
 static inline void machine_leaves(struct machine *m, const char *format, ...)
@@ -90,7 +89,7 @@ static inline long uncounted_kb(void)
 	       meminfo_kb("SwapCached") - meminfo_kb("AnonPages") - counted_kb();
 }
 
-/* Each cache gives back what is free in it, and KASAN what it keeps of it. */
+/* Each cache gives back its free slabs, and KASAN its quarantine. */
 static inline void shrink_slabs(void)
 {
 	char path[300];
@@ -106,7 +105,7 @@ static inline void shrink_slabs(void)
 		closedir(caches);
 }
 
-/* What is freed after a grace period, or by a worker, is free. */
+/* Memory that is freed after a grace period, or by a worker, is free. */
 static inline void memory_settle(void)
 {
 	int i;
@@ -264,7 +263,7 @@ static inline bool machine_is_idle(const struct machine *m)
 }
 
 /*
- * The same, with a bound for what is still on its way out, and the module
+ * The same, with a bound for users that are about to leave, and the module
  * unloads. Loads it again, for memory to be compared.
  */
 static inline void machine_compare_all(struct machine *m, const char *module, int bound_ms)

@@ -25,7 +25,7 @@ def order(schedule: str, ending: str, preemptions: int | None = 1, **more: str) 
 
 
 class WordsTest(unittest.TestCase):
-    """What is wrong with OPS= or SETUP= is found before a kernel is fetched or built."""
+    """A wrong word in OPS= or SETUP= is found before a kernel is fetched or built."""
 
     def setUp(self) -> None:
         self.top = Path(self.enterContext(tempfile.TemporaryDirectory()))

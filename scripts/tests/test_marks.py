@@ -206,7 +206,7 @@ class ResumeTest(unittest.TestCase):
         self.assertEqual([machine.ending for machine in shorter.machines], [Ending.PANIC, Ending.TIMEOUT])
 
     def commands(self, *machines: str, budget: int | None) -> list[str]:
-        """Of the driver in each machine."""
+        """The driver's command in each machine."""
         with mock.patch.object(runs, "script", wraps=runs.script) as script:
             self.boot(*machines, budget=budget)
         return [call.args[0] for call in script.call_args_list]

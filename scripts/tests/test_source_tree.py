@@ -206,7 +206,7 @@ class DebianTest(unittest.TestCase):
         self.say = self.enterContext(mock.patch.object(source_tree, "say"))
         (self.top / "sources").mkdir(parents=True)
         self.asked: list[str] = []
-        # Of the suites that have any.
+        # The versions that each suite has.
         self.offered = {("bookworm-backports",): ["6.12.95-1~bpo12+1"], ("forky", "sid"): ["7.2.13-1"],
                         ("bookworm-security",): ["6.12.117-1~deb12u1", "6.12.113-1~deb12u1"]}
         test = self

@@ -98,7 +98,7 @@ class Journal:
 
 
 def names_and_files(operations: str) -> tuple[list[str], tuple[Path, ...]]:
-    """Of OPS=: path/FILE.flt/variant is known to the driver by the name that is in the file."""
+    """The words of OPS=. The driver knows path/FILE.flt/variant by the name in the file."""
     names, files = [], []
     for word in operations.split():
         path, suffix, rest = word.partition(".flt")

@@ -43,7 +43,7 @@ class Driver:
         return " ".join(filter(None, [self.options, f"--budget {self.budget}" if self.budget else "", self.names]))
 
     def after(self, seconds: float) -> "Driver":
-        """With what is left of the budget when so much is gone. Without any left, each part runs the fewest times that count."""
+        """The driver with the rest of its budget after so many seconds. With no rest each part has its least number of runs."""
         return replace(self, budget=max(1, int(self.budget - seconds))) if self.budget else self
 
     @property

@@ -171,7 +171,7 @@ def boot_failure(report: Report) -> str:
 def boot(prepared: Prepared, bounds: qemu.Bounds, show: bool = True,
          tick: Callable[[], None] = lambda: None) -> Report:
     """In fresh machines, each in a folder of its own, until nothing is left, there were MACHINES, or the
-    time of the whole run is over. A fresh one has what is left of the budget, too: so long one waits for all of them."""
+    time of the whole run is over. A fresh one has the rest of the budget, too: it is the time for all of them."""
     way = "" if prepared.boot.name == DEFAULT_BOOT else f" with {prepared.boot.append}"
     say(f"booting {prepared.about}{way}; run folder {prepared.folder.relative_to(build.TOP)}")
     begin = time.monotonic()

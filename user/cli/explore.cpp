@@ -139,7 +139,7 @@ Result<std::vector<Task>> tasks_of(const Arguments& arguments) {
         for (const Topic& topic : all_topics(*table))
             if (arguments.setup.empty() || topic.setup == arguments.setup)
                 topics.push_back(topic);
-        if (topics.empty()) // say what is wrong
+        if (topics.empty()) // for the message
             topics.push_back({arguments.setup, {}});
     } else if (!arguments.setup.empty()) {
         topics.push_back({arguments.setup, arguments.names});
