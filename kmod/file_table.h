@@ -21,7 +21,9 @@
 	_ROW(fl_sessions, "sessions",                                       \
 	     "the open sessions: the opener of each, and the armed program")   \
 	_ROW(fl_events, "events",                                           \
-	     "the last holds, releases and runs of all sessions, with their times")
+	     "the last holds, releases and runs of all sessions, with their times") \
+	_ROW(fl_tasks, "tasks",                                             \
+	     "the tasks of user space, and how often each ran: did another one run meanwhile?")
 
 /* Read and written by ioctl() alone: see faultline_abi.h. */
 #define FL_SESSION_FILE "session"

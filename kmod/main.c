@@ -21,6 +21,7 @@
 #include "instrument.h"
 #include "sites.h"
 #include "symbols.h"
+#include "task_list.h"
 
 static struct dentry *fl_debugfs;
 
@@ -40,6 +41,7 @@ DEFINE_SHOW_ATTRIBUTE(fl_sites);
 DEFINE_SHOW_ATTRIBUTE(fl_replacements);
 DEFINE_SHOW_ATTRIBUTE(fl_sessions);
 DEFINE_SHOW_ATTRIBUTE(fl_events);
+DEFINE_SHOW_ATTRIBUTE(fl_tasks);
 
 static const struct {
 	const char *name;

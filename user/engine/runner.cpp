@@ -255,6 +255,11 @@ class VariantRunner {
         if (tally.count == 0 || (tally.allowed && !outcome.allowed))
             tally.example = {run.number(), schedule_text(run.seed()), run.result(), outcome.why};
         ++tally.count;
+        for (const NotCompared& one : outcome.not_compared) {
+            LeftOut& left_out = report_.not_compared[one.counter];
+            if (left_out.count++ == 0)
+                left_out.others = one.others;
+        }
         if (!outcome.allowed) {
             tally.allowed = false;
             ++report_.counts.forbidden;

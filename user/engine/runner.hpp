@@ -125,6 +125,12 @@ struct Wait {
     std::string stack; // of the first
 };
 
+// Runs in which a counter was not compared, as other programs ran.
+struct LeftOut {
+    std::uint64_t count = 0;
+    std::string others; // of the first
+};
+
 struct VariantReport {
     std::string scenario;
     std::string variant;
@@ -140,7 +146,8 @@ struct VariantReport {
     std::map<std::string, Tally> histogram;
     std::string blocked;               // the sleeper and its stack, in the first excluded run
     std::map<std::string, Wait> waits; // "I/O", "grace period", ...: sleeps that exclude nothing
-    std::string produces;              // under a control: the outcome that it must bring back
+    std::map<std::string, LeftOut> not_compared; // by the counter's name
+    std::string produces;  // under a control: the outcome that it must bring back
     std::string caught_by; // ...: the line of the kernel, if it caught the control by itself
     std::vector<std::uint64_t> control_hits; // of each action, over all runs
     double seconds = 0;

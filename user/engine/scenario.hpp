@@ -10,6 +10,7 @@
 #include "faultline_abi.h"
 #include "kernel/result.hpp"
 #include "kernel/state.hpp"
+#include "kernel/state_comparison.hpp"
 
 #include <algorithm>
 #include <array>
@@ -36,6 +37,7 @@ struct Outcome {
     std::vector<std::pair<std::string, std::string>> words;
     bool allowed = true;
     std::string why; // one sentence: the reason
+    std::vector<NotCompared> not_compared{};
 
     // Chain: outcome.add("collapse", "EBUSY").add("event", "yes")
     Outcome& add(std::string key, std::string value) {

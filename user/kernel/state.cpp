@@ -437,9 +437,14 @@ Result<void> State::take_file(const FileScope& scope) {
 }
 
 Result<void> State::take_machine() {
+    const Result<TaskRows> first = read_tasks();
     const Result<MachineCounters> machine = machine_counters();
     if (!machine)
         return machine.error();
+    if (first)
+        first_tasks_ = *first;
+    else
+        absent_.push_back("other tasks: " + first.error().to_string());
     if (!machine->inexact.empty())
         absent_.push_back("machine, exact: " + machine->inexact);
     add("machine meminfo", machine->meminfo);
@@ -525,6 +530,13 @@ Result<State> State::take(const StateScope& scope) {
         return taken.error();
     if (Result<void> taken = scope.cgroup ? state.take_cgroups(scope) : Result<void>(); !taken)
         return taken.error();
+    // After the cgroups: they are compared with the machine.
+    if (!state.first_tasks_.empty()) {
+        Result<TaskRows> last = read_tasks();
+        if (!last)
+            return last.error();
+        state.last_tasks_ = std::move(*last);
+    }
     if (scope.process) {
         const Result<std::string> text = read_text("/proc/self/status");
         if (!text)
@@ -548,10 +560,18 @@ Result<State> State::take(const StateScope& scope) {
     return state;
 }
 
-State State::of(std::vector<Counter> counters) {
+State State::of(std::vector<Counter> counters, TaskRows tasks) {
     State state;
     state.counters_ = std::move(counters);
+    state.first_tasks_ = tasks;
+    state.last_tasks_ = std::move(tasks);
     return state;
+}
+
+std::vector<std::string> State::others_since(const State& before) const {
+    if (before.first_tasks_.empty() || last_tasks_.empty())
+        return {};
+    return ran_between(before.first_tasks_, last_tasks_);
 }
 
 std::optional<std::uint64_t> State::value(std::string_view name) const {

@@ -23,6 +23,7 @@
 
 #include "kernel/counters.hpp"
 #include "kernel/kernel_log.hpp"
+#include "kernel/other_tasks.hpp"
 #include "kernel/result.hpp"
 
 #include <cstddef>
@@ -110,8 +111,8 @@ bool counts_up(std::string_view name);
 class State {
   public:
     static Result<State> take(const StateScope& scope);
-    // From counters that the caller has read.
-    static State of(std::vector<Counter> counters);
+    // From counters that the caller has read, and the tasks there were meanwhile.
+    static State of(std::vector<Counter> counters, TaskRows tasks = {});
 
     // A counter that somebody else has found out, under that name.
     void note(std::string name, std::uint64_t value) {
@@ -119,6 +120,9 @@ class State {
     }
     // The values that this machine does not have, in words.
     [[nodiscard]] const std::vector<std::string>& absent() const { return absent_; }
+    // The names of other programs' tasks that ran between before's counters and these. None if the
+    // module is not there to tell: then the machine counts as quiet.
+    [[nodiscard]] std::vector<std::string> others_since(const State& before) const;
     // A value by its name; nothing if there is none.
     [[nodiscard]] std::optional<std::uint64_t> value(std::string_view name) const;
     // The same of any name that compare() gives, also of a page.
@@ -154,6 +158,8 @@ class State {
     std::vector<Column> columns_;
     std::vector<Counter> counters_;
     std::vector<std::string> absent_;
+    TaskRows first_tasks_; // before the machine's counters were read
+    TaskRows last_tasks_;  // and after
 };
 
 // A value in words, "-" if there is none: the number, the growth of what counts up, a digest.

@@ -387,6 +387,9 @@ class Interpreter final : public Experiment {
         doing.tell = [this, &doing](const std::string& text) {
             told_[std::string(doing.binds)] = text;
         };
+        doing.not_compared = [&outcome](const NotCompared& one) {
+            outcome.not_compared.push_back(one);
+        };
         Runner runner(plan_, doing, scope);
         runner.bound = [this](const std::string& name, const Value& value) {
             seen_[name] = to_string(value);

@@ -3,7 +3,6 @@
 #include "operations/objects.hpp"
 
 #include "kernel/page_pattern.hpp"
-#include "kernel/vmstat.hpp"
 
 #include <algorithm>
 #include <sys/mman.h>
@@ -102,26 +101,13 @@ Result<Value> do_left(Doing& /*doing*/, const Given& given) {
     return Value::of_word(*free == mount.free_blocks ? "nothing" : "blocks");
 }
 
-Result<std::uint64_t> shmem_pages() {
-    const Result<MachineCounters> machine = machine_counters();
-    if (!machine)
-        return machine.error();
-    const std::optional<std::uint64_t> pages = counter_of(machine->vmstat, "nr_shmem");
-    if (!pages || !machine->inexact.empty())
-        return Error::make(EPROTO, "no exact nr_shmem: " + machine->inexact, "/proc/vmstat");
-    return *pages;
-}
-
 Result<std::vector<std::uint64_t>> count(const FileObject& file) {
     struct statvfs system {};
     struct stat status {};
     if (::fstatvfs(file.fd.get(), &system) != 0 || ::fstat(file.fd.get(), &status) != 0)
         return Error::last("fstat");
-    const Result<std::uint64_t> shmem = shmem_pages();
-    if (!shmem)
-        return shmem.error();
     return std::vector<std::uint64_t>{static_cast<std::uint64_t>(status.st_blocks),
-                                      static_cast<std::uint64_t>(system.f_bfree), *shmem};
+                                      static_cast<std::uint64_t>(system.f_bfree)};
 }
 
 Result<Value> make_counts(Doing& /*doing*/, const Given& given) {
@@ -246,7 +232,7 @@ void add_judging_operations(std::vector<Operation>& rows) {
          {.name = "counts",
           .arguments = {file},
           .result = Type::counts,
-          .about = "st_blocks, free blocks, and the machine's Shmem, now",
+          .about = "st_blocks and the free blocks of the file system, now",
           .where = acting,
           .act = make_counts,
           .c = left_out},

@@ -156,6 +156,8 @@ struct Doing {
     Run* run = nullptr; // in setup and judge
     // In judge: the explanation of a forbidden result, beside its word.
     std::function<void(const std::string& text)> tell = [](const std::string&) {};
+    // In judge: of a state. Nothing in an actor, which nobody hears.
+    std::function<void(const NotCompared& one)> not_compared = {};
     // In an actor: ActorContext::at_reading().
     std::function<Result<bool>(std::string_view site, int tables, unsigned table)> at_reading = {};
 };

@@ -233,7 +233,7 @@ class Rules {
                 comparison_.require_growth(part.name() + " statfs bfree", -came);
         }
         if (!pages_.empty())
-            comparison_.require_growth("machine vmstat nr_shmem", all);
+            comparison_.require_shmem_pages(all);
     }
 
     void count_mapped(const Part& part) {
@@ -338,7 +338,11 @@ Result<Value> do_state_kept(Doing& doing, const Given& given) {
     const Result<std::map<const FileObject*, std::int64_t>> pages = count_pages(state.parts);
     if (!pages)
         return pages.error();
+    if (!doing.not_compared)
+        state.comparison.assume_quiet();
     Rules(state, *pages).compare();
+    for (const NotCompared& one : state.comparison.not_compared())
+        doing.not_compared(one);
     const std::string& word = state.comparison.word();
     if (!word.empty())
         doing.tell(state.comparison.why());

@@ -170,6 +170,9 @@ std::string notes_of(const ScenarioReport& report) {
             text += note(fmt::format("{}: {} times no exclusion, but {}: {}", variant.variant,
                                      wait.count, kind, wait.stack));
     for (const VariantReport& variant : report.variants)
+        for (const std::string& one : not_compared_texts(variant))
+            text += note(fmt::format("{}: {}", variant.variant, one));
+    for (const VariantReport& variant : report.variants)
         if (!variant.measures.empty())
             text +=
                 note(fmt::format("measured {}: {}", variant.variant, to_string(variant.measures)));
@@ -224,6 +227,8 @@ std::string human_variant(const VariantReport& report, Colour colour) {
     for (const auto& [kind, wait] : report.waits)
         text +=
             note(fmt::format("{} times no exclusion, but {}: {}", wait.count, kind, wait.stack));
+    for (const std::string& one : not_compared_texts(report))
+        text += note(one);
     if (!report.measures.empty())
         text += note("measured: " + to_string(report.measures));
     for (const auto& [words, tally] : report.histogram)

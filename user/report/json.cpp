@@ -181,6 +181,9 @@ std::string json_variant(const VariantReport& report) {
     json["waits"] = Json::object();
     for (const auto& [kind, wait] : report.waits)
         json["waits"][kind] = {{"count", wait.count}, {"stack", wait.stack}};
+    json["not_compared"] = Json::object();
+    for (const auto& [counter, left_out] : report.not_compared)
+        json["not_compared"][counter] = {{"count", left_out.count}, {"others", left_out.others}};
     json["measures"] = Json::array();
     for (const Measure& measure : report.measures)
         json["measures"].push_back({{"value", rounded(measure.value)},

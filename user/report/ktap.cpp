@@ -34,6 +34,8 @@ std::string diagnostics(const VariantReport& report) {
     for (const auto& [kind, wait] : report.waits)
         text += fmt::format("  # no exclusion, but {}, {} times: {}\n", kind, wait.count,
                             plain(wait.stack));
+    for (const std::string& one : not_compared_texts(report))
+        text += fmt::format("  # {}\n", plain(one));
     if (!report.measures.empty())
         text += fmt::format("  # measured: {}\n", plain(to_string(report.measures)));
     const Tally* forbidden = report.forbidden();

@@ -79,6 +79,14 @@ std::string bound_text(double bound) {
     return fmt::format("< {:.{}f} %", percent, percent >= 10 ? 0 : percent >= 1 ? 1 : 2);
 }
 
+std::vector<std::string> not_compared_texts(const VariantReport& report) {
+    std::vector<std::string> texts;
+    for (const auto& [counter, left_out] : report.not_compared)
+        texts.push_back(fmt::format("{} not compared in {} of {} runs, as others ran: {}", counter,
+                                    left_out.count, report.counts.runs, left_out.others));
+    return texts;
+}
+
 std::string power_text(const VariantReport& report) {
     return fmt::format("0 in {}: {}", report.situation.count(report.counts),
                        bound_text(report.bound()));

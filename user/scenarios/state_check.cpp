@@ -4,6 +4,7 @@
 namespace faultline {
 
 void StateCheck::tell(Outcome& outcome) const {
+    outcome.not_compared = not_compared();
     if (word().empty())
         return;
     outcome.add("state", word());

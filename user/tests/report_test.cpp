@@ -198,7 +198,7 @@ TEST(Json, Variant) {
         R"("actors":[],"edges":[],"examples":[{"outcome":"collapse=0 event=no","run":7,)"
         R"("replay":"collapse-register/inside seed=9: a@enter:f -> b@user:x","why":null,)"
         R"("sites":[],"sleeper":null,"stack":null}],)"
-        R"("known_bug":"fixed by 1234","blocked":null,"waits":{},"measures":[]})"
+        R"("known_bug":"fixed by 1234","blocked":null,"waits":{},"not_compared":{},"measures":[]})"
         "\n");
 }
 

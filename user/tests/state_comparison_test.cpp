@@ -124,6 +124,90 @@ TEST_F(StateComparisonTest, ComparesAnonymousMemoryWithTheProcesses) {
     EXPECT_EQ(word({none[1]}, {more[1]}), "");
 }
 
+// Another program's task runs between the States, or sleeps all the time.
+class BusyMachineTest : public testing::Test {
+  protected:
+    StateComparison check_;
+
+    static TaskRows cron(std::uint64_t switches) {
+        return {{::getpid(), ::getpid(), 1, switches, true, "faultline"},
+                {2, 2, 1, switches, false, "cron"}};
+    }
+    std::string word(std::vector<Counter> before, std::vector<Counter> after, bool busy = true,
+                     bool assume_quiet = false) {
+        check_.begin(State::of(std::move(before), cron(5)));
+        check_.end(State::of(std::move(after), cron(busy ? 6 : 5)));
+        if (assume_quiet)
+            check_.assume_quiet();
+        check_.compare_all();
+        return check_.word();
+    }
+    // The names of what was not compared.
+    std::string left_out() {
+        std::string names;
+        for (const NotCompared& one : check_.not_compared()) {
+            EXPECT_EQ(one.others, "cron") << one.counter;
+            names += (names.empty() ? "" : ", ") + one.counter;
+        }
+        return names;
+    }
+    const std::uint64_t page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+};
+
+TEST_F(BusyMachineTest, LeavesOutAndNamesWhatOthersMayHaveChanged) {
+    const std::vector<Counter> before = {{"machine meminfo ShmemHugePages", 0},
+                                         {"machine meminfo Mlocked", 4}};
+    const std::vector<Counter> after = {{"machine meminfo ShmemHugePages", 2048},
+                                        {"machine meminfo Mlocked", 4}};
+    EXPECT_EQ(word(before, after), "");
+    EXPECT_EQ(left_out(), "machine meminfo ShmemHugePages") << "not what did not differ";
+    EXPECT_EQ(word(before, before), "");
+    EXPECT_EQ(left_out(), "");
+}
+
+TEST_F(BusyMachineTest, CatchesALeakWhenTheMachineIsQuiet) {
+    const std::vector<Counter> before = {{"machine meminfo ShmemHugePages", 0}};
+    const std::vector<Counter> after = {{"machine meminfo ShmemHugePages", 2048}};
+    EXPECT_EQ(word(before, after, false), "ShmemHugePages");
+    EXPECT_EQ(left_out(), "");
+    EXPECT_EQ(word(before, after, true, true), "ShmemHugePages") << "nobody could be told";
+}
+
+TEST_F(BusyMachineTest, CatchesALeakOfItsOwnObjects) {
+    EXPECT_EQ(word({{"file f st_blocks", 8}, {"machine meminfo Shmem", 1}},
+                   {{"file f st_blocks", 16}, {"machine meminfo Shmem", 9}}),
+              "st_blocks");
+    EXPECT_EQ(left_out(), "machine meminfo Shmem");
+    EXPECT_EQ(word({{"cgroup driver memory.stat anon", 0}, {"cgroup driver processes Pss_Anon", 0}},
+                   {{"cgroup driver memory.stat anon", 8 * page},
+                    {"cgroup driver processes Pss_Anon", 0}}),
+              "anon");
+}
+
+TEST_F(BusyMachineTest, ComparesACgroupWithTheMachineOnlyWhenItIsQuiet) {
+    const std::vector<Counter> before = {{"cgroup driver memory.stat file", 0},
+                                         {"machine vmstat nr_file_pages", 7}};
+    const std::vector<Counter> after = {{"cgroup driver memory.stat file", page},
+                                        {"machine vmstat nr_file_pages", 11}};
+    EXPECT_EQ(word(before, after, false), "file");
+    EXPECT_EQ(word(before, after), "");
+    EXPECT_EQ(left_out(), "machine vmstat nr_file_pages");
+}
+
+TEST_F(BusyMachineTest, RequiresSharedMemoryOfTheCgroupWhereOthersRan) {
+    const auto now = [this](std::uint64_t of_cgroup, std::uint64_t of_machine) {
+        return std::vector<Counter>{{"cgroup driver memory.stat shmem", of_cgroup * page},
+                                    {"machine vmstat nr_shmem", of_machine}};
+    };
+    word(now(0, 0), now(2, 9));
+    check_.require_shmem_pages(2);
+    EXPECT_EQ(check_.word(), "");
+    EXPECT_EQ(left_out(), "machine vmstat nr_shmem");
+    word(now(0, 0), now(3, 9));
+    check_.require_shmem_pages(2);
+    EXPECT_EQ(check_.word(), "shmem") << "a page that the run's files do not have";
+}
+
 TEST(TableMemoryTest, AllowsTablesForTheHeapAlone) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const TableMemory first{25 * page / 1024, 1000 * page};
