@@ -80,10 +80,17 @@ std::string bound_text(double bound) {
 }
 
 std::vector<std::string> not_compared_texts(const VariantReport& report) {
+    // Of the same runs.
+    std::map<std::string, std::string> counters;
+    for (const auto& [counter, left_out] : report.not_compared) {
+        std::string& together =
+            counters[fmt::format("not compared in {} of {} runs, as others ran ({})",
+                                 left_out.count, report.counts.runs, left_out.others)];
+        together += (together.empty() ? "" : ", ") + counter;
+    }
     std::vector<std::string> texts;
-    for (const auto& [counter, left_out] : report.not_compared)
-        texts.push_back(fmt::format("{} not compared in {} of {} runs, as others ran: {}", counter,
-                                    left_out.count, report.counts.runs, left_out.others));
+    for (const auto& [why, names] : counters)
+        texts.push_back(fmt::format("{}: {}", why, names));
     return texts;
 }
 

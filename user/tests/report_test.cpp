@@ -16,6 +16,7 @@
 namespace faultline {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 VariantReport passing() {
@@ -368,6 +369,22 @@ TEST(Human, SleepsThatExcludeNothingAreShown) {
     EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})), HasSubstr("but grace period"));
     EXPECT_THAT(json_variant(report),
                 HasSubstr(R"("waits":{"grace period":{"count":3,"stack":"b slept in)"));
+}
+
+TEST(Human, CountersThatWereNotComparedAreShown) {
+    VariantReport report = passing();
+    report.not_compared = {{"machine meminfo Shmem", {3, "cron, systemd"}},
+                           {"machine vmstat nr_shmem", {3, "cron, systemd"}},
+                           {"machine meminfo Mlocked", {1, "cron"}}};
+    const std::string text = fmt::format(
+        "not compared in 3 of {} runs, as others ran (cron, systemd)", report.counts.runs);
+    EXPECT_THAT(human_variant(report), HasSubstr(text));
+    EXPECT_THAT(human_scenario(of(Standing::passed, {report})), HasSubstr(text));
+    EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})),
+                AllOf(HasSubstr(text + ": machine meminfo Shmem, machine vmstat nr_shmem\n"),
+                      HasSubstr("as others ran (cron): machine meminfo Mlocked\n")));
+    EXPECT_THAT(json_variant(report),
+                HasSubstr(R"("machine meminfo Mlocked":{"count":1,"others":"cron"})"));
 }
 
 TEST(Summary, AnythingThatIsNotAsItShouldBeIsBad) {

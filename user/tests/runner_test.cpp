@@ -163,6 +163,22 @@ TEST_F(RunnerTest, AnExclusionByAnotherPlaceIsNone) {
     EXPECT_EQ(report.waits.at("grace period").count, 10U);
 }
 
+TEST_F(RunnerTest, CountsTheRunsInWhichACounterWasNotCompared) {
+    plan.judge = [](OneRun& run) {
+        Outcome outcome;
+        outcome.add("ok", "yes");
+        if (run.number() > 7)
+            outcome.not_compared.push_back(
+                {"machine meminfo Shmem", std::to_string(run.number())});
+        return outcome;
+    };
+    const VariantReport report = run();
+    EXPECT_EQ(report.verdict, Verdict::pass);
+    ASSERT_EQ(report.not_compared.size(), 1U);
+    EXPECT_EQ(report.not_compared.at("machine meminfo Shmem").count, 3U);
+    EXPECT_EQ(report.not_compared.at("machine meminfo Shmem").others, "8") << "of the first";
+}
+
 TEST_F(RunnerTest, ALockThatWasLostIsAFailure) {
     scenario.variants.front().exclusion = {.places = {"down_write"}};
     VariantReport report = run();
