@@ -4,6 +4,7 @@
 #include "emit/c_pieces.hpp"
 #include "emit/c_steps.hpp"
 #include "emit/texts.hpp"
+#include "kernel/kernel_log.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +23,7 @@ constexpr std::string_view includes = R"(#define _GNU_SOURCE
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -92,7 +94,7 @@ class Writer {
         program.windows = timing_.windows();
         program.left_out = names_.left_out_operations();
         program.text = "// SPDX-License-Identifier: GPL-2.0\n" + comment(about()) +
-                       std::string(includes) + constants() + pieces_for(runtime_text, own + names) +
+                       std::string(includes) + constants() + pieces_for(c_runtime(), own + names) +
                        names + own;
         return program;
     }
@@ -270,6 +272,17 @@ class Writer {
 };
 
 } // namespace
+
+std::string c_runtime() {
+    constexpr std::string_view mark =
+        "\t\t/* The rows of kernel/complaints.txt: see emit/c_program.cpp. */\n";
+    std::string rows;
+    for (const ComplaintPattern& one : complaint_patterns())
+        rows += fmt::format("\t\t{{ {}, {} }},\n", c_string(one.kind), c_string(one.expression));
+    std::string text(runtime_text);
+    text.replace(text.find(mark), mark.size(), rows);
+    return text;
+}
 
 std::string Finding::name() const { return file->name.text + "-" + variant->name.text; }
 

@@ -903,11 +903,32 @@ static struct object kernel_log(void)
 	return log;
 }
 
+static bool matches(const char *line, const char *expression)
+{
+	regex_t compiled;
+	bool found;
+	if (regcomp(&compiled, expression, REG_EXTENDED | REG_NOSUB))
+		die(expression);
+	found = !regexec(&compiled, line, 0, NULL, 0);
+	regfree(&compiled);
+	return found;
+}
+
+/* Of a line of the kernel's log: the kind of the first row that matches; NULL if it is no complaint. */
+static const char *complaint_kind(const char *line)
+{
+	static const char *const rows[][2] = {
+		/* The rows of kernel/complaints.txt: see emit/c_program.cpp. */
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (matches(line, rows[i][1]))
+			return strcmp(rows[i][0], "harmless") ? rows[i][0] : NULL;
+	return NULL;
+}
+
 /* Has the kernel complained since the last time? Prints the first such line. */
 static const char *complaints(struct object log)
 {
-	static const char *const signs[] = { "BUG: ", "WARNING: ", "Oops", "Unable to handle kernel",
-					     "general protection fault", "refcount_t: ", NULL };
 	const char *word = "clean";
 	char record[8192];
 	for (;;) {
@@ -919,12 +940,15 @@ static const char *complaints(struct object log)
 			return word;
 		record[got] = 0;
 		text = strchr(record, ';');
-		for (int i = 0; text && signs[i]; i++)
-			if (strstr(text, signs[i])) {
-				if (!strcmp(word, "clean"))
-					printf("  kernel: %.*s\n", (int)strcspn(text + 1, "\n"), text + 1);
-				word = "complaint";
-			}
+		if (!text)
+			continue;
+		text++;
+		text[strcspn(text, "\n")] = 0; /* what follows is a dictionary */
+		if (!complaint_kind(text))
+			continue;
+		if (!strcmp(word, "clean"))
+			printf("  kernel: %s\n", text);
+		word = "complaint";
 	}
 }
 

@@ -13,8 +13,6 @@ namespace faultline {
 namespace {
 
 constexpr const char* kmsg = "/dev/kmsg";
-constexpr std::string_view harmless = "harmless";
-
 struct Row {
     std::string_view kind;
     std::regex pattern;
@@ -24,31 +22,37 @@ struct Row {
     }
 };
 
-// "KIND = REGULAR EXPRESSION", the harmless ones first.
-std::vector<Row> parse_rows(std::string_view table) {
-    constexpr std::string_view equals = " = ";
+std::vector<Row> compiled() {
     std::vector<Row> rows;
-    while (!table.empty()) {
-        const std::string_view line = table.substr(0, table.find('\n'));
-        table.remove_prefix(std::min(line.size() + 1, table.size()));
-        const std::size_t at = line.find(equals);
-        if (line.starts_with('#') || at == std::string_view::npos)
-            continue;
-        const std::string_view pattern = line.substr(at + equals.size());
-        rows.push_back({line.substr(0, at), std::regex(pattern.begin(), pattern.end())});
-    }
-    std::stable_partition(rows.begin(), rows.end(),
-                          [](const Row& row) { return row.kind == harmless; });
+    for (const ComplaintPattern& one : complaint_patterns())
+        rows.push_back({one.kind, std::regex(one.expression.begin(), one.expression.end())});
     return rows;
 }
 
 } // namespace
 
+// "KIND = REGULAR EXPRESSION", the harmless ones first.
+std::vector<ComplaintPattern> complaint_patterns() {
+    constexpr std::string_view equals = " = ";
+    std::string_view table = complaint_table;
+    std::vector<ComplaintPattern> rows;
+    while (!table.empty()) {
+        const std::string_view line = table.substr(0, table.find('\n'));
+        table.remove_prefix(std::min(line.size() + 1, table.size()));
+        const std::size_t at = line.find(equals);
+        if (!line.starts_with('#') && at != std::string_view::npos)
+            rows.push_back({line.substr(0, at), line.substr(at + equals.size())});
+    }
+    std::stable_partition(rows.begin(), rows.end(),
+                          [](const ComplaintPattern& row) { return row.kind == harmless_kind; });
+    return rows;
+}
+
 std::string_view complaint_kind(std::string_view line) {
-    static const std::vector<Row> rows = parse_rows(complaint_table);
+    static const std::vector<Row> rows = compiled();
     const auto row = std::find_if(rows.begin(), rows.end(),
                                   [line](const Row& one) { return one.matches(line); });
-    return row == rows.end() || row->kind == harmless ? std::string_view() : row->kind;
+    return row == rows.end() || row->kind == harmless_kind ? std::string_view() : row->kind;
 }
 
 std::optional<std::string> complaint_of(std::string_view record) {

@@ -10,11 +10,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace faultline {
 
-// The kind of a complaint in a line of the log without its time stamp, by kernel/complaints.txt,
-// which the scripts' judge of the log uses too; "" if it is none.
+// A row of kernel/complaints.txt, which the scripts' judge of the log and emitted programs use too.
+struct ComplaintPattern {
+    std::string_view kind;
+    std::string_view expression; // ECMAScript's, Python's, and an extended one of regcomp(3)
+};
+inline constexpr std::string_view harmless_kind = "harmless";
+// In the order in which a line is tried: the first that matches is its kind.
+std::vector<ComplaintPattern> complaint_patterns();
+
+// The kind of a complaint in a line of the log without its time stamp; "" if it is none.
 std::string_view complaint_kind(std::string_view line);
 
 // The text of a record of /dev/kmsg ("4,812,9000,-;BUG: Bad page state") if that is a complaint.

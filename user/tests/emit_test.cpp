@@ -9,13 +9,17 @@
 #include "emit/repro.hpp"
 #include "emit/source_text.hpp"
 #include "emit/window_patch.hpp"
+#include "kernel/fd.hpp"
+#include "kernel/kernel_log.hpp"
 #include "kernel/symbols.hpp"
 #include "language/load.hpp"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <sstream>
 
 namespace faultline {
 namespace {
@@ -446,6 +450,52 @@ TEST_F(CompiledPrograms, OfMadeUpSteps) {
         ASSERT_TRUE(program.ok()) << program.error().to_string();
         compile(*program, variant);
     }
+    const Result<CProgram> watching =
+        program_of(std::string(file_text, std::strstr(file_text, "[forbid]")), "plain");
+    ASSERT_TRUE(watching.ok()) << watching.error().to_string();
+    EXPECT_THAT(watching->text, HasSubstr("{ \"panic\", \"Kernel panic - not syncing\" },\n"));
+    compile(*watching, "watching");
+}
+
+// Both judge by kernel/complaints.txt: the driver by std::regex, a program by glibc.
+TEST_F(CompiledPrograms, TellAComplaintAsTheDriverDoes) {
+    write("kinds.c", "#include <errno.h>\n#include <regex.h>\n#include <stdbool.h>\n"
+                     "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" +
+                         pieces_for(c_runtime(), "complaint_kind EXIT_BROKEN") + R"(
+int main(void)
+{
+	char line[8192];
+	while (fgets(line, sizeof(line), stdin)) {
+		const char *kind;
+		line[strcspn(line, "\n")] = 0;
+		kind = complaint_kind(line);
+		puts(kind ? kind : "");
+	}
+	return 0;
+})");
+    ASSERT_TRUE(run("gcc -Wall -Wextra -Werror -O2 kinds.c -o kinds")) << out();
+    std::string lines = "PCI: use \"pci=nocrs\" and report a bug\n"
+                        "faultline: known BUG: Bad page state // // fixed\n"
+                        "BUG kmalloc-64 (Tainted: G           OE     ): Poison overwritten\n";
+    for (const auto& entry : std::filesystem::directory_iterator(FAULTLINE_LOGS))
+        if (entry.path().extension() == ".log") {
+            const Result<std::string> text = read_text(entry.path());
+            ASSERT_TRUE(text.ok()) << text.error().to_string();
+            lines += *text + (text->ends_with('\n') ? "" : "\n");
+        }
+    write("lines", lines);
+    ASSERT_TRUE(run("./kinds < lines"));
+    std::istringstream kinds(out());
+    std::istringstream each(lines);
+    std::string line;
+    std::size_t found = 0;
+    while (std::getline(each, line)) {
+        std::string kind;
+        ASSERT_TRUE(std::getline(kinds, kind));
+        EXPECT_EQ(kind, complaint_kind(line)) << line;
+        found += kind.empty() ? 0 : 1;
+    }
+    EXPECT_GT(found, 0U);
 }
 
 // No kernel here delays a SLOWME: the program must not pass.
