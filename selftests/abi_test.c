@@ -440,7 +440,7 @@ TEST_F(abi, another_schedule)
 }
 
 static const char *const text_files[] = {
-	"about", "capabilities", "sites", "replacements", "sessions", "events",
+	"about", "capabilities", "sites", "tasks", "replacements", "sessions", "events",
 };
 
 /* Both ways: a kernel that clears all memory must not look poisoned, nor one that poisons look clear. */

@@ -38,9 +38,10 @@ struct Arguments {
     std::string ktap_known = "xfail";
     std::string color = "auto";
     std::string trace;
-    std::string emit;   // of run and replay: columns, c, repro
-    std::string out;    // ...: the folder for its files
-    std::string source; // ...: of a kernel
+    bool functions = false; // of --trace: calls of the kernel's functions, too
+    std::string emit;       // of run and replay: columns, c, repro
+    std::string out;        // ...: the folder for its files
+    std::string source;     // ...: of a kernel
     std::string module;
     bool verbose = false;
     bool first = false;

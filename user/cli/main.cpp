@@ -91,10 +91,16 @@ void add_report_options(CLI::App& command, Arguments& arguments) {
         .add_option("--html", arguments.html,
                     "write a page with a drawing of one run of each outcome")
         ->type_name("FILE");
+    CLI::Option* trace =
+        command
+            .add_option("--trace", arguments.trace,
+                        "write a trace for Perfetto with one run of each variant: FILE.pftrace")
+            ->type_name("FILE");
     command
-        .add_option("--trace", arguments.trace,
-                    "write a trace for Perfetto with one run of each variant: FILE.pftrace")
-        ->type_name("FILE");
+        .add_flag("--functions", arguments.functions,
+                  "in the trace: the functions of the kernel that the actors call, too. All runs "
+                  "are slower")
+        ->needs(trace);
     command
         .add_option(
             "--emit", arguments.emit,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // faultline run and faultline replay.
+#include "calls_abi.h"
 #include "cli/common.hpp"
 #include "cli/emit.hpp"
 #include "engine/stop.hpp"
@@ -10,6 +11,7 @@
 #include "report/perfetto.hpp"
 
 #include <fmt/format.h>
+#include <memory>
 
 namespace faultline {
 
@@ -28,6 +30,35 @@ Options options_of(const Arguments& arguments, ProgressLine& progress) {
     options.progress = [&progress](const Progress& now) { progress.show(now); };
     return options;
 }
+
+// Of --functions: the calls of a run's actors, by <debugfs>/faultline/calls.
+class CalledFunctions {
+  public:
+    static Result<std::unique_ptr<CalledFunctions>> open() {
+        Result<FunctionTrace> trace = FunctionTrace::open();
+        if (!trace)
+            return trace.error();
+        Result<RunningSymbols> symbols = RunningSymbols::read();
+        if (!symbols)
+            return symbols.error();
+        return std::unique_ptr<CalledFunctions>(
+            new CalledFunctions(std::move(*trace), std::move(*symbols)));
+    }
+    void trace(Options& options) {
+        options.rig.staged = [this](std::vector<pid_t> tasks) {
+            tasks.resize(std::min<std::size_t>(tasks.size(), FL_MAX_CALL_TASKS));
+            return trace_.start(tasks);
+        };
+        options.calls = [this] { return trace_.stop(); };
+    }
+    [[nodiscard]] const RunningSymbols& symbols() const { return symbols_; }
+
+  private:
+    CalledFunctions(FunctionTrace trace, RunningSymbols symbols)
+        : trace_(std::move(trace)), symbols_(std::move(symbols)) {}
+    FunctionTrace trace_;
+    RunningSymbols symbols_;
+};
 
 // All outputs of one invocation.
 class Output {
@@ -50,6 +81,12 @@ class Output {
             return trace.error();
         Output output;
         output.trace_ = std::move(*trace);
+        if (arguments.functions) {
+            Result<std::unique_ptr<CalledFunctions>> functions = CalledFunctions::open();
+            if (!functions)
+                return functions.error();
+            output.functions_ = std::move(*functions);
+        }
         output.columns_ = arguments.emit == "columns";
         output.mark_ = std::move(*mark);
         output.html_ = std::move(*html);
@@ -67,6 +104,10 @@ class Output {
         record(json_begin(system, names));
         ktap_.put(ktap_begin(system, static_cast<unsigned>(names.size())));
     }
+    void trace(Options& options) {
+        if (functions_)
+            functions_->trace(options);
+    }
     // The last lines there name the run that was under way when the machine died.
     void start(const Start& now) { mark_.put(json_start(now)); }
     void run(unsigned number, std::uint64_t seed) { mark_.put(json_run(number, seed)); }
@@ -74,7 +115,8 @@ class Output {
         record(json_variant(report));
         if (verbose_)
             fmt::print("{}", human_variant(report, colour_));
-        trace_.put(perfetto_variant(report, ++variants_));
+        trace_.put(
+            perfetto_variant(report, ++variants_, functions_ ? &functions_->symbols() : nullptr));
         if (columns_)
             fmt::print("\n{}\n", columns_of(report));
     }
@@ -103,6 +145,7 @@ class Output {
     Sink html_;
     Sink mark_;
     Sink trace_;
+    std::unique_ptr<CalledFunctions> functions_; // null without --functions
     bool columns_ = false;
     unsigned variants_ = 0;
     Summary summary_;
@@ -164,6 +207,7 @@ int run_all(const std::vector<Chosen>& all, Options options, Output& output, Pro
     for (const Chosen& chosen : all)
         names.push_back(chosen.name());
     output.begin(names);
+    output.trace(options);
     options.on_start = [&output](const Start& now) { output.start(now); };
     options.on_run = [&output](unsigned number, std::uint64_t seed) { output.run(number, seed); };
     Budget budget(seconds, all);

@@ -195,9 +195,19 @@ class VariantRunner {
                                                           : seed_of_run(options_.seed, number);
         if (options_.on_run)
             options_.on_run(number, seed);
-        return !refused(rig_.run(number, seed, [this](const Run& run, Outcome outcome) {
-            count(run, std::move(outcome));
-        }));
+        Result<void> traced;
+        const std::optional<Refusal> refusal =
+            rig_.run(number, seed, [&](const Run& run, Outcome outcome) {
+                Result<ActorCalls> calls = options_.calls ? options_.calls() : ActorCalls();
+                if (!calls)
+                    traced = calls.error();
+                count(run, std::move(outcome), calls ? std::move(*calls) : ActorCalls());
+            });
+        if (refused(refusal))
+            return false;
+        if (!traced)
+            end(Verdict::error, fmt::format("run {}: {}", number, traced.error().to_string()));
+        return traced.ok();
     }
 
     // A scenario can only lower the module's verdict on a forced order.
@@ -235,7 +245,7 @@ class VariantRunner {
             outcome.forbid("an outcome that is not expected: " + to_string(outcome));
     }
 
-    void count(const Run& run, Outcome outcome) {
+    void count(const Run& run, Outcome outcome, ActorCalls calls) {
         Counts& counts = report_.counts;
         ++counts.runs;
         if (excluded(run)) {
@@ -246,14 +256,15 @@ class VariantRunner {
         judge_by_row(run, outcome);
         for (std::size_t i = 0; i < report_.control_hits.size(); ++i)
             report_.control_hits[i] += run.result().control_hits[i];
-        tally(run, outcome);
+        tally(run, outcome, std::move(calls));
     }
 
-    void tally(const Run& run, const Outcome& outcome) {
+    void tally(const Run& run, const Outcome& outcome, ActorCalls calls) {
         Tally& tally = report_.histogram[to_string(outcome)];
         // The example of an outcome that is sometimes forbidden is a forbidden one.
         if (tally.count == 0 || (tally.allowed && !outcome.allowed))
-            tally.example = {run.number(), schedule_text(run.seed()), run.result(), outcome.why};
+            tally.example = {run.number(), schedule_text(run.seed()), run.result(), outcome.why,
+                             std::move(calls)};
         ++tally.count;
         for (const NotCompared& one : outcome.not_compared) {
             LeftOut& left_out = report_.not_compared[one.counter];

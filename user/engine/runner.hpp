@@ -4,6 +4,7 @@
 #define FAULTLINE_ENGINE_RUNNER_HPP
 
 #include "engine/rig.hpp"
+#include "kernel/function_trace.hpp"
 #include "kernel/kernel_log.hpp"
 #include "kernel/series.hpp"
 
@@ -43,6 +44,8 @@ struct Start {
     std::string_view caught_by = {}; // Control::caught_by
 };
 
+using ActorCalls = std::vector<std::vector<FunctionCall>>; // of one run, by actor
+
 struct Options {
     unsigned runs = 1000;
     std::uint64_t seed = 1;
@@ -59,6 +62,8 @@ struct Options {
     std::function<void(const Progress&)> progress;
     std::function<void(const Start&)> on_start;
     std::function<void(unsigned run, std::uint64_t seed)> on_run;
+    // After each run: the functions of the kernel that its actors called.
+    std::function<Result<ActorCalls>()> calls = {};
     std::function<void(std::string_view)> note = note_in_kernel_log;
     std::string version = running_version(); // of the kernel, for rows that differ by release
     std::string machine = running_machine(); // "x86_64"
@@ -69,7 +74,8 @@ struct Example {
     unsigned run = 0;
     std::string schedule; // with the run's seed
     fl_result result{};
-    std::string why; // the forbidden outcome; "" if none
+    std::string why;       // the forbidden outcome; "" if none
+    ActorCalls calls = {}; // if Options::calls is set
 };
 
 struct Tally {

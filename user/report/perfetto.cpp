@@ -37,6 +37,7 @@ constexpr unsigned sequence = 1;
 constexpr unsigned cleared = 1; // SEQ_INCREMENTAL_STATE_CLEARED
 constexpr std::uint64_t tracks_of_variant = 1000;
 constexpr std::uint64_t first_cpu = 100; // behind the actors
+constexpr std::string_view our_module = "faultline";
 
 const Example* example_of(const VariantReport& report) {
     if (const Tally* forbidden = report.forbidden())
@@ -46,7 +47,8 @@ const Example* example_of(const VariantReport& report) {
 
 class Writer {
   public:
-    Writer(const VariantReport& report, const Example& example, unsigned number)
+    Writer(const VariantReport& report, const Example& example, unsigned number,
+           const RunningSymbols* symbols)
         : report_(report), result_(example.result), base_(number * tracks_of_variant) {
         track(base_, 0, report.name() + (report.control ? "+" + *report.control : ""));
         for (std::size_t i = 0; i < report.actors.size(); ++i)
@@ -60,6 +62,8 @@ class Writer {
         for (std::size_t i = 0; i < report.sites.size(); ++i)
             if (result_.sites[i].reached_ns != 0)
                 site(i);
+        for (std::size_t i = 0; symbols != nullptr && i < example.calls.size(); ++i)
+            functions(base_ + 1 + i, example.calls[i], *symbols);
     }
 
     // In the order of time, as slices of a track must be.
@@ -121,9 +125,7 @@ class Writer {
         for (const std::uint64_t on : {base_ + 1 + actor, base_ + first_cpu + seen.cpu}) {
             const bool of_actor = on == base_ + 1 + actor;
             Message reached = event(held(i) ? slice_begins : instant, on, of_actor ? name : text);
-            reached.message(
-                event_annotation,
-                Message().text(annotation_name, "end").text(annotation_text, end_word(seen.end)));
+            reached.message(event_annotation, annotation("end", end_word(seen.end)));
             if (of_actor)
                 flows(reached, i, true);
             if (of_actor && !held(i))
@@ -137,6 +139,37 @@ class Writer {
             Message on_again = event(instant, on, std::string(end_word(seen.end)));
             flows(on_again, i, false);
             events_.emplace_back(seen.left_ns, std::move(on_again));
+        }
+    }
+
+    static Message annotation(std::string_view name, std::string_view text) {
+        return Message().text(annotation_name, name).text(annotation_text, text);
+    }
+
+    // Interrupts that came to the task are none of its calls, and what the module calls while it
+    // holds the task is none of the kernel's.
+    void functions(std::uint64_t track, const std::vector<FunctionCall>& calls,
+                   const RunningSymbols& symbols) {
+        std::map<const RunningSymbol*, unsigned> counts;
+        for (const FunctionCall& call : calls)
+            ++counts[call.interrupt ? nullptr : symbols.at(call.function)];
+        std::set<const RunningSymbol*> shown;
+        for (const FunctionCall& call : calls) {
+            const RunningSymbol* function = call.interrupt ? nullptr : symbols.at(call.function);
+            const RunningSymbol* caller = symbols.at(call.caller);
+            if (function == nullptr || (caller != nullptr && caller->module == our_module))
+                continue;
+            const unsigned count = counts[function];
+            const bool first = shown.insert(function).second;
+            if (count > most_calls_of_function && !first)
+                continue;
+            Message called = event(instant, track, function->name + "()");
+            if (caller != nullptr)
+                called.message(event_annotation, annotation("caller", caller->name + "()"));
+            if (count > most_calls_of_function)
+                called.message(event_annotation,
+                               annotation("calls in this run", std::to_string(count)));
+            events_.emplace_back(call.time_ns, std::move(called));
         }
     }
 
@@ -178,9 +211,10 @@ Message& Message::text(unsigned field, std::string_view value) {
     return *this;
 }
 
-std::string perfetto_variant(const VariantReport& report, unsigned number) {
+std::string perfetto_variant(const VariantReport& report, unsigned number,
+                             const RunningSymbols* symbols) {
     const Example* example = example_of(report);
-    return example == nullptr ? std::string() : Writer(report, *example, number).bytes();
+    return example == nullptr ? std::string() : Writer(report, *example, number, symbols).bytes();
 }
 
 } // namespace faultline

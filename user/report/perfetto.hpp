@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // One run of each variant as a trace for Perfetto (https://ui.perfetto.dev): TrackEvents, a track
 // for each actor and each CPU; a hold is a slice, any other hit of a site an instant, an edge a
-// flow.
+// flow. Where the functions of the kernel were traced (Options::calls), each call is an instant on
+// its actor's track.
 //
 // Messages are encoded here: of protobuf it takes two kinds of field. The numbers are those of
 // protos/perfetto/trace/trace_packet.proto and of track_event/ beside it.
@@ -9,6 +10,7 @@
 #define FAULTLINE_REPORT_PERFETTO_HPP
 
 #include "engine/runner.hpp"
+#include "kernel/running_symbols.hpp"
 
 #include <cstdint>
 #include <string>
@@ -30,9 +32,14 @@ class Message {
     std::string bytes_;
 };
 
+// Of a function that an actor calls more often in a run, a trace has the first call alone, with
+// the number of all.
+inline constexpr unsigned most_calls_of_function = 64;
+
 // Traces of several variants may follow each other in a file. `number`: of the variant in this
-// file.
-std::string perfetto_variant(const VariantReport& report, unsigned number);
+// file. `symbols`: of the functions that were traced; null if none were.
+std::string perfetto_variant(const VariantReport& report, unsigned number,
+                             const RunningSymbols* symbols = nullptr);
 
 } // namespace faultline
 

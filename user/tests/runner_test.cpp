@@ -168,8 +168,7 @@ TEST_F(RunnerTest, CountsTheRunsInWhichACounterWasNotCompared) {
         Outcome outcome;
         outcome.add("ok", "yes");
         if (run.number() > 7)
-            outcome.not_compared.push_back(
-                {"machine meminfo Shmem", std::to_string(run.number())});
+            outcome.not_compared.push_back({"machine meminfo Shmem", std::to_string(run.number())});
         return outcome;
     };
     const VariantReport report = run();
@@ -177,6 +176,20 @@ TEST_F(RunnerTest, CountsTheRunsInWhichACounterWasNotCompared) {
     ASSERT_EQ(report.not_compared.size(), 1U);
     EXPECT_EQ(report.not_compared.at("machine meminfo Shmem").count, 3U);
     EXPECT_EQ(report.not_compared.at("machine meminfo Shmem").others, "8") << "of the first";
+}
+
+TEST_F(RunnerTest, KeepsTheCallsOfTheRunThatIsAnExample) {
+    unsigned runs = 0;
+    options.calls = [&runs] { return ActorCalls{{{.time_ns = ++runs}}}; };
+    plan.judge = [](OneRun& one) {
+        return Outcome{}.add("ok", "?").require(one.number() < 5, "late");
+    };
+    const VariantReport report = run();
+    const Example& example = report.histogram.at("ok=?").example;
+    EXPECT_EQ(example.run, 5U) << "the first that is forbidden";
+    EXPECT_EQ(example.calls.at(0).at(0).time_ns, 5U);
+    options.calls = [] { return Result<ActorCalls>(Error::make(EPROTO, "no calls")); };
+    EXPECT_EQ(run().verdict, Verdict::error);
 }
 
 TEST_F(RunnerTest, ALockThatWasLostIsAFailure) {
