@@ -10,7 +10,9 @@
 #include "report/ktap.hpp"
 #include "report/perfetto.hpp"
 
+#include <cerrno>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <memory>
 
 namespace faultline {
@@ -45,11 +47,19 @@ class CalledFunctions {
             new CalledFunctions(std::move(*trace), std::move(*symbols)));
     }
     void trace(Options& options) {
+        // A State finds page tables that nothing but the heap's growth explains: the calls that are
+        // kept must be in the heap, not in mappings of their own.
+        (void)::mallopt(M_MMAP_MAX, 0);
         options.rig.staged = [this](std::vector<pid_t> tasks) {
             tasks.resize(std::min<std::size_t>(tasks.size(), FL_MAX_CALL_TASKS));
             return trace_.start(tasks);
         };
-        options.calls = [this] { return trace_.stop(); };
+        options.calls = [this]() -> Result<ActorCalls> {
+            Result<ActorCalls> calls = trace_.stop();
+            if (calls && trace_.lost())
+                return Error::make(EOVERFLOW, "more calls than the module has room for", "calls");
+            return calls;
+        };
     }
     [[nodiscard]] const RunningSymbols& symbols() const { return symbols_; }
 
