@@ -18,8 +18,8 @@ std::string repro_script(const Finding& finding) {
 # {3}
 #
 # FAULTLINE=path of a checkout of Faultline. It fetches the kernel KERNEL= (6.12) for ARCH= (x86_64), or
-# takes one of yours (KIMAGE= and KDIR=, its build folder), boots it in QEMU and runs this RUNS= times
-# (50). The exit status is that of scripts/faultline-vm: 0 the verdict is the expected one, which can
+# takes one of yours (KSRC=, a tree that it builds; or KIMAGE= and KDIR=, its build folder), boots it in
+# QEMU and runs this RUNS= times (50). The exit status is that of scripts/faultline-vm: 0 the verdict is the expected one, which can
 # be KNOWN; 1 it is not.
 set -eu
 : "${{FAULTLINE:?is not set: the path of a checkout of Faultline}}"
@@ -28,6 +28,7 @@ trap 'rm -rf "$folder"' EXIT
 cat > "$folder/{0}.flt" << 'END_OF_SCENARIO'
 {4}END_OF_SCENARIO
 set -- --kernel "${{KERNEL:-6.12}}" --arch "${{ARCH:-x86_64}}" --runs "${{RUNS:-50}}"
+[ -z "${{KSRC:-}}" ] || set -- "$@" --ksrc "$KSRC"
 [ -z "${{KIMAGE:-}}" ] || set -- "$@" --kimage "$KIMAGE" --kdir "${{KDIR:?KIMAGE= needs KDIR=}}"
 "$FAULTLINE/scripts/faultline-vm" run "$@" --run "$folder/{0}.flt/{1}"
 )",
