@@ -38,13 +38,13 @@ struct Arguments {
     std::string ktap_known = "xfail";
     std::string color = "auto";
     std::string trace;
-    bool functions = false; // of --trace: calls of the kernel's functions, too
-    std::string emit;       // of run and replay: columns, c, repro
-    std::string out;        // ...: the folder for its files
-    std::string source;     // ...: of a kernel
+    std::string emit;   // of run and replay: columns, c, repro
+    std::string out;    // ...: the folder for its files
+    std::string source; // ...: of a kernel
     std::string module;
     bool verbose = false;
     bool first = false;
+    bool functions = false;          // of --trace: calls of the kernel's functions, too
     bool controls = false;           // of explore: their hazards
     unsigned replays = 200;          // ...
     std::vector<std::string> forbid; // ...: patterns of results

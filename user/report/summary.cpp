@@ -89,6 +89,7 @@ std::vector<std::string> not_compared_texts(const VariantReport& report) {
         together += (together.empty() ? "" : ", ") + counter;
     }
     std::vector<std::string> texts;
+    texts.reserve(counters.size());
     for (const auto& [why, names] : counters)
         texts.push_back(fmt::format("{}: {}", why, names));
     return texts;
