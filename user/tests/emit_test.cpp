@@ -602,7 +602,8 @@ TEST_F(EmitFolder, TheScriptHasAFileThatReadsBack) {
                                     edges("reader@enter:filemap_read -> cutter@user:begin")}));
     write("scripts/faultline-vm",
           "#!/bin/sh\necho \"$@\"; for last; do :; done; cat \"${last%/*}\"\n");
-    ASSERT_TRUE(run("chmod +x scripts/faultline-vm && FAULTLINE=. KERNEL=7.2 sh repro.sh"))
+    ASSERT_TRUE(run("chmod +x scripts/faultline-vm && FAULTLINE=. KERNEL=7.2 env -u RUNS -u ARCH "
+                    "-u KSRC sh repro.sh"))
         << out();
     EXPECT_THAT(out(), HasSubstr("run --kernel 7.2 --arch x86_64 --runs 50 --run "));
     const std::string made = out().substr(out().find('\n') + 1);
