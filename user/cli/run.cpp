@@ -33,7 +33,7 @@ Options options_of(const Arguments& arguments, ProgressLine& progress) {
     return options;
 }
 
-// Of --functions: the calls of a run's actors, by <debugfs>/faultline/calls.
+// For --functions: the calls of a run's actors, from <debugfs>/faultline/calls.
 class CalledFunctions {
   public:
     static Result<std::unique_ptr<CalledFunctions>> open() {

@@ -26,7 +26,7 @@ struct CProgram {
     std::set<std::string> left_out; // operations, see left_out of operations/operation.hpp
 };
 
-// What programs are made of: emit/runtime.c, with the rows of kernel/complaints.txt.
+// The pieces of all programs: emit/runtime.c, with the rows of kernel/complaints.txt.
 std::string c_runtime();
 
 // EOPNOTSUPP: something in it has no C, and what. No half programs.

@@ -914,7 +914,7 @@ static bool matches(const char *line, const char *expression)
 	return found;
 }
 
-/* Of a line of the kernel's log: the kind of the first row that matches; NULL if it is no complaint. */
+/* The kind of the first row that matches a line of the kernel's log; NULL if the line is no complaint. */
 static const char *complaint_kind(const char *line)
 {
 	static const char *const rows[][2] = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-// Who else is at work in the machine: the tasks of user space that are not this process's, and
-// whether one of them ran between two looks. Then it may have changed counters of the machine.
-// Threads of the kernel are none of them: what they do is part of the experiment.
+// The tasks of other programs, and whether one of them ran between two looks. Then it may have
+// changed counters of the machine. Kernel threads do not count: their work is part of the
+// experiment.
 #ifndef FAULTLINE_KERNEL_OTHER_TASKS_HPP
 #define FAULTLINE_KERNEL_OTHER_TASKS_HPP
 

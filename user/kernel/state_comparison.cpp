@@ -154,7 +154,7 @@ void StateComparison::require_growth(std::string_view name, std::int64_t by) {
                 fmt::format("{} grew by {}, and should by {}", name, growth(name), by));
 }
 
-// Of what differs: others may have changed it. Then it is noted.
+// True if others may have changed this counter, which differs; notes it then.
 bool StateComparison::left_out(std::string_view name) {
     if (quiet() || !name.starts_with("machine "))
         return false;

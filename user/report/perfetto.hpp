@@ -32,8 +32,8 @@ class Message {
     std::string bytes_;
 };
 
-// Of a function that an actor calls more often in a run, a trace has the first call alone, with
-// the number of all.
+// A trace has only the first call of a function that an actor calls more often in a run, with the
+// number of all its calls.
 inline constexpr unsigned most_calls_of_function = 64;
 
 // Traces of several variants may follow each other in a file. `number`: of the variant in this

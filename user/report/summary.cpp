@@ -80,7 +80,7 @@ std::string bound_text(double bound) {
 }
 
 std::vector<std::string> not_compared_texts(const VariantReport& report) {
-    // Of the same runs.
+    // Counters of the same runs stand together.
     std::map<std::string, std::string> counters;
     for (const auto& [counter, left_out] : report.not_compared) {
         std::string& together =

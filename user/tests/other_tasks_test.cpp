@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// Of x86-64, 6.12.95.
+// Recorded on x86-64, 6.12.95.
 constexpr const char* recorded = "task 1 process 1 parent 0 switches 311 off init\n"
                                  "task 90 process 90 parent 1 switches 12 off faultline-guard x\n"
                                  "task 93 process 91 parent 1 switches 7 running a: (b)\n";

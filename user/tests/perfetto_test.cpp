@@ -53,7 +53,7 @@ TEST(Perfetto, HasATrackForEachActorAndCpu) {
     EXPECT_EQ(trace.find("user:y"), std::string::npos); // never reached
 }
 
-// Symbols of x86-64: f, which calls g, and the module.
+// The symbols of x86-64: f, which calls g, and the module.
 RunningSymbols symbols() {
     return *RunningSymbols::parse(
         "ffffffff81000000 T f\nffffffff81001000 t g\n"

@@ -142,7 +142,7 @@ class BusyMachineTest : public testing::Test {
         check_.compare_all();
         return check_.word();
     }
-    // The names of what was not compared.
+    // The names of the counters that were not compared.
     std::string left_out() {
         std::string names;
         for (const NotCompared& one : check_.not_compared()) {
