@@ -56,10 +56,10 @@ class StateComparison {
     // Compares what others may have changed, too: for a caller that cannot print not_compared().
     void assume_quiet() { assumes_quiet_ = true; }
 
-    // The differences that compare() finds, and cgroups' counters. What only the objects of the
-    // scope can change is always compared, the machine's counters if no other program's task ran
-    // meanwhile. `counted`: names that another rule is about. A page that is there only before or
-    // only after has no bytes to compare, and no frame: its coming or going is in other columns.
+    // The differences that compare() finds, and cgroups' counters. Values that only the objects of
+    // the scope can change are always compared, the machine's counters if no other program's task
+    // ran meanwhile. `counted`: names that another rule is about. A page that is there only before
+    // or only after has no bytes to compare, and no frame: its coming or going is in other columns.
     void compare_all(const Allowed& counted = {});
     // By how much a counter has grown; 0 if this machine does not have it.
     [[nodiscard]] std::int64_t growth(std::string_view name) const;
