@@ -647,6 +647,7 @@ bool conclude(const Task& task, const Explored& explored, bool control, bool res
 
 std::vector<Topic> topics_of(const std::vector<Task>& tasks) {
     std::vector<Topic> topics;
+    topics.reserve(tasks.size());
     for (const Task& task : tasks)
         topics.push_back(task.topic);
     return topics;
