@@ -753,9 +753,16 @@ about = "a"
 TEST_F(InterpreterTest, TimesOrdersAndMappingsInARow) {
     if (::sysconf(_SC_NPROCESSORS_ONLN) < 2)
         GTEST_SKIP() << "laps of one CPU do not cross";
-    const VariantReport report = run(std::string(timing));
-    EXPECT_EQ(only_outcome(report), "bytes=intact again=mapped gone=0 last=changed sum=0 done=yes");
-    EXPECT_GE(report.counts.overlaps, 1U) << report.why;
+    // On a busy host the quick lap may always begin when the slow one is over.
+    constexpr unsigned most = 40;
+    unsigned overlaps = 0;
+    for (unsigned tried = 0; tried < most && overlaps == 0; ++tried) {
+        const VariantReport report = run(std::string(timing));
+        EXPECT_EQ(only_outcome(report),
+                  "bytes=intact again=mapped gone=0 last=changed sum=0 done=yes");
+        overlaps = report.counts.overlaps;
+    }
+    EXPECT_GE(overlaps, 1U);
 }
 
 TEST_F(InterpreterTest, LapsBetweenSitesNeedTheSites) {
