@@ -201,6 +201,15 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "hugetlb_vma_maps_pfn.isra.0" } },
 	},
 	{
+		/* Up to 7.2 without the page table lock; 6.12.117 holds it. */
+		.name = "hugetlb_no_page/unlock",
+		.about = "a new huge page is mapped, and still locked",
+		.context = FL_CONTEXT_AUTO,
+		.candidates = { { "folio_unlock", "hugetlb_no_page" },
+				/* Where that is inlined. */
+				{ "folio_unlock", "hugetlb_fault" } },
+	},
+	{
 		.name = "pagemap_scan_pmd_entry",
 		.about = "PAGEMAP_SCAN is at a PMD and holds the mmap lock for reading",
 		.context = FL_CONTEXT_SLEEP,
