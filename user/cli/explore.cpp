@@ -741,8 +741,8 @@ int explore_command(const Arguments& arguments) {
         }
         // The remaining pairs share the rest of the budget, but the search for the places takes
         // seconds: a session goes on where the last one stopped.
-        const std::size_t sharing = std::max<std::size_t>(search.found(), 1);
-        options->budget = std::max(left() / static_cast<long>(listed.empty() ? remaining : sharing),
+        const std::size_t found = search.found();
+        options->budget = std::max(left() / static_cast<long>(found == 0 ? remaining : found),
                                    std::min(left(), least_budget));
         const auto known = earlier->orders.find(task.name);
         options->done = known == earlier->orders.end() ? std::set<std::string>() : known->second;
