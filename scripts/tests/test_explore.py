@@ -155,7 +155,7 @@ class ElsewhereTest(unittest.TestCase):
         seen = shown_in([other, self.VARIANT], "shmem-a-b-1", self.WORDS)
         self.assertEqual(seen, {"runs": 20, "order_had": 18, "shown": 5, "otherwise": 2, "skipped": ""})
         self.assertEqual(explore_page.elsewhere_text({"cell": "7.2 arm64", **(seen or {})}),
-                         "on 7.2 arm64: 5 of 20 runs end so, 2 in a third way; 18 had the order")
+                         "on 7.2 arm64: 5 of 20 runs end so, 2 end in another way; 18 had the order")
 
     def test_without_words_nothing_is_shown(self) -> None:
         self.assertEqual(forbidden_words("faultline = 1\n"), set())

@@ -321,7 +321,7 @@ class PageTest(SampleTest):
         page.write_text(self.read("bad.html").replace('"kind":"end"', '"kind":"end', 1))
         text = self.dom(page)
         self.assertIn("of the records is cut", text)
-        self.assertIn("The driver did not end", text)
+        self.assertIn("The driver did not finish", text)
         self.assertIn('id="failed-one"', text)
 
 

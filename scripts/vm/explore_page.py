@@ -104,14 +104,14 @@ def _table(topic: Topic, actor: str) -> str:
         f'<tr><th class="left">{_text(_short(row))}</th>'
         + "".join(_field(fields.get(Place(row, column), [])) for column in columns) + "</tr>\n"
         for row in rows)
-    return (f"<h3>{_text(actor)} is held at a row; the other one runs to a column</h3>\n"
+    return (f"<h3>{_text(actor)} is held at the place of the row; the other one runs to the place of the column</h3>\n"
             f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>\n{body}</tbody></table></div>')
 
 
 def elsewhere_text(one: Record) -> str:
     if one.get("skipped"):
         return f"cannot be tried on {one['cell']}: {one['skipped']}"
-    otherwise = f", {one['otherwise']} in a third way" if one.get("otherwise") else ""
+    otherwise = f", {one['otherwise']} end in another way" if one.get("otherwise") else ""
     return f"on {one['cell']}: {one['shown']} of {one['runs']} runs end so{otherwise}; {one['order_had']} had the order"
 
 
@@ -176,6 +176,6 @@ def page(records: list[Record], title: str) -> str:
     sections = "\n".join(_section(topic, reports) for topic in topics)
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>{_text(title)}</title><style>\n{STYLE}</style></head>\n<body><h1>{_text(title)}</h1>\n"
-            f"<p>{_text(legend)}. Each field has its order as a title. \"Of all orders\": with one and two preemptions "
-            f"of these places. \"Not seen\": 95 % bound of what a realised order did not show, each with one run.</p>\n"
+            f"<p>{_text(legend)}. The title of a field is its order. \"Of all orders\": with one and two preemptions "
+            f"of these places. \"Not seen\": 95 % bound of any other outcome of the realised orders, with one run each.</p>\n"
             f"{_summary(topics, reports)}\n{sections}\n{OPEN}</body></html>\n")

@@ -97,7 +97,7 @@ def _numbers(entry: Entry) -> str:
         f"<br>{record.get('runs')} runs, {record.get('overlaps')} overlaps, {record.get('excluded')} excluded, "
         f"{record.get('rate')} runs/s{f' (seen {_text(power)})' if power else ''}; {counts.get('caught', 0)} of "
         f"{sum(counts.values())} controls caught{replay}"
-        f"<details><summary>what was seen</summary><table>{lines}</table></details>"
+        f"<details><summary>outcomes</summary><table>{lines}</table></details>"
     )
 
 
@@ -157,5 +157,5 @@ def page(results: list[CellResult]) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width><title>Faultline matrix</title><style>{STYLE}</style>\n"
         f"<h1>Faultline matrix</h1>\n<p>A field leads to its evidence in the page of that run. - means that there is no such kernel, "
-        f". that the cell did not come to this row. {_text(LEGEND)}.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
+        f". that the cell did not run this row. {_text(LEGEND)}.</p>\n{_table(results)}\n{_measures(results)}\n{cells}\n</html>\n"
     )

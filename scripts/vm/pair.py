@@ -119,7 +119,7 @@ def facts(pair: Pair) -> Record:
 def _page_row(row: Row) -> str:
     counts = "".join(f'<tr class="{"bad" if bad else ""}"><td>{old or "."}</td><td>{new or "."}</td><td>{html.escape(words)}</td></tr>'
                      for old, new, bad, words in histograms(row))
-    table = f"<details><summary>what was seen</summary><table>{counts}</table></details>" if counts else ""
+    table = f"<details><summary>outcomes</summary><table>{counts}</table></details>" if counts else ""
     return (f'<tr><th>{html.escape(row.name)}</th><td class="{COLOURS[row.word]}">{row.word}</td><td>{html.escape(row.old.text())}</td>'
             f"<td>{html.escape(row.new.text())}</td><td>{html.escape(row.why)}{table}</td></tr>\n")
 

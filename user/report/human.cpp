@@ -167,8 +167,8 @@ std::string notes_of(const ScenarioReport& report) {
             text += note(fmt::format("control {}: {}", control.control.value_or(""), control.why));
     for (const VariantReport& variant : report.variants)
         for (const auto& [kind, wait] : variant.waits)
-            text += note(fmt::format("{}: {} times no exclusion, but {}: {}", variant.variant,
-                                     wait.count, kind, wait.stack));
+            text += note(fmt::format("{}: a wait that excludes nothing ({}), {} times: {}",
+                                     variant.variant, kind, wait.count, wait.stack));
     for (const VariantReport& variant : report.variants)
         for (const std::string& one : not_compared_texts(variant))
             text += note(fmt::format("{}: {}", variant.variant, one));
@@ -225,8 +225,8 @@ std::string human_variant(const VariantReport& report, Colour colour) {
     if (!report.blocked.empty())
         text += note("excluded: " + report.blocked);
     for (const auto& [kind, wait] : report.waits)
-        text +=
-            note(fmt::format("{} times no exclusion, but {}: {}", wait.count, kind, wait.stack));
+        text += note(fmt::format("a wait that excludes nothing ({}), {} times: {}", kind,
+                                 wait.count, wait.stack));
     for (const std::string& one : not_compared_texts(report))
         text += note(one);
     if (!report.measures.empty())

@@ -32,8 +32,8 @@ std::string diagnostics(const VariantReport& report) {
     if (!report.blocked.empty())
         text += fmt::format("  # excluded: {}\n", plain(report.blocked));
     for (const auto& [kind, wait] : report.waits)
-        text += fmt::format("  # no exclusion, but {}, {} times: {}\n", kind, wait.count,
-                            plain(wait.stack));
+        text += fmt::format("  # a wait that excludes nothing ({}), {} times: {}\n", kind,
+                            wait.count, plain(wait.stack));
     for (const std::string& one : not_compared_texts(report))
         text += fmt::format("  # {}\n", plain(one));
     if (!report.measures.empty())

@@ -84,7 +84,7 @@ std::vector<std::string> not_compared_texts(const VariantReport& report) {
     std::map<std::string, std::string> counters;
     for (const auto& [counter, left_out] : report.not_compared) {
         std::string& together =
-            counters[fmt::format("not compared in {} of {} runs, as others ran ({})",
+            counters[fmt::format("not compared in {} of {} runs, as other programs ran ({})",
                                  left_out.count, report.counts.runs, left_out.others)];
         together += (together.empty() ? "" : ", ") + counter;
     }

@@ -363,10 +363,14 @@ TEST(Human, AVerdictIsColouredWithoutMovingTheRest) {
 TEST(Human, SleepsThatExcludeNothingAreShown) {
     VariantReport report = passing();
     report.waits["grace period"] = {3, "b slept in synchronize_rcu"};
-    EXPECT_THAT(human_variant(report),
-                HasSubstr("3 times no exclusion, but grace period: b slept in synchronize_rcu\n"));
-    EXPECT_THAT(human_scenario(of(Standing::passed, {report})), HasSubstr("but grace period"));
-    EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})), HasSubstr("but grace period"));
+    EXPECT_THAT(
+        human_variant(report),
+        HasSubstr(
+            "a wait that excludes nothing (grace period), 3 times: b slept in synchronize_rcu\n"));
+    EXPECT_THAT(human_scenario(of(Standing::passed, {report})),
+                HasSubstr("(grace period), 3 times: b"));
+    EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})),
+                HasSubstr("(grace period), 3 times: b"));
     EXPECT_THAT(json_variant(report),
                 HasSubstr(R"("waits":{"grace period":{"count":3,"stack":"b slept in)"));
 }
@@ -377,12 +381,12 @@ TEST(Human, CountersThatWereNotComparedAreShown) {
                            {"machine vmstat nr_shmem", {3, "cron, systemd"}},
                            {"machine meminfo Mlocked", {1, "cron"}}};
     const std::string text = fmt::format(
-        "not compared in 3 of {} runs, as others ran (cron, systemd)", report.counts.runs);
+        "not compared in 3 of {} runs, as other programs ran (cron, systemd)", report.counts.runs);
     EXPECT_THAT(human_variant(report), HasSubstr(text));
     EXPECT_THAT(human_scenario(of(Standing::passed, {report})), HasSubstr(text));
     EXPECT_THAT(ktap_scenario(1, of(Standing::passed, {report})),
                 AllOf(HasSubstr(text + ": machine meminfo Shmem, machine vmstat nr_shmem\n"),
-                      HasSubstr("as others ran (cron): machine meminfo Mlocked\n")));
+                      HasSubstr("as other programs ran (cron): machine meminfo Mlocked\n")));
     EXPECT_THAT(json_variant(report),
                 HasSubstr(R"("machine meminfo Mlocked":{"count":1,"others":"cron"})"));
 }
