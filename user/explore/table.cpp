@@ -51,6 +51,8 @@ SetupRow read_setup(const Text& name, TableReader& table) {
                  .about = table.text("about", true).text,
                  .prepare = table.text("prepare").text,
                  .steps = table.text("steps", true).text,
+                 .judge = table.text("judge").text,
+                 .outcome = table.text("outcome").text,
                  .needs = plain(table.texts("needs"))};
     table.finish();
     return row;
@@ -221,7 +223,7 @@ Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic)
     std::string setup_steps = setup->steps;
     std::string let;
     std::string parts;
-    std::string outcome;
+    std::string outcome = setup->outcome;
     std::string variants = "[variants.all]\nabout = \"all of them\"\n";
     for (std::size_t i = 0; i < actors.size(); ++i) {
         const OperationRow* operation = table.operation(topic.operations[i]);
@@ -252,12 +254,13 @@ Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic)
                        "needs = {}\n"
                        "prepare = '''\n{}'''\n"
                        "setup = '''\n{}'''\n"
+                       "judge = '''\n{}'''\n"
                        "outcome = \"{}\"\n"
                        "forced = false\n"
                        "[let]\n{}{}{}",
                        topic.setup, fmt::join(actors, "-"), topic.setup,
                        fmt::join(topic.operations, " "), fmt::join(actors, " against "),
-                       list_of(needs), setup->prepare, setup_steps, outcome, let, parts, variants);
+                       list_of(needs), setup->prepare, setup_steps, setup->judge, outcome, let, parts, variants);
 }
 
 std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& topic) {

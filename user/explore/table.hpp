@@ -18,8 +18,10 @@ namespace faultline {
 struct SetupRow {
     std::string name;
     std::string about;
-    std::string prepare; // steps, once
-    std::string steps;   // before each run
+    std::string prepare;      // steps, once
+    std::string steps;        // before each run
+    std::string judge = {};   // steps after each run
+    std::string outcome = {}; // their results, which are compared
     std::vector<std::string> needs;
 };
 

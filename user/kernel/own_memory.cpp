@@ -34,9 +34,10 @@ Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::s
         if (std::sscanf(line.c_str(), "%lx-%lx %4c", &from, &to, access) != 3 || from >= to)
             return Error::make(EPROTO, "not a mapping", line);
         const bool own = access[3] == 'p' && line.find_first_of("/[") != std::string::npos;
+        const bool anonymous = access[3] == 'p' && line.find('/') == std::string::npos;
         if (access[0] != 'r' || (!own && to - from >= most_other) || line.ends_with("[vsyscall]"))
             continue;
-        all.push_back({from, to - from, access[1] == 'w'});
+        all.push_back({from, to - from, access[1] == 'w', anonymous});
     }
     return all;
 }

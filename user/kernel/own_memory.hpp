@@ -16,6 +16,7 @@ struct OwnMapping {
     std::uintptr_t start = 0;
     std::size_t bytes = 0;
     bool writable = false;
+    bool anonymous = false; // private, and of no file
     friend bool operator==(const OwnMapping&, const OwnMapping&) = default;
 };
 // The readable mappings of a text like /proc/self/maps. Shared memory, and memory without a name,

@@ -105,11 +105,6 @@ void keep_one_file(int file) {
     (void)::close_range(keep + 1, ~0U, 0);
 }
 
-struct ChildObject final : Object {
-    pid_t pid = 0;
-    int status = 0;
-};
-
 // The caller is left to say that it does not come back.
 Result<Value> do_mremap_in_child(Doing& /*doing*/, const Given& given) {
     const FileObject& file = given.object<FileObject>(0);

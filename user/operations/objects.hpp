@@ -140,6 +140,13 @@ struct TraceObject final : Object {
     CollapseTrace trace;
 };
 
+struct ChildObject final : Object {
+    pid_t pid = 0;
+    int status = 0;
+    // SIGKILL. A child that the kernel does not let end stays, after a tenth of a second.
+    ~ChildObject() override;
+};
+
 // Counts of an instant.
 struct CountsObject final : Object {
     std::vector<std::uint64_t> counts;
@@ -176,6 +183,7 @@ void add_pgtable_operations(std::vector<Operation>& rows);
 void add_notifier_operations(std::vector<Operation>& rows);
 void add_offline_operations(std::vector<Operation>& rows);
 void add_hvo_operations(std::vector<Operation>& rows);
+void add_child_operations(std::vector<Operation>& rows);
 
 } // namespace faultline
 

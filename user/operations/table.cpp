@@ -119,6 +119,7 @@ const std::vector<Operation>& all_operations() {
         add_notifier_operations(rows);
         add_offline_operations(rows);
         add_hvo_operations(rows);
+        add_child_operations(rows);
         return rows;
     }();
     return all;

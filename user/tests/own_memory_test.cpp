@@ -22,10 +22,10 @@ constexpr std::string_view recorded =
 TEST(OwnMemory, IsAllThatCannotBeUnderTest) {
     const auto all = parse_own_mappings(recorded, 2U << 20);
     ASSERT_TRUE(all.ok()) << all.error().to_string();
-    const std::vector<OwnMapping> expected = {{0x55d0c0a00000, 0x10000, false},
-                                              {0x55d0c1000000, 0x21000, true},
-                                              {0x7f0000200000, 0x1000, true},
-                                              {0x7f0000a00000, 0x1000, true}};
+    const std::vector<OwnMapping> expected = {{0x55d0c0a00000, 0x10000, false, false},
+                                              {0x55d0c1000000, 0x21000, true, true},
+                                              {0x7f0000200000, 0x1000, true, true},
+                                              {0x7f0000a00000, 0x1000, true, false}};
     EXPECT_EQ(*all, expected);
 }
 
