@@ -260,7 +260,8 @@ Result<std::string> scenario_text(const ExploreTable& table, const Topic& topic)
                        "[let]\n{}{}{}",
                        topic.setup, fmt::join(actors, "-"), topic.setup,
                        fmt::join(topic.operations, " "), fmt::join(actors, " against "),
-                       list_of(needs), setup->prepare, setup_steps, setup->judge, outcome, let, parts, variants);
+                       list_of(needs), setup->prepare, setup_steps, setup->judge, outcome, let,
+                       parts, variants);
 }
 
 std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& topic) {
@@ -269,19 +270,27 @@ std::vector<Relaxation> relaxations_of(const ExploreTable& table, const Topic& t
         return one.setups.empty() ||
                std::find(one.setups.begin(), one.setups.end(), topic.setup) != one.setups.end();
     };
-    std::copy_if(table.relaxations.begin(), table.relaxations.end(), std::back_inserter(all),
-                 is_here);
     const std::vector<std::string> actors = actors_of(topic);
+    const auto add_for = [&all](Relaxation one, const std::string& actor) {
+        one.actor = actor;
+        one.when = filled(one.when, actor);
+        one.may_differ = filled(one.may_differ, actor);
+        all.push_back(std::move(one));
+    };
+    for (const Relaxation& one : table.relaxations) {
+        if (!is_here(one))
+            continue;
+        if (one.when.find(me) == std::string::npos)
+            all.push_back(one);
+        else
+            for (const std::string& actor : actors)
+                add_for(one, actor);
+    }
     for (std::size_t i = 0; i < actors.size(); ++i)
         if (const OperationRow* operation = table.operation(topic.operations[i]))
-            for (Relaxation one : operation->relaxations) {
-                if (!is_here(one))
-                    continue;
-                one.actor = actors[i];
-                one.when = filled(one.when, actors[i]);
-                one.may_differ = filled(one.may_differ, actors[i]);
-                all.push_back(std::move(one));
-            }
+            for (const Relaxation& one : operation->relaxations)
+                if (is_here(one))
+                    add_for(one, actors[i]);
     return all;
 }
 

@@ -14,9 +14,12 @@
 namespace faultline {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::IsSupersetOf;
 using testing::Not;
 
 const ExploreTable& shipped() {
@@ -377,6 +380,18 @@ TEST(RelaxationsOf, AreThoseOfEachActorWithItsName) {
     EXPECT_EQ(all[4].may_differ, "mapping first_2 page * bytes");
     EXPECT_TRUE(all[5].each_page);
     EXPECT_THAT(relaxations_of(small_table(), {"two", {"no", "third"}}), IsEmpty());
+}
+
+TEST(RelaxationsOf, OneForAllOperationsIsForEachActor) {
+    ExploreTable table = small_table();
+    table.relaxations = {{.when = "{me}=EIO first=ok", .result = true, .why = "a reason"},
+                         {.may_differ = "machine *", .why = "another"}};
+    const std::vector<Relaxation> all = relaxations_of(table, {"two", {"third", "third"}});
+    const auto is_of = [](std::string actor, std::string when) {
+        return AllOf(Field(&Relaxation::actor, actor), Field(&Relaxation::when, when));
+    };
+    EXPECT_THAT(all, IsSupersetOf({is_of("third", "third=EIO first=ok"),
+                                   is_of("third_2", "third_2=EIO first=ok"), is_of("", "")}));
 }
 
 } // namespace
