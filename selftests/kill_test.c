@@ -99,6 +99,11 @@ static int all_gone(const char *driver)
 	return 1;
 }
 
+static int nr_kills(void)
+{
+	return getenv("KILLS") ? atoi(getenv("KILLS")) : 100;
+}
+
 /* Kill the driver and see that it leaves nothing. */
 static void kill_driver(struct __test_metadata *_metadata, FIXTURE_DATA(kill) *self, pid_t child,
 			int i)
@@ -114,11 +119,8 @@ static void kill_driver(struct __test_metadata *_metadata, FIXTURE_DATA(kill) *s
 	ASSERT_STREQ(self->setting, read_file(SETTING)) TH_LOG("kill %d", i);
 	ASSERT_EQ(0, module_unload(BOUND_MS)) TH_LOG("kill %d: errno %d", i, errno);
 	ASSERT_EQ(0, module_load(self->module)) TH_LOG("kill %d: errno %d", i, errno);
-}
-
-static int nr_kills(void)
-{
-	return getenv("KILLS") ? atoi(getenv("KILLS")) : 100;
+	if (i % 10 == 0) /* a kernel with debugging takes seconds for each */
+		note_progress("kill_test: kill %d of %d\n", i, nr_kills());
 }
 
 TEST_F_TIMEOUT(kill, in_a_held_run, 1800)
