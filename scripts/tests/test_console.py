@@ -129,6 +129,7 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual(findings[0].line, "BUG: unable to handle page fault for address: ffffea0000104b34")
         self.assertEqual(findings[0].number, 2)
         self.assertTrue(panicked((LOGS / "oops.log").read_text()))
+        self.assertTrue(panicked("[85.4] Kernel panic - not syncing: Oops - BUG: Fatal exception\n"), "arm64 names the oops")
 
     def test_a_line_cut_in_the_middle_still_counts(self) -> None:
         self.assertEqual(kinds("cut.log"), ["WARN"])
