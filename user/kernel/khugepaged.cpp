@@ -16,6 +16,8 @@ namespace faultline {
 namespace {
 
 const std::string base = "/sys/kernel/mm/transparent_hugepage/";
+const std::string max_ptes_shared = base + "khugepaged/max_ptes_shared";
+const std::string max_ptes_swap = base + "khugepaged/max_ptes_swap";
 constexpr std::chrono::seconds scan_bound{20};
 constexpr unsigned smallest_order = 2; // of anonymous memory
 
@@ -63,6 +65,8 @@ Result<Khugepaged> Khugepaged::awake() {
             made.all_ |= Orders{1} << order;
     }
     wanted.emplace_back(base + "khugepaged/max_ptes_none", std::to_string(geometry->pages() - 1));
+    wanted.emplace_back(max_ptes_shared, std::to_string(geometry->pages() / 2));
+    wanted.emplace_back(max_ptes_swap, std::to_string(geometry->pages() / 8));
     wanted.emplace_back(base + "khugepaged/pages_to_scan", "1048576");
     wanted.emplace_back(base + "khugepaged/alloc_sleep_millisecs", "1");
     wanted.emplace_back(base + "khugepaged/scan_sleep_millisecs", "1");
@@ -88,6 +92,16 @@ Result<void> Khugepaged::allow(Orders orders, unsigned max_ptes_none) const {
                     !written)
                     return written;
     return {};
+}
+
+Result<void> Khugepaged::limit(unsigned shared, unsigned swap) const {
+    if (Result<void> written = write_text(max_ptes_shared, std::to_string(shared)); !written)
+        return written;
+    return write_text(max_ptes_swap, std::to_string(swap));
+}
+
+Result<void> Khugepaged::set_order(unsigned order, const std::string& word) const {
+    return write_text(enabled_path(order), word);
 }
 
 Result<void> Khugepaged::wait_for_scans(unsigned scans) const {
@@ -118,6 +132,17 @@ std::optional<std::string> missing_shmem_2m() {
     if (found->huge_bytes != std::size_t{2} << 20)
         return fmt::format("a PMD maps {} kB", found->huge_bytes >> 10);
     const std::string path = base + "hugepages-2048kB/shmem_enabled";
+    if (::access(path.c_str(), W_OK) == 0)
+        return std::nullopt;
+    return Error::last("write", path).to_string();
+}
+
+std::optional<std::string> missing_order_settings() {
+    const Result<Geometry> geometry = faultline::geometry();
+    if (!geometry)
+        return geometry.error().to_string();
+    const auto pmd = static_cast<unsigned>(std::countr_zero(geometry->pages()));
+    const std::string path = folder(pmd, geometry->page_bytes) + "enabled";
     if (::access(path.c_str(), W_OK) == 0)
         return std::nullopt;
     return Error::last("write", path).to_string();

@@ -28,6 +28,11 @@ class Khugepaged {
     [[nodiscard]] unsigned pmd_order() const { return pmd_order_; }
     // At least one order. max_ptes_none is of what one PMD maps.
     Result<void> allow(Orders orders, unsigned max_ptes_none) const;
+    // The limits of shared and of swapped PTEs, of what one PMD maps.
+    [[nodiscard]] Result<void> limit(unsigned max_ptes_shared, unsigned max_ptes_swap) const;
+    // The word of an order's setting, where each order has one.
+    [[nodiscard]] Result<void> set_order(unsigned order, const std::string& word) const;
+    [[nodiscard]] bool per_order() const { return per_order_; }
     // Until it has gone through all memory that many times, begun from now on; ETIMEDOUT.
     [[nodiscard]] Result<void> wait_for_scans(unsigned scans) const;
 
@@ -44,6 +49,9 @@ class Khugepaged {
 
 // For a scenario's needs: khugepaged never makes orders below the PMD's from an existing folio.
 std::optional<std::string> missing_mthp_collapse();
+
+// The same for a setting of each order, which 6.8 brought.
+std::optional<std::string> missing_order_settings();
 
 // Why shared memory has no setting of its own for huge pages of 2 MiB that a PMD maps.
 std::optional<std::string> missing_shmem_2m();

@@ -72,8 +72,8 @@ class MthpCreep final : public MthpExperiment {
             row_.any
                 ? static_cast<unsigned>(run.rng().below(pages()))
                 : static_cast<unsigned>(static_cast<int>(pages() * row_.halves / 2) + row_.more);
-        patterns_.assign(ranges(), model::PresentPtes(pages()));
-        for (model::PresentPtes& pattern : patterns_)
+        patterns_.assign(ranges(), model::Ptes(pages()));
+        for (model::Ptes& pattern : patterns_)
             touch(pattern, run.rng());
         return khugepaged().allow(rules_.enabled, rules_.max_ptes_none);
     }
@@ -91,11 +91,11 @@ class MthpCreep final : public MthpExperiment {
     }
 
   private:
-    void touch(model::PresentPtes& pattern, Rng& rng) const {
+    void touch(model::Ptes& pattern, Rng& rng) const {
         const std::uint64_t pairs = row_.any ? rng.below(pages() / 2) + 1 : 1;
         for (std::uint64_t pair = 0; pair < pairs; ++pair) {
             const auto page = rng.below(pages() - 1);
-            pattern[page] = pattern[page + 1] = true;
+            pattern[page] = pattern[page + 1] = model::Pte::page;
         }
     }
 
@@ -122,9 +122,9 @@ class MthpCreep final : public MthpExperiment {
         const Result<MappedRange> now = look(range);
         if (!now)
             return now.error();
-        const model::PresentPtes& pattern = patterns_[range];
-        const model::PresentPtes expected =
-            model::after(pattern, model::merged_design().choose(pattern, rules_));
+        const model::Ptes& pattern = patterns_[range];
+        const std::vector<bool> expected =
+            present_of(model::merged_design().scan(pattern, rules_).left);
         const auto pages = std::count(expected.begin(), expected.end(), true);
         resident_ += static_cast<std::uint64_t>(pages) * page_bytes();
         if (now->present != expected)
@@ -155,7 +155,7 @@ class MthpCreep final : public MthpExperiment {
 
     const Row& row_;
     model::CollapseRules rules_;
-    std::vector<model::PresentPtes> patterns_;
+    std::vector<model::Ptes> patterns_;
     std::uint64_t resident_ = 0; // bytes that there should be
     std::string crept_;          // the looker's until it has ended
     unsigned in_scan_ = 0;       // that was seen

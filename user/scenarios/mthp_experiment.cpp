@@ -4,18 +4,47 @@
 #include "kernel/page_pattern.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace faultline {
 
 namespace {
 
+using model::Pte;
+using model::Ptes;
+
 constexpr std::size_t most_bytes = std::size_t{128} << 20; // of all ranges
+constexpr unsigned most_tries = 50;                        // of one MADV_PAGEOUT
+
+auto is(Pte kind) {
+    return [kind](Pte pte) { return pte == kind; };
+}
+
+// The pieces of PTEs that are so, each with its first PTE and its length.
+template <typename So, typename Act>
+Result<void> each_piece(const Ptes& pattern, const So& so, const Act& act) {
+    const auto from = pattern.begin();
+    for (auto at = std::find_if(from, pattern.end(), so); at != pattern.end();) {
+        const auto end = std::find_if_not(at, pattern.end(), so);
+        if (Result<void> done =
+                act(static_cast<std::size_t>(at - from), static_cast<std::size_t>(end - at));
+            !done)
+            return done;
+        at = std::find_if(end, pattern.end(), so);
+    }
+    return {};
+}
 
 } // namespace
 
 MthpExperiment::~MthpExperiment() {
+    unshare();
     if (reserved_ != nullptr)
         ::munmap(reserved_, reserved_bytes_);
 }
@@ -70,6 +99,7 @@ Result<void> MthpExperiment::begin_run(Run& run) {
 
 Outcome MthpExperiment::judge_run(Run& run) {
     Outcome outcome = judge(run);
+    unshare();
     const Result<void> mapped = map_anew();
     const Result<void> taken = mapped ? check_.end(state_scope(run)) : mapped;
     if (!taken)
@@ -95,29 +125,113 @@ Result<void> MthpExperiment::map_anew() const {
     return {};
 }
 
-Result<void> MthpExperiment::lay_out(const std::vector<model::PresentPtes>& patterns) {
+Result<void> MthpExperiment::lay_out(const std::vector<Ptes>& patterns) {
+    unshare();
     if (Result<void> mapped = map_anew(); !mapped)
         return mapped;
-    for (std::size_t range = 0; range < patterns.size(); ++range)
-        populate(range, patterns[range]);
+    const auto each = [&patterns](const auto& act) -> Result<void> {
+        for (std::size_t range = 0; range < patterns.size(); ++range)
+            if (Result<void> done = act(range, patterns[range]); !done)
+                return done;
+        return {};
+    };
+    const auto fill = [&](bool shared) {
+        return each([&](std::size_t range, const Ptes& pattern) {
+            return populate(range, pattern, shared);
+        });
+    };
+    // A child shares the pages that are there when it is forked.
+    const bool sharing = std::any_of(patterns.begin(), patterns.end(), [](const Ptes& pattern) {
+        return std::find(pattern.begin(), pattern.end(), Pte::shared) != pattern.end();
+    });
+    if (sharing) {
+        const Result<void> filled = fill(true);
+        if (Result<void> shared = filled ? share() : filled; !shared)
+            return shared;
+    }
+    if (Result<void> filled = fill(false); !filled)
+        return filled;
+    const auto zero = [this](std::size_t range, const Ptes& pattern) {
+        return read_zero_pages(range, pattern);
+    };
+    if (Result<void> read = each(zero); !read)
+        return read;
     // At the beginning of a scan it drains the LRU batches of all CPUs: a page outside of the lists
     // cannot be isolated.
-    return khugepaged_.wait_for_scans(1);
+    if (Result<void> scanned = khugepaged_.wait_for_scans(1); !scanned)
+        return scanned;
+    return each(
+        [this](std::size_t range, const Ptes& pattern) { return swap_out(range, pattern); });
 }
 
-void MthpExperiment::populate(std::size_t range, const model::PresentPtes& pattern) const {
-    const auto from = pattern.begin();
-    for (auto at = std::find(from, pattern.end(), true); at != pattern.end();) {
-        const auto end = std::find(at, pattern.end(), false);
-        const auto page = static_cast<std::size_t>(at - from);
-        const auto count = static_cast<std::size_t>(end - at);
+Result<void> MthpExperiment::populate(std::size_t range, const Ptes& pattern, bool shared) const {
+    const auto now = [shared](Pte pte) {
+        return shared ? pte == Pte::shared : pte == Pte::page || pte == Pte::swapped;
+    };
+    return each_piece(pattern, now, [&](std::size_t page, std::size_t count) {
         // Much faster than a fault for each; what it does not do, the stores will.
         if (count > 1)
             (void)::madvise(address(range, page), count * page_bytes(), MADV_POPULATE_WRITE);
         for (std::size_t i = page; i < page + count; ++i)
             write_pattern(words_of(range, i), word_of(i));
-        at = std::find(end, pattern.end(), true);
+        return Result<void>();
+    });
+}
+
+Result<void> MthpExperiment::read_zero_pages(std::size_t range, const Ptes& pattern) const {
+    return each_piece(pattern, is(Pte::zero), [&](std::size_t page, std::size_t count) {
+        if (::madvise(address(range, page), count * page_bytes(), MADV_POPULATE_READ) != 0)
+            return Result<void>(Error::last("madvise(MADV_POPULATE_READ)"));
+        return Result<void>();
+    });
+}
+
+// MADV_PAGEOUT leaves out a page that it cannot isolate just then.
+Result<void> MthpExperiment::swap_out(std::size_t range, const Ptes& pattern) const {
+    for (unsigned tries = 0; tries < most_tries; ++tries) {
+        const Result<void> asked =
+            each_piece(pattern, is(Pte::swapped), [&](std::size_t page, std::size_t count) {
+                if (::madvise(address(range, page), count * page_bytes(), MADV_PAGEOUT) != 0)
+                    return Result<void>(Error::last("madvise(MADV_PAGEOUT)"));
+                return Result<void>();
+            });
+        if (!asked)
+            return asked;
+        const Result<MappedRange> now = look(range);
+        if (!now)
+            return now.error();
+        bool out = true;
+        for (std::size_t page = 0; page < pages(); ++page)
+            out = out && now->swapped[page] == (pattern[page] == Pte::swapped);
+        if (out)
+            return {};
+        ::usleep(1000);
     }
+    return Error::make(EAGAIN, "the kernel did not swap the pages out");
+}
+
+Result<void> MthpExperiment::share() {
+    const pid_t parent = ::getpid();
+    sharer_ = ::fork();
+    if (sharer_ < 0) {
+        sharer_ = 0;
+        return Error::last("fork");
+    }
+    if (sharer_ > 0)
+        return {};
+    // It goes with the thread that forked it.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent)
+        ::_exit(1);
+    for (;;)
+        ::pause();
+}
+
+void MthpExperiment::unshare() {
+    if (sharer_ == 0)
+        return;
+    ::kill(sharer_, SIGKILL);
+    ::waitpid(sharer_, nullptr, 0);
+    sharer_ = 0;
 }
 
 Result<void> MthpExperiment::offer(std::size_t ranges) const {
@@ -130,13 +244,14 @@ Result<MappedRange> MthpExperiment::look(std::size_t range) const {
     return folios_->read(address(range), pages());
 }
 
-std::string MthpExperiment::wrong_word(std::size_t range, const model::PresentPtes& pattern,
+std::string MthpExperiment::wrong_word(std::size_t range, const Ptes& pattern,
                                        const MappedRange& now) const {
     for (std::size_t page = 0; page < pages(); ++page) {
-        if (!now.present[page])
+        if (!now.present[page] && pattern[page] != Pte::swapped)
             continue;
         const std::uint64_t word = page_word(words_of(range, page));
-        if (word != (pattern[page] ? word_of(page) : 0))
+        const bool filled = model::has_page(pattern[page]) || pattern[page] == Pte::swapped;
+        if (word != (filled ? word_of(page) : 0))
             return fmt::format("page {} has {:#x}", page, word);
     }
     return {};
@@ -144,6 +259,14 @@ std::string MthpExperiment::wrong_word(std::size_t range, const model::PresentPt
 
 Actor MthpExperiment::khugepaged_actor() {
     return {.name = "khugepaged", .kind = Actor::Kind::kernel_thread};
+}
+
+std::vector<bool> present_of(const Ptes& ptes) {
+    std::vector<bool> present;
+    present.reserve(ptes.size());
+    for (const Pte pte : ptes)
+        present.push_back(model::has_page(pte) || pte == Pte::zero);
+    return present;
 }
 
 std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made) {

@@ -14,6 +14,7 @@
 
 #include <optional>
 #include <span>
+#include <sys/types.h>
 
 namespace faultline {
 
@@ -30,8 +31,9 @@ class MthpExperiment : public Experiment {
   protected:
     // New memory at the same addresses: each range has these PTEs, each page of them the pattern of
     // a word of its own (kernel/page_pattern.hpp), and all pages are in the kernel's lists. Nothing
-    // may be collapsed before offer().
-    Result<void> lay_out(const std::vector<model::PresentPtes>& patterns);
+    // may be collapsed before offer(). A child has the shared pages, too, until the next layout or
+    // the end of the run.
+    Result<void> lay_out(const std::vector<model::Ptes>& patterns);
     Result<void> offer(std::size_t ranges) const; // MADV_HUGEPAGE
     [[nodiscard]] Result<MappedRange> look(std::size_t range) const;
     [[nodiscard]] Result<std::uint64_t> frame_of(const void* page) const {
@@ -39,7 +41,7 @@ class MthpExperiment : public Experiment {
     }
     // "" or the error, by every byte: the pages of the pattern have their bytes, all other bytes
     // are 0.
-    [[nodiscard]] std::string wrong_word(std::size_t range, const model::PresentPtes& pattern,
+    [[nodiscard]] std::string wrong_word(std::size_t range, const model::Ptes& pattern,
                                          const MappedRange& now) const;
 
     [[nodiscard]] const Khugepaged& khugepaged() const { return khugepaged_; }
@@ -62,11 +64,17 @@ class MthpExperiment : public Experiment {
                 page_bytes() / sizeof(std::uint64_t)};
     }
     [[nodiscard]] Result<void> introduce() const;
-    void populate(std::size_t range, const model::PresentPtes& pattern) const;
+    [[nodiscard]] Result<void> populate(std::size_t range, const model::Ptes& pattern,
+                                        bool shared) const;
+    [[nodiscard]] Result<void> read_zero_pages(std::size_t range, const model::Ptes& pattern) const;
+    [[nodiscard]] Result<void> swap_out(std::size_t range, const model::Ptes& pattern) const;
+    [[nodiscard]] Result<void> share(); // all pages that are there
+    void unshare();
 
     StateCheck check_;
     std::optional<KernelLog> log_;
     Khugepaged khugepaged_;
+    pid_t sharer_ = 0; // 0: no child
     std::optional<FolioReader> folios_;
     Geometry geometry_{};
     std::size_t most_ranges_;
@@ -75,6 +83,9 @@ class MthpExperiment : public Experiment {
     std::size_t reserved_bytes_ = 0;
     char* base_ = nullptr;
 };
+
+// By page: is there one in memory, the zero page among them?
+std::vector<bool> present_of(const model::Ptes& ptes);
 
 // The folios that the model made, in the form of the kernel's folios.
 std::vector<MappedFolio> folios_of(const std::vector<model::Collapse>& made);
