@@ -280,8 +280,9 @@ std::vector<Command> add_commands(CLI::App& app, Arguments& arguments) {
 
     const auto [explore, trace] = add_explore_commands(app, arguments);
 
-    CLI::App* models = app.add_subcommand(
-        "models", "the designs for pte_free_defer(), in every interleaving; needs no root");
+    CLI::App* models = app.add_subcommand("models", "the designs for pte_free_defer(), and of two "
+                                                    "arguments about locks, in every interleaving; "
+                                                    "needs no root");
     models->add_flag("-v,--verbose", arguments.verbose, "a counterexample of each slip, too");
 
     CLI::App* vmemmap = app.add_subcommand(
