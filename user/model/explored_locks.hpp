@@ -34,7 +34,7 @@ class LockingRun {
     explicit LockingRun(Explorer::Run& run) : run_(run) {}
 
     using Until = std::function<bool()>;
-    // What an actor waits for: empty, for nothing.
+    // The condition that an actor waits for; empty: none.
     struct Waiting {
         Until until{};
     };

@@ -10,38 +10,26 @@ namespace faultline::model {
 
 namespace {
 
-// The members of struct collapse_control, as they lie where long has 64 bits.
-constexpr std::size_t nodes = 64;
-constexpr std::size_t table_ptes = 512;
-using Word = std::uint64_t;
-template <std::size_t bits> using Bitmap = std::array<Word, (bits + 63) / 64>;
+constexpr unsigned chunk_ptes = 1U << min_mthp_order;
 
-struct PmdOnlyControl {
-    bool is_khugepaged;
-    std::array<std::uint32_t, nodes> node_load;
-    Bitmap<nodes> alloc_nmask;
+// Members as they lie where long has 64 bits, one after the other.
+class Layout {
+  public:
+    Layout& add(std::size_t bytes, std::size_t number = 1) {
+        end_ = (end_ + bytes - 1) / bytes * bytes + bytes * number;
+        align_ = std::max(align_, bytes);
+        return *this;
+    }
+    Layout& add_bitmap(std::size_t bits) { return add(8, (bits + 63) / 64); }
+    [[nodiscard]] std::size_t bytes() const { return (end_ + align_ - 1) / align_ * align_; }
+
+  private:
+    std::size_t end_ = 0;
+    std::size_t align_ = 1;
 };
-struct ScanBitState {
-    std::uint8_t order;
-    std::uint16_t offset;
-};
-constexpr std::size_t chunk_ptes = std::size_t{1} << min_mthp_order;
-constexpr std::size_t chunks = table_ptes / chunk_ptes;
-struct ChunkControl {
-    bool is_khugepaged;
-    std::array<std::uint32_t, nodes> node_load;
-    Bitmap<nodes> alloc_nmask;
-    Bitmap<chunks> mthp_bitmap;
-    Bitmap<chunks> mthp_bitmap_temp;
-    std::array<ScanBitState, chunks> mthp_bitmap_stack;
-};
-struct MergedControl {
-    bool is_khugepaged;
-    std::array<std::uint32_t, nodes> node_load;
-    unsigned progress;
-    Bitmap<nodes> alloc_nmask;
-    Bitmap<table_ptes> mthp_present_ptes;
-};
+
+// is_khugepaged, node_load
+Layout before_nodemask(std::size_t nodes) { return Layout().add(1).add(4, nodes); }
 
 template <typename Which>
 unsigned count(const Ptes& ptes, unsigned offset, unsigned number, Which which) {
@@ -170,7 +158,16 @@ std::vector<bool> ChunkDesign::occupied_chunks(const Ptes& ptes, const CollapseR
     return occupied;
 }
 
-std::size_t ChunkDesign::control_bytes() const { return sizeof(ChunkControl); }
+// The bits twice, and a stack of an order (a byte) and an offset (two) for each.
+std::size_t ChunkDesign::control_bytes(std::size_t nodes, std::size_t ptes) const {
+    const std::size_t chunks = ptes / chunk_ptes;
+    return before_nodemask(nodes)
+        .add_bitmap(nodes)
+        .add_bitmap(chunks)
+        .add_bitmap(chunks)
+        .add(2, 2 * chunks)
+        .bytes();
+}
 
 unsigned MergedDesign::most_none(unsigned order, const CollapseRules& rules) const {
     if (order == rules.pmd_order)
@@ -202,7 +199,10 @@ void MergedDesign::choose(Scan& scan, const CollapseRules& rules) const {
     }
 }
 
-std::size_t MergedDesign::control_bytes() const { return sizeof(MergedControl); }
+// progress, alloc_nmask, mthp_present_ptes
+std::size_t MergedDesign::control_bytes(std::size_t nodes, std::size_t ptes) const {
+    return before_nodemask(nodes).add(4).add_bitmap(nodes).add_bitmap(ptes).bytes();
+}
 
 const CollapseDesign& chunk_design() {
     static const ChunkDesign design;
@@ -214,7 +214,9 @@ const CollapseDesign& merged_design() {
     return design;
 }
 
-std::size_t pmd_only_control_bytes() { return sizeof(PmdOnlyControl); }
+std::size_t pmd_only_control_bytes(std::size_t nodes) {
+    return before_nodemask(nodes).add_bitmap(nodes).bytes();
+}
 
 std::string picture(const Ptes& ptes, std::size_t per) {
     constexpr std::array letters = {'.', 'z', '#', 's', '-'};

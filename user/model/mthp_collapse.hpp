@@ -18,7 +18,7 @@
 
 namespace faultline::model {
 
-// What a PTE has.
+// The kinds of PTEs.
 enum class Pte : std::uint8_t {
     none,
     zero,    // the zero page: it counts as none
@@ -90,8 +90,9 @@ class CollapseDesign {
     // May the range become a folio, as its PTEs are now?
     [[nodiscard]] bool fits(const Ptes& ptes, const Collapse& range,
                             const CollapseRules& rules) const;
-    // sizeof(struct collapse_control), with 512 PTEs and 64 nodes.
-    [[nodiscard]] virtual std::size_t control_bytes() const = 0;
+    // sizeof(struct collapse_control) where a kernel may have so many nodes, and a table so many
+    // PTEs.
+    [[nodiscard]] virtual std::size_t control_bytes(std::size_t nodes, std::size_t ptes) const = 0;
 
   protected:
     virtual void choose(Scan& scan, const CollapseRules& rules) const = 0;
@@ -109,7 +110,7 @@ class CollapseDesign {
 class ChunkDesign : public CollapseDesign {
   public:
     [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override;
-    [[nodiscard]] std::size_t control_bytes() const override;
+    [[nodiscard]] std::size_t control_bytes(std::size_t nodes, std::size_t ptes) const override;
 
   protected:
     void choose(Scan& scan, const CollapseRules& rules) const override;
@@ -126,7 +127,7 @@ const CollapseDesign& chunk_design();
 class MergedDesign : public CollapseDesign {
   public:
     [[nodiscard]] unsigned most_none(unsigned order, const CollapseRules& rules) const override;
-    [[nodiscard]] std::size_t control_bytes() const override;
+    [[nodiscard]] std::size_t control_bytes(std::size_t nodes, std::size_t ptes) const override;
 
   protected:
     void choose(Scan& scan, const CollapseRules& rules) const override;
@@ -134,7 +135,7 @@ class MergedDesign : public CollapseDesign {
 const CollapseDesign& merged_design();
 
 // Before both: the size of struct collapse_control.
-std::size_t pmd_only_control_bytes();
+std::size_t pmd_only_control_bytes(std::size_t nodes);
 
 // A picture of the PTEs, a character for `per` of them: '#' pages, '+' some, '.' none, 'z' zero
 // pages, 's' shared pages, '-' swapped ones.

@@ -26,7 +26,7 @@ unsigned number_of(const Ptes& ptes, unsigned offset, unsigned number, Pte pte) 
     return sum;
 }
 
-// What a range has. The zero page is as good as none.
+// The numbers of PTEs of each kind in a range. The zero page is as good as none.
 struct Has {
     unsigned none, own, shared, swapped;
 };
@@ -37,7 +37,7 @@ Has has(const Ptes& ptes, unsigned offset, unsigned number) {
 }
 
 // The look at the whole range, as khugepaged had it before: each kind has its limit, some page is
-// young, and half of them are if others are to be read back from the swap space.
+// young, and half of them are if others will be read back from the swap space.
 bool worth_it(const Ptes& ptes, const CollapseRules& rules) {
     const auto pages = static_cast<unsigned>(ptes.size());
     const Has all = has(ptes, 0, pages);
@@ -128,7 +128,7 @@ Ptes bits(unsigned pattern, unsigned number) {
     return ptes;
 }
 
-// Of all kinds: a digit to the base 5 for each PTE.
+// A pattern of all kinds: a digit to the base 5 for each PTE.
 Ptes kinds(unsigned pattern, unsigned number) {
     Ptes ptes;
     for (unsigned i = 0; i < number; ++i, pattern /= 5)
@@ -381,8 +381,8 @@ TEST(MthpCollapseTest, AZeroPageIsNone) {
 }
 
 // Version 10 reads pages back for a collapse that then fails, as it counts no PTE as none for them,
-// but more than max_ptes_none are none. What is left is denser than it was, and the next order is
-// made of it. The merged design counts before it begins.
+// but more than max_ptes_none are none. The PTEs are denser now, and the next order is made
+// of them. The merged design counts before it begins.
 TEST(MthpCollapseTest, TheSeedsDesignReadsPagesBackForNothing) {
     Ptes ptes(512);
     for (unsigned page = 0; page < 360; ++page) // three of each four: 90 chunks are full enough
@@ -500,9 +500,9 @@ TEST(MthpCollapseTest, TheMergedDesignIsGreedyWithTheLargestLimit) {
 }
 
 TEST(MthpCollapseTest, SizesAreThoseOfTheEmail) {
-    EXPECT_EQ(pmd_only_control_bytes(), 272U);
-    EXPECT_EQ(chunk_design().control_bytes(), 816U);
-    EXPECT_EQ(merged_design().control_bytes(), 336U);
+    EXPECT_EQ(pmd_only_control_bytes(64), 272U);
+    EXPECT_EQ(chunk_design().control_bytes(64, 512), 816U);
+    EXPECT_EQ(merged_design().control_bytes(64, 512), 336U);
 }
 
 TEST(MthpCollapseTest, Draws) {
