@@ -28,7 +28,7 @@ enum fl_try_result {
 };
 
 struct fl_try {
-	bool late;
+	const char *kind;
 	unsigned int index;
 	enum fl_try_result result; /* 0: nothing was tried */
 	int before, after;
@@ -268,25 +268,59 @@ static enum fl_try_result fl_try_late(struct page *page)
 	return FL_TRY_GOT;
 }
 
-static int fl_block_try(struct fl_block *block, unsigned int index, bool late)
+/* 0: the struct page is mapped writable. */
+static enum fl_try_result fl_try_compiled(struct page *page, void *copy)
 {
+	struct fl_mapping mapping;
+	enum fl_try_result result;
+
+	if (!fl_mapping_of(page, &mapping))
+		return FL_TRY_FAULT;
+	if (mapping.writable)
+		return 0;
+	result = fl_try_get(page, copy);
+	if (result == FL_TRY_ZERO)
+		fl_sym.isolate_movable_page(page, 0);
+	return result;
+}
+
+enum fl_try_kind { FL_TRY, FL_TRY_LATE, FL_TRY_COMPILED };
+
+static enum fl_try_result fl_try_page(struct page *page, void *copy,
+				      enum fl_try_kind kind)
+{
+	switch (kind) {
+	case FL_TRY_LATE:
+		return fl_try_late(page);
+	case FL_TRY_COMPILED:
+		return fl_try_compiled(page, copy);
+	default:
+		return fl_try_get(page, copy);
+	}
+}
+
+static int fl_block_try(struct fl_block *block, unsigned int index,
+			enum fl_try_kind kind)
+{
+	static const char *const kinds[] = { "try", "late", "compiled" };
 	struct page *head = fl_block_page(block, 0);
 	struct fl_try *tried = &block->tried;
 	void *copy;
 
 	if (!block->pfn || index >= PTRS_PER_PTE)
 		return -EINVAL;
+	if (kind == FL_TRY_COMPILED && !fl_sym.isolate_movable_page)
+		return -EOPNOTSUPP;
 	copy = (void *)__get_free_page(GFP_KERNEL);
 	if (!copy)
 		return -ENOMEM;
-	tried->late = late;
+	tried->kind = kinds[kind];
 	tried->index = index;
 	tried->before = page_ref_count(head);
-	tried->result = late ? fl_try_late(fl_block_page(block, index)) :
-			       fl_try_get(fl_block_page(block, index), copy);
+	tried->result = fl_try_page(fl_block_page(block, index), copy, kind);
 	tried->after = page_ref_count(head);
 	free_page((unsigned long)copy);
-	return 0;
+	return tried->result ? 0 : -EPERM;
 }
 
 static int fl_block_of_pfn(struct fl_block *block, unsigned long pfn)
@@ -352,9 +386,11 @@ static int fl_block_command(struct fl_block *block, const char *text)
 	if (sscanf(text, FL_HVO_PFN("%lx"), &value) == 1)
 		return fl_block_of_pfn(block, value);
 	if (sscanf(text, FL_HVO_TRY("%u"), &index) == 1)
-		return fl_block_try(block, index, false);
+		return fl_block_try(block, index, FL_TRY);
 	if (sscanf(text, FL_HVO_LATE("%u"), &index) == 1)
-		return fl_block_try(block, index, true);
+		return fl_block_try(block, index, FL_TRY_LATE);
+	if (sscanf(text, FL_HVO_COMPILED("%u"), &index) == 1)
+		return fl_block_try(block, index, FL_TRY_COMPILED);
 	return -EINVAL;
 }
 
@@ -381,9 +417,8 @@ static void fl_tried_show(struct seq_file *m, const struct fl_try *tried)
 	if (tried->result)
 		seq_printf(m,
 			   FL_HVO_TRIED("%s", "%u", "%s", "%d", "%d") "\n",
-			   tried->late ? "late" : "try", tried->index,
-			   results[tried->result], tried->before,
-			   tried->after);
+			   tried->kind, tried->index, results[tried->result],
+			   tried->before, tried->after);
 }
 
 static int fl_block_show(struct seq_file *m, void *unused)

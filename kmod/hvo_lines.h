@@ -31,6 +31,14 @@
  */
 #define FL_HVO_LATE(index) "late " index
 
+/*
+ * Written: the get_page_unless_zero() that this kernel's compiler made, in
+ * isolate_movable_page(), which does nothing else to a page that gives no
+ * reference. Only for a struct page that is mapped read-only, where a write would
+ * oops ("fault": so "try" says, and the function is not called); EPERM for others.
+ */
+#define FL_HVO_COMPILED(index) "compiled " index
+
 /* Written: take the block's pages back into use that were soft-offlined. */
 #define FL_HVO_UNPOISON "unpoison"
 

@@ -104,6 +104,13 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 	FL_SYMBOL(drain_all_pages, "drain-pages",
 		  "hvo/block can make CPUs give back free pages"),
 	{
+		.name = "isolate_movable_page",
+		.newer = "isolate_movable_ops_page", /* 6.17 and later */
+		.slot = (void **)&fl_sym.isolate_movable_page,
+		.capability = "compiled-try-get",
+		.use = "hvo/block can try a compiled get_page_unless_zero()",
+	},
+	{
 		.name = FL_TABLE_ALLOC,
 		.newer = FL_TABLE_ALLOC "_noprof", /* 6.10 and later */
 		.slot = &fl_sym.table_alloc,

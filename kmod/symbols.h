@@ -39,6 +39,8 @@ struct fl_symbols {
 	void (*pte_free_defer)(struct mm_struct *mm, pgtable_t table);
 	void (*pmd_install)(struct mm_struct *mm, pmd_t *pmd, pgtable_t *table);
 	void (*drain_all_pages)(struct zone *zone);
+	/* Its result is of another type in each series: not used. */
+	void (*isolate_movable_page)(struct page *page, unsigned int mode);
 	void (*vmemmap_remap_pte)(pte_t *pte, unsigned long address, void *walk);
 	void (*hugetlb_vmemmap_optimize_folios)(void *hstate,
 						struct list_head *folios);

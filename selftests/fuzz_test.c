@@ -115,6 +115,7 @@ static const struct {
 	{ "hvo/block", FL_HVO_PFN("#"), 1 },
 	{ "hvo/block", FL_HVO_TRY("#"), 1 },
 	{ "hvo/block", FL_HVO_LATE("#"), 1 },
+	{ "hvo/block", FL_HVO_COMPILED("#"), 1 },
 	{ "hvo/block", FL_HVO_UNPOISON, 1 },
 	{ "hvo/block", FL_HVO_DRAIN, 50 },
 	{ "hugetlb/share", FL_HUGETLB_ASK("0", "$"), 1 },

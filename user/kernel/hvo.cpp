@@ -93,9 +93,9 @@ bool parse_counters(const std::string& line, HvoLayout& layout) {
 
 bool parse_tried(const std::string& line, HvoLayout& layout) {
     HvoTry tried;
-    std::array<char, 8> kind{};
+    std::array<char, 16> kind{};
     std::array<char, 8> result{};
-    if (std::sscanf(line.c_str(), FL_HVO_TRIED("%7s", "%u", "%7s", "%" SCNd64, "%" SCNd64),
+    if (std::sscanf(line.c_str(), FL_HVO_TRIED("%15s", "%u", "%7s", "%" SCNd64, "%" SCNd64),
                     kind.data(), &tried.index, result.data(), &tried.before, &tried.after) != 5)
         return false;
     tried.kind = kind.data();

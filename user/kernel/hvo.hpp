@@ -45,7 +45,7 @@ struct HvoCounters {
 };
 
 struct HvoTry {
-    std::string kind;   // "try", "late"
+    std::string kind;   // "try", "late", "compiled"
     unsigned index = 0; // of the struct page in the block
     std::string result; // "got", "zero", "changed", "fault"
     std::int64_t before = 0;
@@ -73,7 +73,8 @@ Result<HvoLayout> parse_hvo_layout(std::string_view text);
 class HvoBlock {
   public:
     static Result<HvoBlock> open();
-    // As kmod/hvo_lines.h says: "pfn 1a00", "try 300", "late 300", "unpoison", "drain".
+    // As kmod/hvo_lines.h says: "pfn 1a00", "try 300", "late 300", "compiled 300", "unpoison",
+    // "drain".
     [[nodiscard]] Result<void> send(const std::string& command) const;
     [[nodiscard]] Result<void> find(const void* page) const; // of this process
     [[nodiscard]] Result<HvoLayout> layout() const;

@@ -77,10 +77,12 @@ Result<Value> do_below(Doing& /*doing*/, const Given& given) {
 // From best to worst.
 int rank(std::string_view result) { return result == "fault" ? 2 : result == "got" ? 1 : 0; }
 
-Result<Value> do_try(Doing& /*doing*/, const Given& given) {
+Result<Value> try_page(const Given& given, std::string_view command) {
     auto& vmemmap = given.object<VmemmapObject>(0);
-    if (Result<void> tried = vmemmap.block.send(fmt::format("try {}", given.number(1))); !tried)
-        return tried.error();
+    if (Result<void> tried = vmemmap.block.send(fmt::format("{} {}", command, given.number(1)));
+        !tried)
+        return tried.error().number == EPERM ? Result<Value>(Value::of_error(EPERM))
+                                             : tried.error();
     const Result<HvoLayout> layout = vmemmap.block.layout();
     if (!layout)
         return layout.error();
@@ -92,6 +94,12 @@ Result<Value> do_try(Doing& /*doing*/, const Given& given) {
         (vmemmap.worst_tail == "none" || rank(one.result) > rank(vmemmap.worst_tail)))
         vmemmap.worst_tail = one.result;
     return Value::of_word(one.result);
+}
+
+Result<Value> do_try(Doing& /*doing*/, const Given& given) { return try_page(given, "try"); }
+
+Result<Value> do_try_compiled(Doing& /*doing*/, const Given& given) {
+    return try_page(given, "compiled");
 }
 
 Result<Value> do_tails(Doing& /*doing*/, const Given& given) {
@@ -213,6 +221,14 @@ void add_hvo_operations(std::vector<Operation>& rows) {
           .about = "get_page_unless_zero() of the block's struct page N by this kernel's headers, "
                    "compiled into the module; fault: it would write to a read-only page",
           .act = do_try},
+         {.name = "vmemmap_try_compiled",
+          .arguments = {vmemmap, page},
+          .result = Type::word,
+          .words = {"zero", "fault"},
+          .about = "the same by the kernel's own isolate_movable_page(), which has that code "
+                   "compiled; only for a read-only struct page, where a write would oops",
+          .errnos = "EPERM",
+          .act = do_try_compiled},
          {.name = "vmemmap_tails",
           .arguments = {vmemmap},
           .result = Type::word,

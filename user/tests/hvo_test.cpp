@@ -49,6 +49,15 @@ TEST(HvoLayoutTest, ReadsAnOptimizedBlock) {
     EXPECT_EQ(layout->tried->result, "fault");
 }
 
+TEST(HvoLayoutTest, ReadsATryOfTheKernelsOwnCode) {
+    std::string text = optimized;
+    text.replace(text.find("kind late"), 9, "kind compiled");
+    const Result<HvoLayout> layout = parse_hvo_layout(text);
+    ASSERT_TRUE(layout.ok());
+    EXPECT_EQ(layout->tried->kind, "compiled");
+    EXPECT_EQ(layout->tried->index, 300U);
+}
+
 TEST(HvoLayoutTest, ATailThatCanBeWrittenIsNotOptimized) {
     std::string text = optimized;
     text.replace(text.find("ro order"), 2, "rw");
