@@ -355,6 +355,23 @@ static int shmem_unuse_igrab(struct inode *inode, unsigned int type)
 	return err;
 }
 
+/*
+ * For shmem_uncharge(), by a split that has dropped pages beyond the end of the
+ * file, before it unlocks i_mmap_rwsem: it unlocks its pages too early. The
+ * pages have references until the split unlocks them again.
+ */
+static void shmem_uncharge_unlocked(struct inode *inode, long pages)
+{
+	struct folio *folio;
+	unsigned long index;
+
+	fl_sym.shmem_uncharge(inode, pages);
+	xa_for_each(&inode->i_mapping->i_pages, index, folio) {
+		if (!xa_is_value(folio) && folio_test_locked(folio))
+			folio_unlock(folio);
+	}
+}
+
 #endif
 
 /* --- for collapse_file() and its windows, as they are since 6.4 --- */
@@ -593,6 +610,12 @@ static const struct fl_replacement {
 		.address = shmem_unuse_igrab,
 		.needs = { FL_SYM(shmem_unuse_inode) },
 		.about = "for shmem_unuse_inode: igrab() instead of stop_eviction",
+	},
+	{
+		.name = "shmem_uncharge_unlocked",
+		.address = shmem_uncharge_unlocked,
+		.needs = { FL_SYM(shmem_uncharge) },
+		.about = "for shmem_uncharge: a split unlocks its pages too early",
 	},
 #endif
 #if FL_COLLAPSE_RE_CHECKS

@@ -210,6 +210,15 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "folio_unlock", "hugetlb_fault" } },
 	},
 	{
+		/* The end of i_mmap_unlock_read(), which is inlined. */
+		.name = "split_huge_page/unlock",
+		.about = "the file's i_mmap_rwsem is about to be unlocked",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "up_read", "__folio_split" },
+				{ "up_read", "split_huge_page_to_list_to_order" },
+				{ "up_read", "split_huge_page_to_list" } },
+	},
+	{
 		.name = "pagemap_scan_pmd_entry",
 		.about = "PAGEMAP_SCAN is at a PMD and holds the mmap lock for reading",
 		.context = FL_CONTEXT_SLEEP,

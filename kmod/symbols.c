@@ -101,6 +101,8 @@ static const struct fl_symbol_row fl_symbol_rows[] = {
 		"this replacement can scale the limit"),
 	FL_SYMBOL(shmem_unuse_inode, "shmem_unuse_unprotected",
 		  "this replacement and shmem_unuse_igrab can call the original"),
+	FL_SYMBOL(shmem_uncharge, "shmem_uncharge_unlocked",
+		  "this replacement can call the original"),
 	FL_SYMBOL(drain_all_pages, "drain-pages",
 		  "hvo/block can make CPUs give back free pages"),
 	{

@@ -69,6 +69,7 @@ struct fl_symbols {
 				     int depth, struct mm_walk *walk);
 	unsigned int *khugepaged_max_ptes_none;
 	int (*shmem_unuse_inode)(struct inode *inode, unsigned int type);
+	void (*shmem_uncharge)(struct inode *inode, long pages);
 	void *table_alloc; /* see fl_table_alloc() in compat.h */
 	void *table_free;
 };

@@ -161,6 +161,7 @@ static const struct {
 	{ "collapse_scaled_ptes_none", "khugepaged_max_ptes_none" },
 	{ "shmem_unuse_unprotected", "shmem_unuse_inode" },
 	{ "shmem_unuse_igrab", "shmem_unuse_inode" },
+	{ "shmem_uncharge_unlocked", "shmem_uncharge" },
 };
 
 #define NR_NEEDS (sizeof(needs) / sizeof(needs[0]))
