@@ -179,6 +179,8 @@ KNOWN_PAIRS = (
     KnownPair("shmem-huge-dirty", "6.12.95", "6.12.117", "fixed", "mm/huge_memory: transfer the pmd dirty bit to the folio on zap"),
     KnownPair("shmem-collapse-forced", "6.12.95", "6.12.117", "fixed", "mm: shmem: ignore sysfs configs for shmem forced collapse"),
     KnownPair("hugetlb-new-folio/private-noreserve", "6.12.95", "6.12.117", "fixed", "mm/hugetlb: fix use-after-free of a new anon folio"),
+    KnownPair("shmem-split-eviction/beyond-end", "6.12.95", "6.12.117", "fixed",
+              "mm/huge_memory: unlock i_mmap_rwsem before releasing after-split folios"),
     KnownPair("pgtable-again", "6.12.95", "6.12.117", "fixed", "mm/pagewalk: fix stale walk->action escaping walk_pmd_range()"),
     KnownPair("mremap-locked", "6.12.95", "6.12.117", "fixed", "mm/mremap: fix locked_vm leak by splitting VMA for MREMAP_DONTUNMAP"),
 )
