@@ -408,6 +408,25 @@ static void i_mmap_lock_forget_filled(struct rw_semaphore *sem)
 }
 
 /*
+ * For up_read(&mapping->i_mmap_rwsem), when collapse_file() has looked for
+ * userfaultfds: the holes lose their retry entries before the huge page is
+ * stored. The caller holds the lock of the page cache.
+ */
+static void i_mmap_unlock_no_retry(struct rw_semaphore *sem)
+{
+	struct address_space *mapping =
+		container_of(sem, struct address_space, i_mmap_rwsem);
+	XA_STATE(xas, &mapping->i_pages, 0);
+	void *entry;
+
+	xas_for_each(&xas, entry, ULONG_MAX) {
+		if (entry == XA_RETRY_ENTRY)
+			xas_store(&xas, NULL);
+	}
+	up_read(sem);
+}
+
+/*
  * For folio_add_lru(folio), just before the huge page goes to the page cache:
  * it is not up to date yet, as before 6.4. folio_unlock_uptodate() corrects
  * that.
@@ -623,6 +642,11 @@ static const struct fl_replacement {
 		.name = "i_mmap_lock_forget_filled",
 		.address = i_mmap_lock_forget_filled,
 		.about = "for down_read: pages that filled a hole are forgotten",
+	},
+	{
+		.name = "i_mmap_unlock_no_retry",
+		.address = i_mmap_unlock_no_retry,
+		.about = "for up_read: the holes lose their retry entries",
 	},
 	{
 		.name = "folio_add_lru_not_uptodate",

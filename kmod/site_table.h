@@ -69,6 +69,13 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ "alloc_charge_hpage", "collapse_file" } },
 	},
 	{
+		.name = "collapse/huge-page",
+		.about = "a collapse allocates its huge page",
+		.context = FL_CONTEXT_SLEEP,
+		.candidates = { { "__folio_alloc_noprof", "alloc_charge_folio" },
+				{ "__alloc_pages", "alloc_charge_hpage" } },
+	},
+	{
 		/*
 		 * Not all architectures batch TLB flushes. Without a flush, the
 		 * site is the next call. That is the charge for the holes, with
@@ -91,6 +98,27 @@ static const struct fl_logical_site fl_logical_sites[] = {
 				{ .function = "unlock_page",
 				  .caller = "collapse_file",
 				  .before = FL_RELEASE(6, 4) } },
+	},
+	{
+		/* The lock of the page cache is held, interrupts are off. */
+		.name = "collapse_file/retry",
+		.about = "the holes have retry entries, userfaultfds are looked for",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { .function = "vma_interval_tree_iter_first",
+				  .caller = "collapse_file",
+				  .since = FL_RELEASE(6, 4) },
+				{ .function = "mapping_rmap_tree_iter_first",
+				  .caller = "collapse_file",
+				  .since = FL_RELEASE(6, 4) } },
+	},
+	{
+		/* The same; called once, before the huge page is stored. */
+		.name = "collapse_file/store",
+		.about = "the holes have retry entries, there is no userfaultfd",
+		.context = FL_CONTEXT_SPIN,
+		.candidates = { { .function = "folio_add_lru",
+				  .caller = "collapse_file",
+				  .since = FL_RELEASE(6, 4) } },
 	},
 	{
 		.name = "collapse_file/retract",
