@@ -560,12 +560,12 @@ static const char *zeroes(struct object file, long first, long pages)
 	return all;
 }
 
-static const char *seek_data(struct object file, long page)
+static const char *seek(struct object file, long page, int whence)
 {
-	off_t at = (off_t)(page * file.page), data = lseek(file.fd, at, SEEK_DATA);
-	if (data < 0 && errno != ENXIO)
-		return error_word(errno);
-	return data == at ? "data" : "hole";
+	off_t at = (off_t)(page * file.page), found = lseek(file.fd, whence == SEEK_END ? 0 : at, whence);
+	if (found < 0)
+		return errno == ENXIO ? "hole" : error_word(errno);
+	return (whence == SEEK_DATA ? found == at : found > at) ? "data" : "hole";
 }
 
 /* Which pages fill() leaves out: none; the first, the last, one, every other, or all but one; one. */

@@ -132,10 +132,11 @@ Result<Value> do_pwrite(Doing& /*doing*/, const Given& given) {
 Result<Value> do_lseek(Doing& /*doing*/, const Given& given) {
     const FileObject& file = given.object<FileObject>(0);
     const auto at = static_cast<off_t>(given.at(0).first * file.page_bytes);
-    const off_t data = ::lseek(file.fd.get(), at, SEEK_DATA);
-    if (data < 0)
+    const auto whence = static_cast<int>(given.number(1));
+    const off_t found = ::lseek(file.fd.get(), whence == SEEK_END ? 0 : at, whence);
+    if (found < 0)
         return errno == ENXIO ? Value::of_word("hole") : Value::of_error(errno);
-    return Value::of_word(data == at ? "data" : "hole");
+    return Value::of_word((whence == SEEK_DATA ? found == at : found > at) ? "data" : "hole");
 }
 
 Result<Value> do_fsync(Doing& /*doing*/, const Given& given) {
@@ -258,13 +259,18 @@ void add_file_operations(std::vector<Operation>& rows) {
           .act = do_pwrite,
           .c = "pwrite_pages({file}, {file.first}, {file.count}, {how})"},
          {.name = "lseek",
-          .arguments = {file},
+          .arguments = {file,
+                        {.name = "whence",
+                         .type = Type::word,
+                         .constants = {{"DATA", SEEK_DATA}, {"HOLE", SEEK_HOLE}, {"END", SEEK_END}},
+                         .otherwise = "DATA"}},
           .result = Type::word,
           .words = {"data", "hole"},
-          .about = "does SEEK_DATA find data at file[N]?",
+          .about = "is there data at file[N]? SEEK_DATA finds it, SEEK_HOLE finds no hole there, "
+                   "SEEK_END is after it",
           .man = "lseek(2)",
           .act = do_lseek,
-          .c = "seek_data({file}, {file.first})"},
+          .c = "seek({file}, {file.first}, {whence})"},
          {.name = "fsync",
           .arguments = {file},
           .result = Type::error,

@@ -166,6 +166,11 @@ Result<Value> do_cgroup_enter(Doing& /*doing*/, const Given& given) {
     return error_of(write_text(file, "0"));
 }
 
+Result<Value> do_cgroup_limit(Doing& /*doing*/, const Given& given) {
+    const std::string file = given.object<CgroupObject>(0).path + "/memory.max";
+    return error_of(write_text(file, std::to_string(given.number(1) * ::sysconf(_SC_PAGESIZE))));
+}
+
 // PAGEMAP_SCAN, linux 6.7.
 struct ScanRequest {
     std::uint64_t size;
@@ -410,6 +415,12 @@ void add_machine_operations(std::vector<Operation>& rows) {
           .where = in_actor,
           .of_process = true,
           .act = do_cgroup_enter},
+         {.name = "cgroup_limit",
+          .arguments = {{"cgroup", Type::cgroup}, {"pages", Type::number}},
+          .result = Type::error,
+          .about = "its memory.max: it may have this number of pages, and reclaims others",
+          .man = "cgroups(7)",
+          .act = do_cgroup_limit},
          {.name = "compact",
           .result = Type::error,
           .about = "compacts all memory",
