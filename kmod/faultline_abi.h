@@ -127,6 +127,12 @@ struct fl_control {
  * count from the actor's USER site before it in the list.
  */
 #define FL_PROGRAM_IN_ORDER 1
+/*
+ * The controls stay armed, but none applies: FL_IOC_SCHEDULE so runs the same order
+ * with and without them.
+ */
+#define FL_PROGRAM_NO_CONTROLS 2
+#define FL_PROGRAM_FLAGS (FL_PROGRAM_IN_ORDER | FL_PROGRAM_NO_CONTROLS)
 
 /* FL_IOC_ARM. Fails with: EINVAL (a field; why says which), ENOENT (no such
  * function in this kernel), ENODEV (it exists but cannot be traced; or a

@@ -432,7 +432,9 @@ static void fl_hook_hit(unsigned long ip, unsigned long parent_ip,
 	hook = fl_hook_at(armed, ip);
 	if (!hook || !fl_hit_begin(armed))
 		return;
-	fl_demand_controls(armed, hook->controls, actor, parent_ip, &demand);
+	if (!(armed->program.flags & FL_PROGRAM_NO_CONTROLS))
+		fl_demand_controls(armed, hook->controls, actor, parent_ip,
+				   &demand);
 	fl_demand_sites(armed, hook->sites, actor, parent_ip, &demand);
 	fl_hook_act(armed, actor, &demand, fregs);
 	fl_hit_end(armed);

@@ -26,10 +26,10 @@ static bool fl_name_ok(const char *name, size_t len, bool may_be_empty)
 
 static int fl_check_counts(struct fl_program *p)
 {
-	if ((p->flags & ~FL_PROGRAM_IN_ORDER) || p->reserved)
+	if ((p->flags & ~FL_PROGRAM_FLAGS) || p->reserved)
 		return fl_refuse(p, -EINVAL,
-				 "flags %#x: only %#x is one; reserved %u: must be 0",
-				 p->flags, FL_PROGRAM_IN_ORDER, p->reserved);
+				 "flags %#x: only those of %#x exist; reserved %u: must be 0",
+				 p->flags, FL_PROGRAM_FLAGS, p->reserved);
 	if (p->nr_actors < 1 || p->nr_actors > FL_MAX_ACTORS)
 		return fl_refuse(p, -EINVAL, "%u actors: 1 to %d can take part",
 				 p->nr_actors, FL_MAX_ACTORS);

@@ -82,7 +82,7 @@ TEST_F(abi, ioctls_of_another_abi)
 
 TEST_F(abi, flags)
 {
-	self->p.flags = 2;
+	self->p.flags = FL_PROGRAM_FLAGS + 1;
 	EXPECT_REFUSED(EINVAL);
 	program_init(&self->p);
 	self->p.reserved = 1;

@@ -927,6 +927,29 @@ TEST_F(engine, skip_returns_the_value_instead)
 	EXPECT_EQ(0, grow(self->file));
 }
 
+/* Explore asks so what an order does without its control. */
+TEST_F(engine, a_schedule_turns_the_controls_off_and_on_again)
+{
+	struct fl_program next;
+
+	add_control(&self->p, FL_CONTROL_SKIP, SLEEPABLE)->value = 7;
+	ARM();
+	ASSERT_EQ(0, bind_actor(self->session, 0, 0));
+	program_init(&next);
+	next.flags = FL_PROGRAM_NO_CONTROLS;
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_SCHEDULE, &next)) TH_LOG("%s", next.why);
+	RUN();
+	EXPECT_EQ(0, grow(self->file));
+	READ_RESULT();
+	EXPECT_EQ(0, self->r.control_hits[0]);
+	next.flags = 0;
+	ASSERT_EQ(0, ioctl(self->session, FL_IOC_SCHEDULE, &next)) TH_LOG("%s", next.why);
+	RUN();
+	EXPECT_EQ(7, grow(self->file));
+	READ_RESULT();
+	EXPECT_EQ(1, self->r.control_hits[0]);
+}
+
 TEST_F(engine, skip_at_a_return_site)
 {
 	int site = add_site(&self->p, 0, FL_SITE_RETURN, SLEEPABLE);

@@ -301,7 +301,7 @@ static void random_program(struct fl_program *p)
 	program_init(p);
 	p->wait_ms = 1 + below(4);
 	p->excluded_ms = below(2);
-	p->flags = below(2);
+	p->flags = below(FL_PROGRAM_FLAGS + 1);
 	random_sites(p);
 	for (i = below(4); i && p->nr_sites > 1; i--)
 		add_edge(p, below(p->nr_sites), below(p->nr_sites));
