@@ -79,11 +79,13 @@ Search explored(const Scenario& scenario, const Variant& variant, const Control&
     options.budget = explore_budget;
     options.seed = base.seed;
     options.wanted = control.produces;
-    const ExploreReport report = Explorer(subject_of(scenario, variant, &control), options).run();
+    const ExploreReport report =
+        Explorer(subject_without_schedule(scenario, variant, &control), options).run();
     Search found;
     found.seen = report.seen_wanted.has_value();
-    found.runs = static_cast<unsigned>(found.seen ? report.seen_wanted->first : report.orders);
-    found.seconds = found.seen ? report.seen_wanted->second : report.seconds;
+    found.runs = static_cast<unsigned>(report.free_runs +
+                                       (found.seen ? report.seen_wanted->order : report.orders));
+    found.seconds = found.seen ? report.seen_wanted->seconds : report.seconds;
     found.valid = !report.refusal;
     found.why = report.refusal ? report.refusal->why : "";
     return found;

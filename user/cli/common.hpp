@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "engine/runner.hpp"
+#include "explore/explorer.hpp"
 #include "kernel/fd.hpp"
 #include "kernel/module.hpp"
 #include "report/human.hpp"
@@ -90,6 +91,9 @@ System this_system();
 
 // A table of the parts of a run's time while orders are explored; false if it cannot be done.
 bool bench_explore(const Arguments& arguments, Sink& json);
+// A variant of any scenario for the explorer, with what its steps say of its actors.
+Subject subject_without_schedule(const Scenario& scenario, const Variant& variant,
+                                 const Control* control);
 
 } // namespace faultline
 

@@ -64,10 +64,8 @@ Result<Task> task_of(const ExploreTable& table, const Topic& topic) {
 
 Task task_of(const ExploreTable& table, const Scenario& scenario, const Variant& variant,
              const Control* control) {
-    Subject subject = subject_of(scenario, variant, control);
+    Subject subject = subject_without_schedule(scenario, variant, control);
     subject.relaxations = table.relaxations; // those of all operations
-    if (const ScenarioFile* file = file_of(scenario))
-        subject.helpers = waiting_actors(*file, variant.name);
     return {.name =
                 fmt::format("{}/{}{}{}", scenario.name, variant.name, control == nullptr ? "" : "+",
                             control == nullptr ? "" : control->name),
@@ -312,6 +310,11 @@ double pct_found(const ExploreReport& report) {
     return 1 - std::pow(1 - report.pct_bound, static_cast<double>(report.random_orders));
 }
 
+Json json_wanted(const Wanted& seen) {
+    return {{"order", seen.order}, {"seconds", seen.seconds}, {"again", seen.again},
+            {"tries", seen.tries}, {"lock", seen.lock},       {"schedule", seen.schedule}};
+}
+
 std::string json_report(const Task& task, const ExploreReport& report, const FoundFiles& files) {
     Json json;
     json["kind"] = "explored";
@@ -342,9 +345,9 @@ std::string json_report(const Task& task, const ExploreReport& report, const Fou
         json["differences"].push_back(json_deviation(report.deviations[i], files[i]));
     if (!task.produces.empty()) {
         json["produces"] = task.produces;
-        json["seen"] = report.seen_wanted ? Json{{"order", report.seen_wanted->first},
-                                                 {"seconds", report.seen_wanted->second}}
-                                          : Json(nullptr);
+        json["free_runs"] = report.free_runs;
+        json["without_control"] = report.wanted_without && report.orders == 0;
+        json["seen"] = report.seen_wanted ? json_wanted(*report.seen_wanted) : Json(nullptr);
     }
     return json.dump() + "\n";
 }
@@ -462,14 +465,37 @@ void print_control(const Task& task, const ExploreReport& report) {
                    report.refusal->verdict == Verdict::skip ? "SKIP" : "ERROR",
                    report.refusal->why);
     else if (report.seen_wanted)
-        fmt::print("{:<48} found by order {}, {:.1f} s\n", task.name, report.seen_wanted->first,
-                   report.seen_wanted->second);
+        fmt::print(
+            "{:<48} found by {}, {:.1f} s; {} of {} again{}\n", task.name,
+            report.seen_wanted->order == 0 ? "a run without an order"
+                                           : fmt::format("order {}", report.seen_wanted->order),
+            report.seen_wanted->seconds, report.seen_wanted->again, report.seen_wanted->tries,
+            report.seen_wanted->lock.empty()
+                ? ""
+                : "; without the control it is excluded by " + report.seen_wanted->lock);
     else
-        fmt::print("{:<48} NOT FOUND in {} orders, {:.1f} s; {} other differences\n", task.name,
-                   report.orders, report.seconds, report.deviations.size());
+        fmt::print("{:<48} NOT FOUND in {} orders and {} runs without an order, {:.1f} s; {} other "
+                   "differences{}\n",
+                   task.name, report.orders, report.free_runs, report.seconds,
+                   report.deviations.size(),
+                   report.wanted_without && report.orders == 0
+                       ? "; the kernel ends so without the control, too"
+                       : "");
 }
 
 } // namespace
+
+Subject subject_without_schedule(const Scenario& scenario, const Variant& variant,
+                                 const Control* control) {
+    Subject subject = subject_of(scenario, variant, control);
+    if (const ScenarioFile* file = file_of(scenario)) {
+        Roles roles = roles_of(*file, variant.name);
+        subject.helpers = std::move(roles.helpers);
+        subject.user_sites = std::move(roles.sites);
+        subject.functions_first = std::move(roles.asked_about);
+    }
+    return subject;
+}
 
 Result<bool> load_topic(const Arguments& arguments, const std::string& name) {
     const Result<ExploreTable> table = load_table(arguments);
@@ -638,7 +664,8 @@ bool conclude(const Task& task, const Explored& explored, bool control, bool res
     if (report.refusal)
         return report.refusal->verdict == Verdict::skip;
     // Without a realised order nothing is certain.
-    const bool tried = report.endings.count(Ending::realised) != 0 || resumed;
+    const bool tried = report.endings.count(Ending::realised) != 0 || resumed ||
+                       (control && report.free_runs != 0);
     if (!tried)
         fmt::print("  MISS: no order was realised\n");
     return control ? report.seen_wanted.has_value()

@@ -84,7 +84,7 @@ struct Crew::State {
     };
     struct Thread {
         std::thread thread;
-        std::atomic<pid_t> tid{0};
+        std::atomic<pid_t> tid{0};              // of a kernel's thread, too
         std::atomic<std::uint32_t> finished{0}; // the generation it has done
         std::atomic<bool> left{false};          // for good
     };
@@ -291,6 +291,7 @@ Result<void> Crew::bind_kernel_thread(std::size_t actor) {
         if (!pid)
             return pid.error();
         const Result<void> bound = state_->session.bind(static_cast<unsigned>(actor), *pid);
+        state_->threads.at(actor).tid.store(*pid);
         const bool busy =
             !bound && (bound.error().number == EBUSY || bound.error().number == ESRCH);
         if (!busy || Clock::now() > end)

@@ -64,7 +64,7 @@ bool is_missing(const Error& error) { return error.number == ENOENT || error.num
 // applies, copies them all, as far as possible.
 void own_all_memory() {
     if (const Result<Geometry> found = geometry())
-        (void)populate_own_memory(found->huge_bytes);
+        (void)copy_own_memory(found->huge_bytes);
 }
 
 } // namespace
@@ -109,8 +109,11 @@ std::optional<Refusal> Rig::check_needs() const {
 
 std::optional<Refusal> Rig::compile_program(const std::vector<Edge>& edges,
                                             const std::vector<Actor>& actors) {
-    for (const Actor& actor : actors)
+    for (const Actor& actor : actors) {
         actors_.emplace_back(actor.name);
+        if (actor.kind == Actor::Kind::kernel_thread)
+            kernel_threads_.emplace(actor.name);
+    }
     if (control_ != nullptr)
         for (const ControlAction& action : control_->actions) {
             const Result<fl_control> made =
@@ -145,11 +148,13 @@ std::optional<Refusal> Rig::arm(const std::vector<std::string>& functions) {
     return fault(armed.error(), "arm");
 }
 
-Result<void> Rig::schedule(const std::vector<Edge>& edges) {
+Result<void> Rig::schedule(const std::vector<Edge>& edges, Controls controls) {
     Laps laps;
     Result<Program> program = compile(edges, actors_, controls_, options_.bounds);
     if (!program)
         return program.error();
+    if (controls == Controls::off)
+        program->abi.flags |= FL_PROGRAM_NO_CONTROLS;
     const Result<void> taken = session_->schedule(program->abi);
     if (!taken)
         return taken;

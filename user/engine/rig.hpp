@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,10 @@ class Rig {
     // beside those of the edges: schedule() can put sites there.
     std::optional<Refusal> prepare(const std::vector<Edge>& edges,
                                    const std::vector<std::string>& functions = {});
-    // Other edges for the runs to come. ENOENT: a function is not patched.
-    Result<void> schedule(const std::vector<Edge>& edges);
+    // Other edges for the runs to come. ENOENT: a function is not patched. Off: the control stays
+    // armed, and applies in none of these runs.
+    enum class Controls { on, off };
+    Result<void> schedule(const std::vector<Edge>& edges, Controls controls = Controls::on);
     // Other bounds of a hold, from the next schedule() on.
     void set_bounds(const Bounds& bounds) { options_.bounds = bounds; }
 
@@ -75,6 +78,8 @@ class Rig {
     [[nodiscard]] Experiment& experiment() const { return *experiment_; }
     [[nodiscard]] const Program& program() const { return program_; }
     [[nodiscard]] const std::vector<std::string>& actors() const { return actors_; }
+    // Those of the actors that are threads of the kernel.
+    [[nodiscard]] const std::set<std::string>& kernel_threads() const { return kernel_threads_; }
     // The requested functions that this kernel could patch.
     [[nodiscard]] const std::vector<std::string>& patched() const { return patched_; }
     [[nodiscard]] const RunTimes& times() const { return times_; }
@@ -93,6 +98,7 @@ class Rig {
     const Control* control_;
     RigOptions options_;
     std::vector<std::string> actors_;
+    std::set<std::string> kernel_threads_;
     std::vector<std::string> patched_;
     RunTimes times_;
     std::vector<fl_control> controls_;

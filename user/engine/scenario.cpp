@@ -130,6 +130,11 @@ Result<bool> ActorContext::at_reading(std::string_view user_site, int tables, un
     return Error::make(EINVAL, "the schedule does not name user:" + std::string(user_site));
 }
 
+bool ActorContext::has_site(std::string_view user_site) const {
+    return std::any_of(user_sites_.begin(), user_sites_.end(),
+                       [user_site](const auto& one) { return one.first == user_site; });
+}
+
 void ActorContext::fail(const Error& error) {
     if (share_.failed != 0)
         return; // the first is the cause

@@ -93,6 +93,9 @@ class ActorContext {
     // to be one meanwhile. The schedule must name the site, once. Waits by spinning: keep it short.
     Result<bool> at_reading(std::string_view user_site, int tables, unsigned table);
 
+    // Does the schedule name this site of the actor?
+    [[nodiscard]] bool has_site(std::string_view user_site) const;
+
     // For judge(): Run::slot() reads it. Works from a child process.
     void report(unsigned slot, std::int64_t value) { share_.slots.at(slot) = value; }
 

@@ -2,12 +2,14 @@
 #include "explore/explorer.hpp"
 
 #include "engine/runner.hpp"
+#include "engine/sleep.hpp"
 #include "engine/stop.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <limits>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@ constexpr unsigned least_wait_ms = 20;  // of a hold
 constexpr unsigned most_wait_ms = 1000; // ...
 constexpr unsigned wait_factor = 4;     // ...times the longest serial operation
 constexpr unsigned asleep_ms = 4;       // that long on a lock: excluded
+constexpr unsigned most_free_runs = 20; // with the control, and so many without it
+constexpr int free_share = 4;           // of the budget: a quarter for each
 constexpr std::chrono::milliseconds run_bound{10000};
 constexpr std::chrono::seconds replay_bound{60}; // of all replays of a difference
 
@@ -74,6 +78,15 @@ const fl_site_result* site_of(const fl_result& result, const std::vector<std::st
     return found == sites.end() ? nullptr : &result.sites[found - sites.begin()];
 }
 
+// A thread of the kernel has no beginning from which its calls could be counted, and does other
+// work, too. So only a function that it calls once in a run is surely called in what the run is
+// about.
+void keep_single_calls(Profile& profile) {
+    std::erase_if(profile.places, [](const Place& place) {
+        return place.hits != 1 || place.positions.size() != 1;
+    });
+}
+
 std::string user_text(const std::string& actor, const char* site) {
     return fmt::format("{}@user:{}", actor, site);
 }
@@ -89,21 +102,16 @@ Ending ending_of(const fl_result& result, std::size_t sites) {
     return Ending::not_reached;
 }
 
+std::string stack_of(const fl_result& result) {
+    return {result.blocked, strnlen(result.blocked, sizeof(result.blocked))};
+}
+
 // The innermost functions of the sleeper: the lock, and the place that takes it.
 std::string lock_of(const fl_result& result) {
-    const std::string stack(result.blocked, strnlen(result.blocked, sizeof(result.blocked)));
+    const std::string stack = stack_of(result);
     const std::size_t first = stack.find(" < ");
     const std::size_t second = first == std::string::npos ? first : stack.find(" < ", first + 3);
     return stack.substr(0, second);
-}
-
-template <typename T> std::vector<std::vector<T>> permutations(std::vector<T> items) {
-    std::sort(items.begin(), items.end());
-    std::vector<std::vector<T>> all;
-    do
-        all.push_back(items);
-    while (std::next_permutation(items.begin(), items.end()));
-    return all;
 }
 
 } // namespace
@@ -144,6 +152,8 @@ Explorer::Explorer(Subject subject, ExploreOptions options)
     : subject_(std::move(subject)), options_(std::move(options)) {
     report_.name = subject_.scenario.name;
     rules_.relaxations = subject_.relaxations;
+    options_.profile.first.insert(options_.profile.first.end(), subject_.functions_first.begin(),
+                                  subject_.functions_first.end());
     options_.rig.timeout = run_bound;
     options_.rig.bounds.in_order = true;
     options_.rig.bounds.excluded_ms = asleep_ms;
@@ -152,7 +162,8 @@ Explorer::Explorer(Subject subject, ExploreOptions options)
 
 ExploreReport Explorer::run() {
     start_ = Clock::now();
-    const bool traced = trace();
+    const bool goes_on = run_freely() && !report_.seen_wanted;
+    const bool traced = goes_on && trace();
     (void)::malloc_trim(0); // each fork() would copy what the trace took; no control is on
     report_.traced = seconds();
     const bool ready = traced && take_references();
@@ -166,9 +177,60 @@ ExploreReport Explorer::run() {
     return std::move(report_);
 }
 
+// Does the outcome come without any order? Each actor goes on as it can, as in a test without
+// Faultline. The runs without the control come first: it may leave the machine in disorder.
+bool Explorer::run_freely() {
+    if (options_.wanted.empty() || subject_.control == nullptr || options_.done.count("") != 0)
+        return true; // "": a machine died in such a run
+    Rig rig(subject_.scenario, *subject_.all, subject_.control, options_.rig);
+    if (refused(rig.prepare({})))
+        return false;
+    (void)rig.experiment().observe();
+    Wanted wanted;
+    unsigned seen = 0;
+    for (const Rig::Controls controls : {Rig::Controls::off, Rig::Controls::on}) {
+        const bool on = controls == Rig::Controls::on;
+        const double end = seconds() + static_cast<double>(options_.budget.count()) / free_share;
+        if (const Result<void> scheduled = rig.schedule({}, controls); !scheduled)
+            return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
+        for (unsigned i = 0; i < most_free_runs && seconds() < end && stop_signal() == 0; ++i) {
+            on_run(text_of({}, seed_of(i)), seed_of(i));
+            const std::optional<Ran> ran = run_once(rig, seed_of(i));
+            if (!ran)
+                return false;
+            if (on) {
+                ++report_.free_runs;
+                wanted.again += seen != 0 && is_wanted(*ran) ? 1 : 0;
+                wanted.tries += seen != 0 ? 1 : 0;
+            }
+            if (!is_wanted(*ran))
+                continue;
+            if (!on) { // it is no outcome of the control
+                report_.wanted_without = true;
+                if (!rig.tear_down())
+                    return !refused(Refusal{.why = "an actor's thread did not end"});
+                return true;
+            }
+            if (++seen == 1) {
+                wanted.seconds = seconds();
+                wanted.schedule = text_of({}, seed_of(i));
+            }
+        }
+    }
+    if (wanted.again != 0)
+        report_.seen_wanted = wanted;
+    return rig.tear_down() || !refused(Refusal{.why = "an actor's thread did not end"});
+}
+
 void Explorer::run_all() {
-    orders_ = std::make_unique<OrderList>(actors_, report_.stops);
+    orders_ = std::make_unique<OrderList>(all_actors(), report_.stops, actors_.size());
     report_.all_orders = orders_->all();
+    if (report_.all_orders == 0 && actors_.size() < 2) {
+        if (report_.free_runs == 0)
+            refused(Refusal{.verdict = Verdict::skip,
+                            .why = "one actor, and no place to hold a thread of the kernel at"});
+        return;
+    }
     const Result<Balance> before = options_.balance();
     rig_->clear_times();
     report_.times = {};
@@ -202,6 +264,8 @@ void Explorer::run_orders() {
         if (options_.first_alone && orders_->first_are_over())
             break;
         const std::optional<Order> order = orders_->next();
+        if (!order && actors_.size() < 2)
+            break; // a thread of the kernel has windows alone
         std::vector<Edge> edges;
         if (order) {
             edges = order->edges;
@@ -253,6 +317,7 @@ std::optional<Explorer::Ran> Explorer::run_once(Rig& rig, std::uint64_t seed) {
             ran.sites = rig.program().sites;
             const Observation* seen = rig.experiment().observation();
             observed = seen != nullptr;
+            ran.arose = rig.experiment().overlapped(run).value_or(true);
             if (observed)
                 ran.seen = *seen;
         });
@@ -285,7 +350,7 @@ bool Explorer::trace() {
     if (refused(rig.prepare({})) || !take_actors(rig))
         return false;
     if (options_.profiles) {
-        serial_ = permutations(actors_);
+        serial_ = serial_orders(actors_);
         take_stops(options_.profiles(actors_));
         return true;
     }
@@ -294,10 +359,10 @@ bool Explorer::trace() {
     if (!opened)
         return !refused(Refusal{.why = opened.error().to_string()});
     trace.emplace(std::move(*opened));
-    std::vector<std::vector<TracedRun>> traced(actors_.size());
-    std::vector<std::vector<TracedRun>> undisturbed(actors_.size());
-    for (const std::vector<std::string>& order : permutations(actors_)) {
-        const Result<void> scheduled = rig.schedule(serial_edges(order));
+    std::vector<std::vector<TracedRun>> traced(tasks_.size());
+    std::vector<std::vector<TracedRun>> undisturbed(tasks_.size());
+    for (const std::vector<std::string>& order : serial_orders(actors_)) {
+        const Result<void> scheduled = rig.schedule(traced_edges(order));
         if (!scheduled)
             return !refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
         bool had = true;
@@ -327,16 +392,64 @@ bool Explorer::trace() {
     if (!symbols)
         return !refused(Refusal{.verdict = Verdict::skip, .why = symbols.error().to_string()});
     const SourceRanges ranges(*symbols);
+    const std::vector<std::string> names = all_actors();
     std::vector<Profile> profiles;
-    for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
+    profiles.reserve(names.size());
+    for (std::size_t actor = 0; actor < names.size(); ++actor) {
         std::vector<std::vector<Visit>> visits;
         // An actor that is held goes first: behind another one it may have nothing left to do.
-        for (const TracedRun& run : undisturbed[actor].empty() ? traced[actor] : undisturbed[actor])
+        const std::vector<TracedRun>& runs =
+            undisturbed[actor].empty() ? traced[actor] : undisturbed[actor];
+        for (const TracedRun& run : runs)
             visits.push_back(visits_of(run.calls, *symbols, ranges, run.from_ns, run.to_ns));
-        profiles.push_back(profile_of(actors_[actor], visits, options_.profile));
+        profiles.push_back(profile_of(names[actor], visits, options_.profile));
+        if (actor >= actors_.size())
+            keep_single_calls(profiles.back());
+        profiles.back().user_places = user_places_of(runs, *symbols, ranges);
     }
     take_stops(std::move(profiles));
     return true;
+}
+
+// Those to which the actor came in each run.
+std::vector<UserPlace> Explorer::user_places_of(const std::vector<TracedRun>& runs,
+                                                const RunningSymbols& symbols,
+                                                const SourceRanges& ranges) {
+    std::vector<UserPlace> places;
+    for (std::size_t i = 0; !runs.empty() && i < runs.front().user_sites.size(); ++i) {
+        const TracedRun& first = runs.front();
+        const auto& [name, reached_ns] = first.user_sites[i];
+        if (std::all_of(runs.begin(), runs.end(),
+                        [i](const TracedRun& run) { return run.user_sites[i].second != 0; }))
+            places.push_back(
+                {.name = name,
+                 .position = static_cast<unsigned>(
+                     visits_of(first.calls, symbols, ranges, first.from_ns, reached_ns).size())});
+    }
+    return places;
+}
+
+// A serial order that also names the actors' own sites, as far as there is room.
+std::vector<Edge> Explorer::traced_edges(const std::vector<std::string>& order) const {
+    std::vector<Edge> edges = serial_edges(order);
+    std::size_t sites = 2 * order.size();
+    for (const std::string& actor : order) {
+        const auto found = subject_.user_sites.find(actor);
+        if (found == subject_.user_sites.end() || sites + found->second.size() > FL_MAX_SITES ||
+            edges.size() + found->second.size() + 1 > FL_MAX_EDGES)
+            continue;
+        const std::vector<Edge> along = edges_along(actor, found->second);
+        // First, as the sites of an actor must have the order in which it comes to them.
+        edges.insert(edges.begin(), along.begin(), along.end());
+        sites += found->second.size();
+    }
+    return edges;
+}
+
+std::vector<std::string> Explorer::all_actors() const {
+    std::vector<std::string> all = actors_;
+    all.insert(all.end(), threads_.begin(), threads_.end());
+    return all;
 }
 
 std::size_t Explorer::index_of(const std::string& actor) const {
@@ -345,17 +458,25 @@ std::size_t Explorer::index_of(const std::string& actor) const {
 }
 
 bool Explorer::take_actors(const Rig& rig) {
-    for (std::size_t i = 0; i < rig.actors().size(); ++i)
-        if (subject_.helpers.count(rig.actors()[i]) == 0) {
-            actors_.push_back(rig.actors()[i]);
+    std::vector<std::size_t> thread_tasks;
+    for (std::size_t i = 0; i < rig.actors().size(); ++i) {
+        const std::string& name = rig.actors()[i];
+        if (rig.kernel_threads().count(name) != 0) {
+            threads_.push_back(name);
+            thread_tasks.push_back(i);
+        } else if (subject_.helpers.count(name) == 0) {
+            actors_.push_back(name);
             tasks_.push_back(i);
         }
-    if (actors_.size() == 2 || actors_.size() == 3)
+    }
+    tasks_.insert(tasks_.end(), thread_tasks.begin(), thread_tasks.end());
+    if (actors_.size() + std::min<std::size_t>(threads_.size(), 1) >= 2 && !actors_.empty())
         return true;
-    return !refused(
-        Refusal{.verdict = Verdict::skip,
-                .why = fmt::format("{} actors that wait for no other: two or three can be explored",
-                                   actors_.size())});
+    if (report_.free_runs != 0 || report_.wanted_without)
+        return false; // that was all there is to try
+    return !refused(Refusal{.verdict = Verdict::skip,
+                            .why = actors_.empty() ? "each actor waits for another one"
+                                                   : "one actor alone has one order"});
 }
 
 // Adds the calls of a run, by actor, from its first step to its last. `trace`: null if there are
@@ -369,6 +490,8 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
             return !refused(Refusal{.why = "calls: " + got.error().to_string()});
         calls = std::move(*got);
     }
+    std::uint64_t first_ns = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t last_ns = 0;
     for (std::size_t actor = 0; actor < actors_.size(); ++actor) {
         const fl_site_result* begin =
             site_of(ran.result, ran.sites, user_text(actors_[actor], first_site));
@@ -377,12 +500,24 @@ bool Explorer::take_trace(const Ran& ran, FunctionTrace* trace,
         if (begin == nullptr || end == nullptr || begin->left_ns == 0 || end->reached_ns == 0)
             return !refused(Refusal{.verdict = Verdict::skip,
                                     .why = actors_[actor] +
-                                           " does not reach the end of its steps: it is a "
-                                           "kernel thread, or it exits before"});
-        if (trace != nullptr)
-            traced[actor].push_back(
-                {std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns});
+                                           " does not reach the end of its steps: it may exit "
+                                           "before"});
+        first_ns = std::min<std::uint64_t>(first_ns, begin->left_ns);
+        last_ns = std::max<std::uint64_t>(last_ns, end->reached_ns);
+        if (trace == nullptr)
+            continue;
+        TracedRun run{std::move(calls.at(tasks_[actor])), begin->left_ns, end->reached_ns, {}};
+        if (const auto own = subject_.user_sites.find(actors_[actor]);
+            own != subject_.user_sites.end())
+            for (const std::string& name : own->second) {
+                const fl_site_result* site =
+                    site_of(ran.result, ran.sites, user_text(actors_[actor], name.c_str()));
+                run.user_sites.emplace_back(name, site == nullptr ? 0 : site->reached_ns);
+            }
+        traced[actor].push_back(std::move(run));
     }
+    for (std::size_t thread = actors_.size(); trace != nullptr && thread < tasks_.size(); ++thread)
+        traced[thread].push_back({std::move(calls.at(tasks_[thread])), first_ns, last_ns, {}});
     return true;
 }
 
@@ -438,7 +573,8 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
     std::vector<std::string> functions;
     for (const std::vector<Stop>& list : report_.stops)
         for (const Stop& stop : list)
-            if (std::find(functions.begin(), functions.end(), stop.site.name) == functions.end())
+            if (stop.site.kind != FL_SITE_USER &&
+                std::find(functions.begin(), functions.end(), stop.site.name) == functions.end())
                 functions.push_back(stop.site.name);
     auto rig = std::make_unique<Rig>(subject_.scenario, variant, nullptr, options_.rig);
     if (refused(rig->prepare({}, absent.empty() ? functions : std::vector<std::string>())))
@@ -489,8 +625,9 @@ bool Explorer::take_references_of(const Variant& variant, const std::vector<std:
             report_.unpatched.push_back(function);
     for (std::vector<Stop>& list : report_.stops)
         std::erase_if(list, [this](const Stop& stop) {
-            return std::find(report_.unpatched.begin(), report_.unpatched.end(), stop.site.name) !=
-                   report_.unpatched.end();
+            return stop.site.kind != FL_SITE_USER &&
+                   std::find(report_.unpatched.begin(), report_.unpatched.end(), stop.site.name) !=
+                       report_.unpatched.end();
         });
     Bounds bounds = options_.rig.bounds;
     bounds.wait_ms =
@@ -522,7 +659,7 @@ bool Explorer::run_order(const std::vector<Edge>& edges, const Order* order) {
     const std::optional<Ran> ran = run_once(*rig_, seed);
     if (ran) {
         count(*ran, edges, order, seed);
-        return !report_.refusal;
+        return !report_.refusal && check_wanted(*ran, edges, seed);
     }
     if (report_.refusal->hung || report_.refusal->stuck) {
         report_.deviations.push_back({.signature = "a run that does not end",
@@ -615,8 +752,6 @@ void Explorer::note_one(const Order& order, Ending ending, const std::string& lo
 
 void Explorer::deviates(const Judgement& judged, const Observation& seen,
                         const std::vector<Edge>& edges, std::uint64_t seed) {
-    if (!report_.seen_wanted && is_wanted(seen))
-        report_.seen_wanted.emplace(report_.orders, this->seconds());
     Outcome outcome;
     outcome.words = seen.results;
     for (Deviation& known : report_.deviations)
@@ -656,10 +791,57 @@ RunEnd Explorer::end_of(const Observation& seen, const Deviation& deviation) con
     return end;
 }
 
-bool Explorer::is_wanted(const Observation& seen) const {
+bool Explorer::is_wanted(const Ran& ran) const {
     Outcome outcome;
-    outcome.words = seen.results;
-    return !options_.wanted.empty() && matches(outcome, options_.wanted);
+    outcome.words = ran.seen.results;
+    return !options_.wanted.empty() && ran.arose && matches(outcome, options_.wanted);
+}
+
+// One run of an order under the control, or without it.
+std::optional<Explorer::Ran> Explorer::run_again(const std::vector<Edge>& edges, std::uint64_t seed,
+                                                 Rig::Controls controls) {
+    if (const Result<void> scheduled = rig_->schedule(edges, controls); !scheduled) {
+        refused(Refusal{.why = "schedule: " + scheduled.error().to_string()});
+        return std::nullopt;
+    }
+    on_run(text_of(edges, seed), seed);
+    return run_once(*rig_, seed);
+}
+
+// Does the order say nothing of the control, by how it ended without it? It ended so as well, or it
+// is not known whether it can be had, or another lock than that of the scenario excludes it.
+bool Explorer::tells_nothing(const Ran& without) const {
+    const Ending ending = ending_of(without.result, without.sites.size());
+    const Exclusion& exclusion = subject_.all->exclusion;
+    const bool other_lock = ending == Ending::excluded && !exclusion.places.empty() &&
+                            !at_any_place(stack_of(without.result), exclusion.places);
+    return is_wanted(without) || other_lock ||
+           (ending != Ending::realised && ending != Ending::excluded);
+}
+
+// The outcome must come again under the control, and never without it. False: no run can follow.
+bool Explorer::check_wanted(const Ran& ran, const std::vector<Edge>& edges, std::uint64_t seed) {
+    if (report_.seen_wanted || !is_wanted(ran))
+        return true;
+    Wanted wanted{.order = report_.orders, .seconds = seconds(), .schedule = text_of(edges, seed)};
+    for (unsigned run = 0; run < tries; ++run) {
+        const std::optional<Ran> without = run_again(edges, seed, Rig::Controls::off);
+        if (!without)
+            return false;
+        if (tells_nothing(*without))
+            return true;
+        if (ending_of(without->result, without->sites.size()) == Ending::excluded)
+            wanted.lock = lock_of(without->result);
+    }
+    for (; wanted.tries < tries; ++wanted.tries) {
+        const std::optional<Ran> again = run_again(edges, seed, Rig::Controls::on);
+        if (!again)
+            return false;
+        wanted.again += is_wanted(*again) ? 1 : 0;
+    }
+    if (wanted.again != 0)
+        report_.seen_wanted = std::move(wanted);
+    return true;
 }
 
 // Does a run under these edges differ from all serial runs in the same way? Nothing: no run can

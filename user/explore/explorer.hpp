@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-// Tries the orders of two actors, one run each, and asks of each whether some serial order would
+// Tries the orders of some actors, one run each, and asks of each whether some serial order would
 // have ended so. Needs no author: the places come from a trace, the right results from serial runs.
+//
+// With a control and an outcome that it must produce, it looks for a run that ends so under the
+// control, while the same order without the control does not: see Wanted.
 #ifndef FAULTLINE_EXPLORE_EXPLORER_HPP
 #define FAULTLINE_EXPLORE_EXPLORER_HPP
 
@@ -41,13 +44,24 @@ struct ExploreOptions {
     bool stop_at_first = false;           // difference
     bool first_alone = false;             // the orders with one preemption: see OrderList
     std::vector<std::string> forbid = {}; // patterns of results that no order may have
-    std::string wanted = {}; // stop at the first difference whose results have this pattern
+    std::string wanted = {}; // of a control, a pattern of results: stop when it is seen
     ProfileOptions profile;
     // Gives the places of each actor where they are known: then nothing is traced.
     std::function<std::vector<Profile>(const std::vector<std::string>& actors)> profiles = {};
     std::function<Result<Balance>()> balance = Balance::take;
     RigOptions rig;
     std::set<std::string> done; // schedules of an earlier session: not run again
+};
+
+// How the outcome that a control must produce was seen: in a run under the control that had the
+// situation. It counts if it comes again, and if the same order without the control never ends so.
+struct Wanted {
+    std::uint64_t order = 0; // its number; 0: no order was asked for
+    double seconds = 0;      // until it was seen
+    unsigned again = 0;      // of `tries` more runs, so many had it
+    unsigned tries = 0;
+    std::string lock = {};     // that excludes the order without the control; "" = none
+    std::string schedule = {}; // of the first, with its seed
 };
 
 // How a run ended: its results, and the values of the State that a Deviation names.
@@ -112,8 +126,9 @@ struct ExploreReport {
     double seconds = 0;
     double traced = 0;    // seconds for the places
     double reference = 0; // ...for the serial runs
-    // Of ExploreOptions::wanted, when it was seen: the order's number, and the time.
-    std::optional<std::pair<std::uint64_t, double>> seen_wanted;
+    std::optional<Wanted> seen_wanted;
+    unsigned free_runs = 0;      // under the control, without an order
+    bool wanted_without = false; // ...which it has without the control, too: a bug of the kernel
     OrderTimes times;
     double operation = 0; // seconds: the longest operation of a serial run
     double bound = 1;     // the bound of an unseen outcome, in a realised order
@@ -141,8 +156,11 @@ struct Subject {
     std::vector<Relaxation> relaxations = {};
     const Control* control = nullptr; // of the runs that are judged, and of no serial run
     // Actors that wait for others, such as the handler of a userfaultfd: they run beside the rest,
-    // which could not run one after the other without them.
+    // which could not run one after the other without them. Also those without steps.
     std::set<std::string> helpers = {};
+    // By actor: its own sites, besides the first and the last.
+    std::map<std::string, std::vector<std::string>> user_sites = {};
+    std::vector<std::string> functions_first = {}; // places that come before others
 };
 // For a topic's scenario: its variants "all" and "without-NAME".
 Subject subject_of(const Scenario& scenario, std::vector<Relaxation> relaxations);
@@ -165,6 +183,7 @@ class Explorer {
         fl_result result{};
         std::vector<std::string> sites;
         Observation seen;
+        bool arose = true; // the situation that the scenario is about
     };
 
     bool refused(const std::optional<Refusal>& refusal);
@@ -172,8 +191,15 @@ class Explorer {
         std::vector<FunctionCall> calls;
         std::uint64_t from_ns;
         std::uint64_t to_ns;
+        // Of the actor's own sites: when it came there; 0: it did not.
+        std::vector<std::pair<std::string, std::uint64_t>> user_sites;
     };
     bool take_actors(const Rig& rig);
+    [[nodiscard]] std::vector<std::string> all_actors() const;
+    [[nodiscard]] std::vector<Edge> traced_edges(const std::vector<std::string>& order) const;
+    static std::vector<UserPlace> user_places_of(const std::vector<TracedRun>& runs,
+                                                 const RunningSymbols& symbols,
+                                                 const SourceRanges& ranges);
     [[nodiscard]] std::size_t index_of(const std::string& actor) const;
     bool trace();
     bool take_trace(const Ran& ran, FunctionTrace* trace,
@@ -184,6 +210,7 @@ class Explorer {
     void note_unstable(const std::string& name);
     bool take_references_of(const Variant& variant, const std::vector<std::string>& absent);
     std::optional<Ran> run_once(Rig& rig, std::uint64_t seed);
+    bool run_freely();
     void run_orders();
     void run_all();
     bool run_order(const std::vector<Edge>& edges, const Order* order);
@@ -203,7 +230,11 @@ class Explorer {
     std::optional<bool> still_shows(const std::vector<Edge>& edges, const Deviation& deviation);
     bool replay(Deviation& deviation);
     [[nodiscard]] RunEnd end_of(const Observation& seen, const Deviation& deviation) const;
-    [[nodiscard]] bool is_wanted(const Observation& seen) const;
+    [[nodiscard]] bool is_wanted(const Ran& ran) const;
+    bool check_wanted(const Ran& ran, const std::vector<Edge>& edges, std::uint64_t seed);
+    std::optional<Ran> run_again(const std::vector<Edge>& edges, std::uint64_t seed,
+                                 Rig::Controls controls);
+    [[nodiscard]] bool tells_nothing(const Ran& without) const;
     std::optional<bool> shows(const std::vector<Edge>& edges, std::uint64_t seed,
                               const std::string& signature);
     [[nodiscard]] bool over() const;
@@ -215,8 +246,9 @@ class Explorer {
     ExploreOptions options_;
     ExploreReport report_;
     Clock::time_point start_;
-    std::vector<std::string> actors_;              // without helpers
-    std::vector<std::size_t> tasks_;               // their places among all of the Rig
+    std::vector<std::string> actors_;              // that can go alone: without helpers
+    std::vector<std::string> threads_;             // of the kernel
+    std::vector<std::size_t> tasks_;               // places of both among all of the Rig
     std::vector<std::vector<std::string>> serial_; // orders that can run
     std::unique_ptr<Rig> rig_;
     unsigned runs_ = 0;

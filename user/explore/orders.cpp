@@ -12,6 +12,8 @@ namespace faultline {
 
 namespace {
 
+constexpr std::uint8_t window = 3; // preemptions
+
 SiteRef user_site(const std::string& actor, const char* name) {
     return {.actor = actor, .kind = FL_SITE_USER, .name = name};
 }
@@ -52,34 +54,78 @@ std::vector<Stop> stops_of(const Profile& profile, std::size_t most) {
     }
     if (most != 0 && stops.size() > most)
         stops.resize(most);
+    for (const UserPlace& place : profile.user_places)
+        stops.push_back({.site = user_site(profile.actor, place.name.c_str()),
+                         .rank = 0,
+                         .position = place.position,
+                         .why = "between its steps"});
     return stops;
 }
 
 std::vector<Edge> edges_of(const std::vector<std::string>& actors,
                            const std::vector<std::vector<Stop>>& stops,
-                           const std::vector<Turn>& turns) {
+                           const std::vector<Turn>& turns, std::size_t threads_from) {
+    using Site = std::optional<SiteRef>; // none: the beginning or the end of a kernel's thread
     std::vector<Edge> edges;
-    if (turns.size() < 2)
+    if (turns.empty())
         return edges;
-    std::vector<SiteRef> from; // where each actor goes on
-    from.reserve(actors.size());
-    for (const std::string& actor : actors)
-        from.push_back(user_site(actor, first_site));
-    const auto end_of = [&](const Turn& turn) {
-        return turn.stop ? stops.at(turn.actor).at(*turn.stop).site
-                         : user_site(actors.at(turn.actor), last_site);
+    std::vector<Site> from; // where each actor goes on
+    for (std::size_t actor = 0; actor < actors.size(); ++actor)
+        from.push_back(actor < threads_from ? Site(user_site(actors[actor], first_site)) : Site());
+    const auto end_of = [&](const Turn& turn) -> Site {
+        if (turn.stop)
+            return stops.at(turn.actor).at(*turn.stop).site;
+        return turn.actor < threads_from ? Site(user_site(actors.at(turn.actor), last_site))
+                                         : Site();
+    };
+    const auto add = [&edges](const Site& before, const Site& after) {
+        if (before && after && *before != *after)
+            edges.push_back({*before, *after});
     };
     // An actor's sites appear in the order in which it comes to them. The first edge holds nobody
     // up: it names the beginning of the first actor, from which its hits count.
-    edges.push_back({from[turns[0].actor], from[turns[1].actor]});
+    const Turn& second = turns[std::min<std::size_t>(1, turns.size() - 1)];
+    add(from[turns[0].actor], from[second.actor]);
     for (std::size_t i = 0; i + 1 < turns.size(); ++i) {
-        edges.push_back({end_of(turns[i]), from[turns[i + 1].actor]});
+        add(end_of(turns[i]), from[turns[i + 1].actor]);
         from[turns[i].actor] = end_of(turns[i]);
     }
     // Nor does the last: it names an end, so that the module knows when that actor is past its
     // stops.
-    edges.push_back({end_of(turns[turns.size() - 2]), end_of(turns.back())});
+    const Site before = turns.size() > 1 ? end_of(turns[turns.size() - 2]) : Site();
+    add(before ? before : from[turns.back().actor], end_of(turns.back()));
     return edges;
+}
+
+std::vector<Edge> edges_along(const std::string& actor, const std::vector<std::string>& sites) {
+    std::vector<Edge> edges;
+    SiteRef before = user_site(actor, first_site);
+    for (const std::string& name : sites) {
+        edges.push_back({before, user_site(actor, name.c_str())});
+        before = edges.back().after;
+    }
+    edges.push_back({before, user_site(actor, last_site)});
+    return edges;
+}
+
+std::vector<std::vector<std::string>> serial_orders(std::vector<std::string> actors) {
+    constexpr std::size_t most_of_all = 3; // four have 24 orders
+    std::vector<std::vector<std::string>> all;
+    if (actors.size() > most_of_all) {
+        for (unsigned direction = 0; direction < 2; ++direction) {
+            for (std::size_t first = 0; first < actors.size(); ++first) {
+                all.push_back(actors);
+                std::rotate(actors.begin(), actors.begin() + 1, actors.end());
+            }
+            std::reverse(actors.begin(), actors.end());
+        }
+        return all;
+    }
+    std::sort(actors.begin(), actors.end());
+    do
+        all.push_back(actors);
+    while (std::next_permutation(actors.begin(), actors.end()));
+    return all;
 }
 
 std::vector<Edge> serial_edges(const std::vector<std::string>& actors) {
@@ -89,30 +135,48 @@ std::vector<Edge> serial_edges(const std::vector<std::string>& actors) {
     return edges_of(actors, {}, turns);
 }
 
-OrderList::OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops)
-    : actors_(std::move(actors)), stops_(std::move(stops)) {
+OrderList::OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops,
+                     std::size_t threads_from)
+    : actors_(std::move(actors)), stops_(std::move(stops)),
+      threads_from_(std::min(threads_from, actors_.size())) {
     for (const std::vector<Stop>& list : stops_) {
         dropped_.emplace_back(list.size(), false);
         ended_.emplace_back(list.size());
     }
-    const auto cheap_first = [](const Key& a, const Key& b) { return a.cost < b.cost; };
-    for (std::size_t actor = 0; actor < actors_.size(); ++actor)
+    // There are few sites of the actors themselves: they come before places in the kernel.
+    const auto cheap_first = [this](const Key& a, const Key& b) {
+        return std::pair(kernel_places(a), a.cost) < std::pair(kernel_places(b), b.cost);
+    };
+    for (std::size_t actor = 0; actor < threads_from_; ++actor)
         add_one(actor);
+    for (std::size_t actor = 0; actor < actors_.size(); ++actor)
+        for (std::size_t other = 0; other < threads_from_; ++other)
+            if (other != actor)
+                add_windows(actor, other);
     ones_ = keys_.size();
     std::stable_sort(keys_.begin(), keys_.end(), cheap_first);
-    for (std::size_t actor = 0; actor < actors_.size(); ++actor)
-        for (std::size_t other = 0; other < actors_.size(); ++other)
+    for (std::size_t actor = 0; actor < threads_from_; ++actor)
+        for (std::size_t other = 0; other < threads_from_; ++other)
             if (other != actor)
                 add_two(actor, other);
     std::stable_sort(keys_.begin() + static_cast<std::ptrdiff_t>(ones_), keys_.end(), cheap_first);
     all_ = keys_.size();
 }
 
+unsigned OrderList::kernel_places(const Key& key) const {
+    const auto of = [this](std::size_t actor, std::size_t stop) {
+        return stops_[actor][stop].site.kind == FL_SITE_USER ? 0U : 1U;
+    };
+    return of(key.actor, key.stop) + (key.preemptions == 2 ? of(key.other, key.other_stop) : 0U);
+}
+
 // Where the turns of all others, each to its end, can be while `actor` is held once: some before it
-// begins, some while it is held, the rest after its end. Empty turns of its own stand for it.
+// begins, some while it is held, the rest after its end. Empty turns of its own stand for it. More
+// than two others keep their order: else there would be hundreds of places for each stop.
 std::vector<std::vector<Turn>> OrderList::places_of(std::size_t actor) const {
     std::vector<std::size_t> others;
-    for (std::size_t other = 0; other < actors_.size(); ++other)
+    constexpr std::size_t most_in_any_order = 2;
+    for (std::size_t other = 0; other < threads_from_; ++other)
         if (other != actor)
             others.push_back(other);
     std::vector<std::vector<Turn>> places;
@@ -128,7 +192,8 @@ std::vector<std::vector<Turn>> OrderList::places_of(std::size_t actor) const {
                 }
                 places.push_back(std::move(turns));
             }
-    while (std::next_permutation(others.begin(), others.end()));
+    while (others.size() <= most_in_any_order &&
+           std::next_permutation(others.begin(), others.end()));
     return places;
 }
 
@@ -139,6 +204,7 @@ void OrderList::add_one(std::size_t actor) {
             keys_.push_back({.cost = stops_[actor][stop].rank,
                              .stop = static_cast<std::uint16_t>(stop),
                              .other_stop = 0,
+                             .until = 0,
                              .actor = static_cast<std::uint8_t>(actor),
                              .other = 0,
                              .preemptions = 1,
@@ -147,20 +213,60 @@ void OrderList::add_one(std::size_t actor) {
 
 void OrderList::add_two(std::size_t actor, std::size_t other) {
     constexpr std::size_t gaps = 5; // before, between and after four turns
-    const std::size_t places = actors_.size() > 2 ? gaps : 1;
+    const std::size_t places = threads_from_ > 2 ? gaps : 1;
     for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
         for (std::size_t second = 0; second < stops_.at(other).size(); ++second)
             for (std::size_t place = 0; place < places; ++place)
                 keys_.push_back({.cost = stops_[actor][stop].rank + stops_[other][second].rank,
                                  .stop = static_cast<std::uint16_t>(stop),
                                  .other_stop = static_cast<std::uint16_t>(second),
+                                 .until = 0,
                                  .actor = static_cast<std::uint8_t>(actor),
                                  .other = static_cast<std::uint8_t>(other),
                                  .preemptions = 2,
                                  .place = static_cast<std::uint8_t>(place)});
 }
 
+// Windows are between user sites that follow each other.
+void OrderList::add_windows(std::size_t actor, std::size_t other) {
+    constexpr std::size_t before_and_after = 2;
+    std::vector<std::size_t> sites;
+    for (std::size_t stop = 0; stop < stops_.at(other).size(); ++stop)
+        if (stops_[other][stop].site.kind == FL_SITE_USER)
+            sites.push_back(stop);
+    std::stable_sort(sites.begin(), sites.end(), [&](std::size_t a, std::size_t b) {
+        return stops_[other][a].position < stops_[other][b].position;
+    });
+    const std::size_t others = threads_from_ - (actor < threads_from_ ? 2 : 1);
+    const std::size_t places = others > 0 ? before_and_after : 1;
+    for (std::size_t stop = 0; stop < stops_.at(actor).size(); ++stop)
+        for (std::size_t from = 0; from + 1 < sites.size(); ++from)
+            for (std::size_t place = 0; place < places; ++place)
+                keys_.push_back({.cost = stops_[actor][stop].rank,
+                                 .stop = static_cast<std::uint16_t>(stop),
+                                 .other_stop = static_cast<std::uint16_t>(sites[from]),
+                                 .until = static_cast<std::uint16_t>(sites[from + 1]),
+                                 .actor = static_cast<std::uint8_t>(actor),
+                                 .other = static_cast<std::uint8_t>(other),
+                                 .preemptions = window,
+                                 .place = static_cast<std::uint8_t>(place)});
+}
+
+std::vector<Turn> OrderList::window_of(const Key& key) const {
+    std::vector<Turn> turns = {{.actor = key.other, .stop = key.other_stop},
+                               {.actor = key.actor, .stop = key.stop},
+                               {.actor = key.other, .stop = key.until},
+                               {.actor = key.actor},
+                               {.actor = key.other}};
+    for (std::size_t third = 0; third < threads_from_; ++third)
+        if (third != key.actor && third != key.other)
+            turns.insert(key.place == 0 ? turns.end() : turns.begin(), {.actor = third});
+    return turns;
+}
+
 std::vector<Turn> OrderList::turns_of(const Key& key) const {
+    if (key.preemptions == window)
+        return window_of(key);
     if (key.preemptions == 1) {
         std::vector<Turn> turns = places_of(key.actor).at(key.place);
         const auto first = std::find(turns.begin(), turns.end(), Turn{.actor = key.actor});
@@ -171,7 +277,7 @@ std::vector<Turn> OrderList::turns_of(const Key& key) const {
                                {.actor = key.other, .stop = key.other_stop},
                                {.actor = key.actor},
                                {.actor = key.other}};
-    for (std::size_t third = 0; third < actors_.size(); ++third)
+    for (std::size_t third = 0; third < threads_from_; ++third)
         if (third != key.actor && third != key.other)
             turns.insert(turns.begin() + key.place, {.actor = third});
     return turns;
@@ -184,20 +290,20 @@ std::optional<Order> OrderList::next() {
         if (at_ == keys_.size())
             return std::nullopt;
         const Key& key = keys_[at_++];
-        if (key.preemptions > 1 &&
+        if (key.preemptions == 2 &&
             (dropped_[key.actor][key.stop] || dropped_[key.other][key.other_stop]))
             continue;
         if (is_implied(key)) {
             ++implied_;
             continue;
         }
-        if (at_ <= ones_ && is_between_excluded(key)) {
+        if (at_ <= ones_ && key.preemptions == 1 && is_between_excluded(key)) {
             put_off_.push_back(key);
             continue;
         }
         ++given_;
         std::vector<Turn> turns = turns_of(key);
-        std::vector<Edge> edges = edges_of(actors_, stops_, turns);
+        std::vector<Edge> edges = edges_of(actors_, stops_, turns, threads_from_);
         return Order{.edges = std::move(edges),
                      .turns = std::move(turns),
                      .preemptions = key.preemptions,
@@ -208,7 +314,7 @@ std::optional<Order> OrderList::next() {
 
 // Without a third actor alone: what that did may have freed the lock.
 void OrderList::exclude(const Order& order) {
-    if (order.preemptions != 2 || actors_.size() > 2)
+    if (order.preemptions != 2 || threads_from_ > 2)
         return;
     const Turn& held = order.turns.at(0);
     const Turn& kept_out = order.turns.at(1);
@@ -288,7 +394,9 @@ Order draw_pct(const std::vector<std::string>& actors, const std::vector<std::ve
         const std::size_t runs = places[place];
         std::vector<std::size_t> ahead;
         for (std::size_t stop = 0; stop < stops.at(runs).size(); ++stop)
-            if (!held[runs] || stops[runs][stop].position > stops[runs][*held[runs]].position)
+            // The hits of a place count from the user site before it, if the order names one.
+            if (stops[runs][stop].site.kind != FL_SITE_USER &&
+                (!held[runs] || stops[runs][stop].position > stops[runs][*held[runs]].position))
                 ahead.push_back(stop);
         if (ahead.empty())
             break;

@@ -6,7 +6,11 @@
 //     one preemption   X to a stop, Y to its end, X to its end
 //     two              X to a stop, Y to a stop, X to its end, Y to its end
 //     more             by PCT: see draw_pct()
-// A third actor runs from its beginning to its end between any of these turns, before, or after.
+//     a window         Y to a user site, X to a stop, Y to its next user site, X to its end, Y to
+//                      its end
+// The other actors run from their beginnings to their ends between any of these turns, before, or
+// after; of a window, before or after. A thread of the kernel can be X: it has neither a beginning
+// nor an end, so it has only windows.
 #ifndef FAULTLINE_EXPLORE_ORDERS_HPP
 #define FAULTLINE_EXPLORE_ORDERS_HPP
 
@@ -16,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,8 +40,8 @@ struct Stop {
     unsigned position = 0; // among all calls of the actor, in the order in which they come
     std::string why;
 };
-// First, second, last hit of each place from each function that calls it, best first. `most` = 0:
-// all.
+// First, second, last hit of each place from each function that calls it, best first; `most` = 0:
+// all. Then its user places.
 std::vector<Stop> stops_of(const Profile& profile, std::size_t most);
 
 // An actor runs on to that stop of its list, or to its end.
@@ -45,19 +50,27 @@ struct Turn {
     std::optional<std::size_t> stop = {};
     friend bool operator==(const Turn&, const Turn&) = default;
 };
-// The edges that make the actors take these turns. The last turn of each is to its end.
+// The edges that make the actors take these turns. The last turn of each is to its end. Threads of
+// the kernel are the last of the actors: those from `threads_from` on.
 std::vector<Edge> edges_of(const std::vector<std::string>& actors,
                            const std::vector<std::vector<Stop>>& stops,
-                           const std::vector<Turn>& turns);
+                           const std::vector<Turn>& turns,
+                           std::size_t threads_from = std::numeric_limits<std::size_t>::max());
 // The actors one after the other.
 std::vector<Edge> serial_edges(const std::vector<std::string>& actors);
+// Edges that hold nobody up: they name the user sites of an actor, so that the module notes when
+// the actor comes to each.
+std::vector<Edge> edges_along(const std::string& actor, const std::vector<std::string>& sites);
+// The serial orders that give the right results: all of two or three actors; of more, those in
+// which each actor comes first once in the given order, and once in the reverse of it.
+std::vector<std::vector<std::string>> serial_orders(std::vector<std::string> actors);
 
 struct Order {
     std::vector<Edge> edges;
     std::vector<Turn> turns;
-    unsigned preemptions = 0;
-    unsigned cost = 0;     // of the ranks: the cheap come first
-    std::size_t place = 0; // where the turns of the other actors are among these
+    unsigned preemptions = 0; // three: a window
+    unsigned cost = 0;        // of the ranks: the cheap come first
+    std::size_t place = 0;    // where the turns of the other actors are among these
 };
 
 // How an order with one preemption ended.
@@ -66,18 +79,21 @@ struct OneEnded {
     std::string lock; // that excluded it; "" if none did
 };
 
-// All orders with one and two preemptions, those with one first, and of these the cheap. Put off
+// All orders with one and two preemptions, and windows. Those with two come last, the cheap first
+// before and among them. Put off
 // until the first ones with two are done: a stop between two others at which the same lock excluded
 // the others. It excludes them there, too, unless it is dropped and taken again in between.
 class OrderList {
   public:
-    OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops);
+    // The last of the actors may be threads of the kernel: see edges_of().
+    OrderList(std::vector<std::string> actors, std::vector<std::vector<Stop>> stops,
+              std::size_t threads_from = std::numeric_limits<std::size_t>::max());
 
     // Nothing: all have been given out.
     std::optional<Order> next();
     [[nodiscard]] std::size_t all() const { return all_; }
     [[nodiscard]] std::size_t given() const { return given_; }
-    // Those with one preemption, except the late ones.
+    // Those with one preemption and the windows, except the late ones.
     [[nodiscard]] bool first_are_over() const { return at_ >= ones_; }
     // For a site that was never reached, orders with more preemptions tell nothing.
     void drop(std::size_t actor, std::size_t stop);
@@ -95,21 +111,26 @@ class OrderList {
     struct Key {
         unsigned cost;
         std::uint16_t stop;
-        std::uint16_t other_stop;
+        std::uint16_t other_stop; // of a window: where it begins
+        std::uint16_t until;      // ...where it ends
         std::uint8_t actor;
         std::uint8_t other;
         std::uint8_t preemptions;
         std::uint8_t place; // of the other actors' turns
     };
+    [[nodiscard]] unsigned kernel_places(const Key& key) const;
     [[nodiscard]] std::vector<Turn> turns_of(const Key& key) const;
     [[nodiscard]] std::vector<std::vector<Turn>> places_of(std::size_t actor) const;
     void add_one(std::size_t actor);
     void add_two(std::size_t actor, std::size_t other);
+    void add_windows(std::size_t actor, std::size_t other);
+    [[nodiscard]] std::vector<Turn> window_of(const Key& key) const;
     void prefer_changes();
     [[nodiscard]] bool is_between_excluded(const Key& key) const;
 
     std::vector<std::string> actors_;
     std::vector<std::vector<Stop>> stops_;
+    std::size_t threads_from_; // at most the number of actors
     std::vector<Key> keys_;
     std::vector<std::vector<bool>> dropped_;      // by actor and stop
     std::vector<std::vector<std::string>> ended_; // ...
@@ -123,7 +144,7 @@ class OrderList {
     std::size_t implied_ = 0;
     std::size_t given_ = 0;
     std::size_t at_ = 0;
-    std::size_t ones_ = 0; // keys with one preemption
+    std::size_t ones_ = 0; // keys with one preemption, and windows
     std::size_t all_ = 0;
 };
 

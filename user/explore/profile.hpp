@@ -27,9 +27,17 @@ struct Place {
     friend bool operator==(const Place&, const Place&) = default;
 };
 
+// A step "at NAME" of the actor itself.
+struct UserPlace {
+    std::string name;
+    unsigned position = 0; // how many calls of the kernel come before it
+    friend bool operator==(const UserPlace&, const UserPlace&) = default;
+};
+
 struct Profile {
     std::string actor;
     std::vector<Place> places; // best first
+    std::vector<UserPlace> user_places = {};
 };
 
 struct ProfileOptions {

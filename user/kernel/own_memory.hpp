@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace faultline {
@@ -28,6 +30,13 @@ Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::s
 // after a fork() each would fault at its first use, and wait for an mmap_lock that is held. Needs
 // Linux 5.14 (MADV_POPULATE_READ). A page that cannot be populated stays as it is.
 Result<void> populate_own_memory(std::size_t most_other);
+
+// Makes those of their pages that are present its own: after a fork() the first write to each would
+// copy it. Absent ones stay so: a large heap of which most is free takes no time.
+Result<void> copy_own_memory(std::size_t most_other);
+
+// The runs of present pages in words of /proc/PID/pagemap: the first page, and how many.
+std::vector<std::pair<std::size_t, std::size_t>> present_runs(std::span<const std::uint64_t> words);
 
 } // namespace faultline
 

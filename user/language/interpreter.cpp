@@ -582,7 +582,10 @@ class Interpreter final : public Experiment {
         };
         if (plan_.actors.at(number).kind == Actor::Kind::process)
             doing.leave = [this, number] { ended_->actors.at(number) = true; };
-        doing.at_reading = [&me](std::string_view site, int tables, unsigned table) {
+        doing.at_reading = [this, &me](std::string_view site, int tables,
+                                       unsigned table) -> Result<bool> {
+            if (observing_ && !me.has_site(site))
+                return false; // explore asks for another order, without a reader at the table
             return me.at_reading(site, tables, table);
         };
         Runner runner(plan_, doing, scope);

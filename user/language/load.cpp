@@ -329,24 +329,73 @@ const ScenarioFile* file_of(const Scenario& scenario) {
     return nullptr;
 }
 
-std::set<std::string> waiting_actors(const ScenarioFile& file, std::string_view variant) {
-    const auto chosen =
-        std::find_if(file.variants.begin(), file.variants.end(),
-                     [variant](const FileVariant& one) { return one.name.text == variant; });
-    std::set<std::string> waiting;
-    for (const FileActor& actor : file.actors) {
-        std::string steps = actor.steps.text;
-        if (chosen != file.variants.end())
-            for (const auto& [name, value] : chosen->parameters)
-                if (steps.find("{" + name + "}") != std::string::npos)
-                    steps += "\n" + value.text;
-        for (const FileActor& other : file.actors) {
-            static const std::string wait = R"(\b(until\s*=?\s*|wait_for\(|wait_gone\())";
-            if (std::regex_search(steps, std::regex(wait + other.name.text + R"(\b)")))
-                waiting.insert(actor.name.text);
-        }
+namespace {
+
+bool waits(const Call& call) {
+    if (call.operation == "wait_for" || call.operation == "wait_gone" || call.operation == "meet")
+        return true;
+    const Operation* operation = find_operation(call.operation);
+    for (std::size_t i = 0; i < call.arguments.size(); ++i) {
+        const std::string& name = call.arguments[i].name;
+        if (name == "until" ||
+            (name.empty() && operation != nullptr && i < operation->arguments.size() &&
+             operation->arguments[i].name == "until"))
+            return true;
     }
-    return waiting;
+    return false;
+}
+
+bool any_waits(const std::vector<Step>& steps) {
+    return std::any_of(steps.begin(), steps.end(), [](const Step& step) {
+        return step.kind == Step::Kind::until ||
+               (step.kind == Step::Kind::call && waits(step.call)) || any_waits(step.steps) ||
+               any_waits(step.otherwise);
+    });
+}
+
+void add_asked_about(const std::vector<Step>& steps, std::vector<std::string>& functions) {
+    static const std::regex site(R"([\w-]+@(?:enter|return):([\w.]+))");
+    for (const Step& step : steps) {
+        for (const GivenArgument& argument : step.call.arguments) {
+            std::smatch match;
+            if (argument.value.kind == Expression::Kind::text &&
+                std::regex_match(argument.value.text, match, site) &&
+                std::find(functions.begin(), functions.end(), match[1]) == functions.end())
+                functions.push_back(match[1]);
+        }
+        add_asked_about(step.steps, functions);
+        add_asked_about(step.otherwise, functions);
+    }
+}
+
+Roles roles_of(const Plan& plan) {
+    Roles roles;
+    for (std::size_t i = 0; i < plan.actors.size(); ++i) {
+        const std::string& name = plan.actors[i].name.text;
+        if (plan.actors[i].kind == Actor::Kind::kernel_thread)
+            continue;
+        const std::vector<Step>& steps = plan.steps.at(i);
+        const bool idle = std::all_of(steps.begin(), steps.end(), [](const Step& step) {
+            return step.kind == Step::Kind::comment;
+        });
+        if (idle || any_waits(steps))
+            roles.helpers.insert(name);
+        for (const Step& step : steps)
+            if (step.kind == Step::Kind::at)
+                roles.sites[name].push_back(step.name);
+    }
+    add_asked_about(plan.judge, roles.asked_about);
+    return roles;
+}
+
+} // namespace
+
+Roles roles_of(const ScenarioFile& file, std::string_view variant) {
+    for (const std::unique_ptr<Loaded>& one : kept())
+        for (std::size_t i = 0; &one->file == &file && i < file.variants.size(); ++i)
+            if (file.variants[i].name.text == variant)
+                return roles_of(one->plans.at(i));
+    return {};
 }
 
 LoadedFile load_scenario(const std::string& text, const std::string& path) {

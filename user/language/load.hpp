@@ -6,6 +6,7 @@
 #include "engine/scenario.hpp"
 #include "language/file.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,8 +22,18 @@ struct LoadedFile {
 };
 // `path` is for messages.
 LoadedFile load_scenario(const std::string& text, const std::string& path);
-// The actors whose steps wait for another to end: "until NAME", "until=NAME", "wait_for(NAME)".
-std::set<std::string> waiting_actors(const ScenarioFile& file, std::string_view variant);
+
+// What the steps of a variant say of its actors, without its schedule.
+struct Roles {
+    // They cannot go alone, or have nothing to do: they wait for another ("until NAME",
+    // "until=NAME", "wait_for(NAME)", "meet(GATE)"), or have no steps.
+    std::set<std::string> helpers;
+    // By actor: its steps "at NAME", as it comes to them; none of a loop or a branch.
+    std::map<std::string, std::vector<std::string>> sites;
+    // Functions at which judge asks when an actor was there: "collapser@enter:FUNCTION".
+    std::vector<std::string> asked_about;
+};
+Roles roles_of(const ScenarioFile& file, std::string_view variant); // one that was loaded
 
 // The file of a scenario that was loaded; null for one of C++.
 const ScenarioFile* file_of(const Scenario& scenario);

@@ -572,18 +572,34 @@ TEST_F(ExplorerTest, ARelaxedRunIsCountedAndNoDifference) {
     EXPECT_THAT(report.relaxed, ElementsAre(Pair("b alone: it gives up", 2)));
 }
 
-TEST_F(ExplorerTest, TwoOrThreeActorsCanBeExplored) {
-    for (const std::vector<std::string_view>& actors :
-         {std::vector<std::string_view>{"a"}, {"a", "b", "c", "d"}}) {
-        plan.actors = actors;
-        const ExploreReport report = explore(1);
-        ASSERT_TRUE(report.refusal);
-        EXPECT_EQ(report.refusal->verdict, Verdict::skip);
-        EXPECT_EQ(report.refusal->why,
-                  std::to_string(actors.size()) +
-                      " actors that wait for no other: two or three can be explored");
-        EXPECT_EQ(report.orders, 0U);
-    }
+TEST_F(ExplorerTest, OneActorAloneHasOneOrder) {
+    plan.actors = {"a"};
+    const ExploreReport report = explore(1);
+    ASSERT_TRUE(report.refusal);
+    EXPECT_EQ(report.refusal->verdict, Verdict::skip);
+    EXPECT_EQ(report.refusal->why, "one actor alone has one order");
+    EXPECT_EQ(report.orders, 0U);
+    Subject waiting = subject();
+    waiting.helpers = {"a"};
+    EXPECT_EQ(explore(1, waiting).refusal->why, "each actor waits for another one");
+}
+
+TEST_F(ExplorerTest, FourActorsCanBeExplored) {
+    plan.actors = {"a", "b", "c", "d"};
+    options.budget = std::chrono::seconds(0);
+    const ExploreReport report = explore(1);
+    EXPECT_FALSE(report.refusal) << report.refusal->why;
+    std::set<std::string> names;
+    for (const Reference& reference : report.references)
+        if (reference.absent.empty())
+            names.insert(reference.name);
+    EXPECT_EQ(names.size(), 8U);
+    EXPECT_EQ(names.count("d, c, b, a"), 1U);
+    EXPECT_EQ(report.all_orders, 3U * 6U + 2U * 2U * 5U) << "a has two stops, b has one";
+    options.budget = std::chrono::seconds(300);
+    explore(1);
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_EQ(records[0].ending, Ending::realised);
 }
 
 // Else each run would be like each serial one.
@@ -663,6 +679,129 @@ TEST_F(BracketedTest, AControlIsOfTheOrdersAndOfNoSerialRun) {
     EXPECT_THAT(serially, ElementsAre(0U));
     EXPECT_THAT(in_orders, ElementsAre(1U));
     EXPECT_EQ(report.all_orders, all_orders) << "the same places are patched";
+}
+
+// A control's outcome, without the schedule of its scenario.
+class WantedTest : public BracketedTest {
+  protected:
+    WantedTest() {
+        options.wanted = scenario.controls[0].produces;
+        scenario.controls[0].actions[0].actor = "a";
+        options.budget = std::chrono::seconds(60);
+    }
+    [[nodiscard]] bool controlled() const {
+        return (kernel->armed.flags & FL_PROGRAM_NO_CONTROLS) == 0 &&
+               kernel->armed.nr_controls != 0;
+    }
+    static bool at_f(const std::vector<std::string>& edges) {
+        return has(edges, held_at_f) && has(edges, until_b_ends);
+    }
+    static Results ended(bool lost) { return {{"a", lost ? "lost" : "ok"}, {"b", "ok"}}; }
+    ExploreReport look() { return explore(all_orders, subject_with(&scenario.controls[0])); }
+};
+
+TEST_F(WantedTest, IsSeenWithoutAnOrderIfItNeedsNone) {
+    plan.actors = {"a"}; // which alone has no other order
+    plan.results = [this](const auto&, const OneRun&, std::string_view) {
+        return ended(controlled());
+    };
+    const ExploreReport report = look();
+    EXPECT_FALSE(report.refusal);
+    ASSERT_TRUE(report.seen_wanted);
+    EXPECT_EQ(report.seen_wanted->order, 0U);
+    EXPECT_EQ(report.seen_wanted->again, report.seen_wanted->tries);
+    EXPECT_EQ(report.seen_wanted->tries + 1, report.free_runs);
+    EXPECT_THAT(report.seen_wanted->schedule, StartsWith("fake/race seed="));
+    EXPECT_EQ(report.orders, 0U);
+    EXPECT_THAT(records, IsEmpty());
+}
+
+TEST_F(WantedTest, IsNoOutcomeOfTheControlIfTheKernelHasItAnyway) {
+    plan.actors = {"a"};
+    plan.results = [](const auto&, const OneRun&, std::string_view) { return ended(true); };
+    const ExploreReport report = look();
+    EXPECT_FALSE(report.refusal);
+    EXPECT_FALSE(report.seen_wanted);
+    EXPECT_TRUE(report.wanted_without);
+}
+
+TEST_F(WantedTest, OnceIsNotEnough) {
+    plan.actors = {"a"};
+    bool shown = false;
+    plan.results = [this, &shown](const auto&, const OneRun&, std::string_view) {
+        const bool lost = controlled() && !shown;
+        shown = shown || lost;
+        return ended(lost);
+    };
+    const ExploreReport report = look();
+    EXPECT_FALSE(report.seen_wanted);
+    EXPECT_EQ(report.free_runs, 20U);
+}
+
+TEST_F(WantedTest, IsSeenInAnOrderThatDoesNotGiveItWithoutTheControl) {
+    plan.results = [this](const auto& edges, const OneRun&, std::string_view) {
+        return ended(controlled() && at_f(edges));
+    };
+    const ExploreReport report = look();
+    EXPECT_EQ(report.free_runs, 20U);
+    ASSERT_TRUE(report.seen_wanted);
+    EXPECT_GE(report.seen_wanted->order, 1U);
+    EXPECT_EQ(report.seen_wanted->again, 5U);
+    EXPECT_EQ(report.seen_wanted->tries, 5U);
+    EXPECT_EQ(report.seen_wanted->lock, "");
+    EXPECT_EQ(report.orders, report.seen_wanted->order) << "it stops there";
+    EXPECT_THAT(report.seen_wanted->schedule, HasSubstr(held_at_f));
+}
+
+// The race itself, which the control has nothing to do with.
+TEST_F(WantedTest, AnOrderThatGivesItAnywayDoesNotCount) {
+    plan.results = [](const auto& edges, const OneRun&, std::string_view) {
+        return ended(at_f(edges));
+    };
+    const ExploreReport report = look();
+    EXPECT_FALSE(report.seen_wanted);
+    EXPECT_FALSE(report.wanted_without) << "only without an order";
+}
+
+// The result is read from the order: each one that is realised has it. So the control must open an
+// order that the lock excludes.
+class OpenedTest : public WantedTest {
+  protected:
+    OpenedTest() {
+        plan.results = [this](const auto& edges, const OneRun&, std::string_view) {
+            return ended(!at_f(edges) || controlled());
+        };
+        kernel->answer = [this](unsigned) {
+            return at_f(edges_of(kernel->armed)) && !controlled() ? without() : overlapping();
+        };
+    }
+    [[nodiscard]] fl_result without() const {
+        if (!sleeps)
+            return timed_out();
+        fl_result result = excluded();
+        std::snprintf(result.blocked, sizeof(result.blocked), "%s", "down_write < unmap < more");
+        return result;
+    }
+    bool sleeps = true;
+};
+
+TEST_F(OpenedTest, AnOrderThatALockExcludesWithoutTheControlIsSaidWithItsLock) {
+    const ExploreReport report = look();
+    ASSERT_TRUE(report.seen_wanted);
+    EXPECT_EQ(report.seen_wanted->lock, "down_write < unmap");
+    scenario.variants[0].exclusion.places = {"down_write < more"};
+    records.clear();
+    EXPECT_TRUE(look().seen_wanted) << "it is that of the scenario";
+}
+
+TEST_F(OpenedTest, AnotherLockThanTheScenariosIsNotWhatTheControlOpens) {
+    scenario.variants[0].exclusion.places = {"mutex_lock"};
+    EXPECT_FALSE(look().seen_wanted);
+}
+
+TEST_F(OpenedTest, AnOrderOfWhichNothingIsKnownWithoutTheControlDoesNotCount) {
+    sleeps = false;
+    EXPECT_FALSE(look().seen_wanted);
 }
 
 TEST_F(ExplorerTest, ASubjectKnowsItsVariantsByTheirNames) {

@@ -782,6 +782,32 @@ TEST(Language, ASiteOfAReaderIsASiteOfTheSchedule) {
               std::string::npos);
 }
 
+// What explore needs to know of the actors, by the steps of a variant with its parameters.
+TEST(Roles, AreReadFromTheSteps) {
+    const auto roles = [](const std::string& name, const std::string& variant) {
+        for (const Scenario* scenario : shipped_scenarios())
+            if (scenario->name == name)
+                return roles_of(*file_of(*scenario), variant);
+        ADD_FAILURE() << name;
+        return Roles{};
+    };
+    using Names = std::vector<std::string>;
+    using Set = std::set<std::string>;
+    const Roles accounting = roles("pgtable-accounting", "other");
+    EXPECT_EQ(accounting.helpers, Set{});
+    EXPECT_EQ(accounting.sites.at("owner"), (Names{"touched", "count"}));
+    EXPECT_EQ(accounting.sites.at("collapser"), (Names{"start", "collapsed"}));
+    // `until` in a parameter of the file, not of the variant; an actor without steps; a meeting.
+    EXPECT_EQ(roles("mthp-writers", "khugepaged").helpers, (Set{"reader", "writer-0", "writer-1"}));
+    EXPECT_EQ(roles("mthp-writers", "reader").helpers, (Set{"reader", "writer-0", "writer-1"}));
+    EXPECT_EQ(roles("pgtable-shared", "storm").helpers,
+              (Set{"reader", "first", "second", "third", "fourth", "fifth", "sixth"}));
+    EXPECT_EQ(roles("pgtable-shared", "apart").helpers, (Set{"third", "fourth", "fifth", "sixth"}));
+    EXPECT_EQ(roles("hugetlb-walker", "mprotect").helpers, Set{"partner"});
+    EXPECT_EQ(roles("pgtable-notifier", "retract").asked_about, Names{"pmdp_collapse_flush"});
+    EXPECT_TRUE(roles("pgtable-notifier", "no such").sites.empty());
+}
+
 TEST(Slots, CarryNumbersErrnosAndWords) {
     Plan plan;
     plan.words = {"hole", "page"};

@@ -18,6 +18,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
+using testing::Pair;
 using testing::UnorderedElementsAre;
 
 // Places with their hits, which alternate as long as there are any: "p q p q p p".
@@ -150,12 +151,107 @@ TEST(SerialEdges, PutOneActorBehindTheOther) {
                                                         "c@user:end -> a@user:begin; "
                                                         "a@user:end -> b@user:begin; "
                                                         "a@user:end -> b@user:end");
-    EXPECT_THAT(serial_edges({"a"}), IsEmpty());
+    EXPECT_EQ(to_string(serial_edges({"a"})), "a@user:begin -> a@user:end") << "holds nobody up";
     for (const Actors& actors : {two_actors(), three_actors()}) {
         std::vector<std::string> order = actors.names;
         do
             EXPECT_EQ(actors.wrong_with(serial_edges(order)), "");
         while (std::next_permutation(order.begin(), order.end()));
+    }
+}
+
+TEST(SerialOrders, AreAllOfThreeActorsAndOfMoreBothDirections) {
+    EXPECT_EQ(serial_orders({"a"}).size(), 1U);
+    EXPECT_EQ(serial_orders({"b", "a"}).size(), 2U);
+    EXPECT_EQ(serial_orders({"a", "b", "c"}).size(), 6U);
+    const auto orders = serial_orders({"a", "b", "c", "d"});
+    EXPECT_EQ(orders.size(), 8U);
+    EXPECT_EQ(std::set(orders.begin(), orders.end()).size(), orders.size());
+    std::map<std::string, unsigned> first;
+    std::set<std::pair<std::string, std::string>> before;
+    for (const std::vector<std::string>& order : orders) {
+        ++first[order.front()];
+        for (std::size_t i = 0; i < order.size(); ++i)
+            for (std::size_t k = i + 1; k < order.size(); ++k)
+                before.emplace(order[i], order[k]);
+    }
+    EXPECT_THAT(first, ElementsAre(Pair("a", 2), Pair("b", 2), Pair("c", 2), Pair("d", 2)));
+    EXPECT_EQ(before.size(), 4U * 3U) << "each comes before each other one in some order";
+}
+
+TEST(EdgesAlong, NameTheSitesOfAnActorAndHoldNobodyUp) {
+    const std::vector<Edge> edges = edges_along("a", {"touched", "count"});
+    EXPECT_EQ(to_string(edges), "a@user:begin -> a@user:touched; a@user:touched -> a@user:count; "
+                                "a@user:count -> a@user:end");
+    EXPECT_TRUE(compile(edges, {"a"}, {}, {.in_order = true}).ok());
+}
+
+Actors with_user_places() {
+    Profile b = profile_with("b", {});
+    b.user_places = {{"x", 0}, {"y", 3}, {"z", 4}};
+    return Actors({profile_with("a", {{"f", 1}}), b});
+}
+
+// b goes from each of its sites to the next one while a is held.
+TEST(Orders, HaveAWindowBetweenUserSitesThatFollowEachOther) {
+    const Actors actors = with_user_places();
+    OrderList list(actors.names, actors.stops);
+    std::vector<std::string> windows;
+    for (const Order& order : all_of(list))
+        if (order.preemptions == 3) {
+            EXPECT_EQ(actors.wrong_with(order.edges), "");
+            windows.push_back(to_string(order.edges));
+        }
+    EXPECT_THAT(windows, ElementsAre("b@user:begin -> a@user:begin; b@user:x -> a@user:begin; "
+                                     "a@enter:f -> b@user:x; b@user:y -> a@enter:f; "
+                                     "a@user:end -> b@user:y; a@user:end -> b@user:end",
+                                     "b@user:begin -> a@user:begin; b@user:y -> a@user:begin; "
+                                     "a@enter:f -> b@user:y; b@user:z -> a@enter:f; "
+                                     "a@user:end -> b@user:z; a@user:end -> b@user:end"));
+}
+
+TEST(Orders, TryAnActorsOwnSitesBeforePlacesInTheKernel) {
+    const Actors actors = with_user_places();
+    OrderList list(actors.names, actors.stops);
+    const std::vector<Order> all = all_of(list);
+    ASSERT_GE(all.size(), 6U);
+    for (std::size_t i = 0; i < 3; ++i)
+        EXPECT_EQ(stop_of(actors, held_in(all[i]).front()).site.kind, FL_SITE_USER);
+    EXPECT_EQ(stop_of(actors, held_in(all[3]).front()).site.name, "f");
+    Rng rng(1);
+    for (unsigned i = 0; i < 50; ++i)
+        for (const Turn& turn : held_in(draw_pct(actors.names, actors.stops, 4, rng)))
+            EXPECT_EQ(turn.actor, 0U) << "hits count from the last user site that is named";
+}
+
+// khugepaged has neither a beginning nor an end: it is held while an actor passes a window.
+TEST(Orders, OfAThreadOfTheKernelAreWindows) {
+    Profile a = profile_with("a", {{"g", 1}});
+    a.user_places = {{"act", 0}, {"done", 1}};
+    const Actors actors({a, profile_with("khugepaged", {{"f", 1}})});
+    OrderList list(actors.names, actors.stops, 1);
+    const std::vector<Order> all = all_of(list);
+    ASSERT_EQ(all.size(), 1U) << "one actor alone has no other order";
+    EXPECT_EQ(to_string(all[0].edges), "khugepaged@enter:f -> a@user:act; "
+                                       "a@user:done -> khugepaged@enter:f; "
+                                       "a@user:done -> a@user:end");
+    EXPECT_TRUE(compile(all[0].edges, actors.names, {}, {.in_order = true}).ok());
+}
+
+// Of each stop there are 6 places with four actors; in any order there would be 36.
+TEST(Orders, OfManyActorsKeepTheOthersInTheirOrder) {
+    const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {}),
+                         profile_with("c", {}), profile_with("d", {})});
+    OrderList list(actors.names, actors.stops);
+    const std::vector<Order> all = all_of(list);
+    EXPECT_EQ(all.size(), 6U);
+    for (const Order& order : all) {
+        EXPECT_EQ(actors.wrong_with(order.edges), "");
+        std::vector<std::size_t> others;
+        for (const Turn& turn : order.turns)
+            if (turn.actor != 0)
+                others.push_back(turn.actor);
+        EXPECT_THAT(others, ElementsAre(1, 2, 3));
     }
 }
 
