@@ -10,7 +10,7 @@ from unittest import mock
 from tests import browser
 from vm import __main__ as main
 from vm import explore_page
-from vm.explore import Journal, Session, forbidden_words, journal_of, killed_by, shown_in, write_died
+from vm.explore import Journal, Session, controls_table, forbidden_words, journal_of, killed_by, shown_in, write_died
 from vm.kernels import UnpackedKernel
 from vm.qemu import Bounds
 from vm.tables import ARCHES, KERNELS, Ending, Trouble
@@ -100,10 +100,53 @@ class JournalTest(unittest.TestCase):
         self.assertEqual(crash["replay"], f"shmem-collapse-truncate/all seed=7: {ONE}")
         self.assertIsNone(Journal(self.path).add_crash("hang", "the guest hung", ""))
 
+    def test_a_run_without_an_order_may_kill_its_machine_too(self) -> None:
+        marks = json.dumps({"kind": "start", "scenario": "s/v+c", "variant": "all", "control": "c", "runs": 1,
+                            "schedule": "s/v seed=7:"}) + "\n"
+        crash = Journal(self.path).add_crash("panic", "the guest kernel panicked", marks)
+        self.assertEqual((crash["schedule"], crash["replay"]), ("", "s/v seed=7:"))
+
     def test_a_driver_may_be_killed(self) -> None:
         self.assertIn("SIGABRT", killed_by(134))
         for status in (0, 1, 8, 128, 255):
             self.assertEqual(killed_by(status), "")
+
+
+class ControlsTest(unittest.TestCase):
+    """The table of the hazards that were found without their schedules."""
+
+    @staticmethod
+    def explored(name: str, **more: object) -> dict[str, object]:
+        return {"kind": "explored", "topic": name, "produces": "a=lost|gone", "orders": 7, "seconds": 12.4, "seen": None,
+                "refusal": None, **more}
+
+    @staticmethod
+    def seen(**more: object) -> dict[str, object]:
+        return {"order": 3, "seconds": 1.6, "again": 4, "tries": 5, "lock": "", **more}
+
+    def test_says_how_each_was_seen_or_why_not(self) -> None:
+        records = [
+            self.explored("s/free+c", seen=self.seen(order=0)),
+            self.explored("s/plain+c", seen=self.seen()),
+            self.explored("s/opened+c", seen=self.seen(lock="down_write < unmap")),
+            self.explored("s/no+c"),
+            self.explored("s/bug+c", orders=0, without_control=True),
+            self.explored("s/skip+c", orders=0, refusal="this kernel has no function f()"),
+            self.explored("s/dead+c"),
+            {"kind": "order", "topic": "s/dead+c", "ending": "panic", "difference": "the guest kernel panicked"},
+            {"kind": "explored", "topic": "shmem: collapse truncate"},  # no control
+        ]
+        rows = controls_table(records).splitlines()
+        self.assertEqual([row.split(" | ", 2)[2] for row in rows[2:-2]], [
+            "yes, in a run without an order | 4 of 5 | 0 | 2 |",
+            "yes | 4 of 5 | 3 | 2 |",
+            "yes, in an order that `down_write < unmap` excludes without the control | 4 of 5 | 3 | 2 |",
+            "no | - | 7 | 12 |",
+            "no: this kernel ends so without the control, too | - | 0 | 12 |",
+            "not tried: this kernel has no function f() | - | 0 | 12 |",
+            "no, but the guest kernel panicked | - | 7 | 12 |"])
+        self.assertIn("`a=lost\\|gone`", rows[2])
+        self.assertEqual(rows[-1], "3 of 7 found")
 
 
 class DiedTest(unittest.TestCase):

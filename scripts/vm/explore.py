@@ -64,10 +64,10 @@ class Journal:
         found = parse_marks(marks)
         if not found.start:
             return None
-        name, _, edges = found.start["schedule"].partition(": ")
+        name, _, edges = (part.strip() for part in found.start["schedule"].partition(":"))
         record = {"kind": "order", "topic": found.start["scenario"], "schedule": edges, "preemptions": None,
                   "ending": death, "difference": text,
-                  "replay": f"{name}: {edges}"}
+                  "replay": f"{name}: {edges}".strip()}
         self.records.append(record)
         return record
 
@@ -123,27 +123,37 @@ def journal_of(kernel: kernels.UnpackedKernel, arch: Arch, what: str = "explore"
 
 
 CONTROLS_HEAD = """\
-| scenario / variant + control | must produce | seen | orders | seconds |
-|---|---|---|---|---|
+| scenario / variant + control | must produce | seen | again | orders | seconds |
+|---|---|---|---|---|---|
 """
+
+
+def _seen_text(seen: Record) -> str:
+    """How an outcome was seen without the schedule."""
+    if seen["order"] == 0:
+        return "yes, in a run without an order"
+    return f"yes, in an order that `{seen['lock']}` excludes without the control" if seen.get("lock") else "yes"
 
 
 def controls_table(records: list[Record]) -> str:
     """Which hazards were found without their schedules: of `faultline explore --controls`."""
-    rows = []
+    rows, found = [], 0
     for record in records:
         if record.get("kind") != "explored" or not record.get("produces"):
             continue
         seen = record.get("seen")
         orders = [one for one in records if (one.get("kind"), one.get("topic")) == ("order", record["topic"])]
         dead = [one["difference"] for one in orders if one.get("ending") in DEATHS or one.get("difference") == NO_END]
-        word = ("yes" if seen else f"no, but {', '.join(sorted(set(dead)))}" if dead
-                else f"not tried: {record['refusal']}" if record.get("refusal") else "no")
+        word = (_seen_text(seen) if seen else f"no, but {', '.join(sorted(set(dead)))}" if dead
+                else f"not tried: {record['refusal']}" if record.get("refusal")
+                else "no: this kernel ends so without the control, too" if record.get("without_control") else "no")
         count = seen["order"] if seen else max(record.get("orders", 0), len(orders))
+        again = f"{seen['again']} of {seen['tries']}" if seen else "-"
         seconds = seen["seconds"] if seen else record.get("seconds", 0.0)
         wanted = str(record["produces"]).replace("|", "\\|")
-        rows.append(f"| {record['topic']} | `{wanted}` | {word} | {count} | {seconds:.0f} |\n")
-    return CONTROLS_HEAD + "".join(rows)
+        found += 1 if seen else 0
+        rows.append(f"| {record['topic']} | `{wanted}` | {word} | {again} | {count} | {seconds:.0f} |\n")
+    return f"{CONTROLS_HEAD}{''.join(rows)}\n{found} of {len(rows)} found\n"
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def _summary(topics: list[Topic], reports: list[Record]) -> str:
         counts = Counter(word_of(record) for record in topic.orders)
         last = _last(reports, topic)
         all_orders = last.get("all_orders") or 0
-        tried = sum(record.get("preemptions") in (1, 2) for record in topic.orders) + (last.get("implied") or 0)
+        tried = sum(record.get("preemptions") in (1, 2, 3) for record in topic.orders) + (last.get("implied") or 0)
         share = f"{min(tried / all_orders, 1):.1%}" if all_orders else ""
         bound = f"&lt; {min(3 / counts['realised'], 1):.1%}" if counts["realised"] else ""
         cells = "".join(f'<td class="n {_text(word.split()[0]) if word == "differing" and counts[word] else ""}">{counts[word] or ""}</td>'
