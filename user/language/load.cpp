@@ -331,18 +331,37 @@ const ScenarioFile* file_of(const Scenario& scenario) {
 
 namespace {
 
+// The description of the argument at a place of a call; null: there is none.
+const Argument* described(const Call& call, std::size_t place) {
+    const Operation* operation = find_operation(call.operation);
+    if (operation == nullptr)
+        return nullptr;
+    const std::string& name = call.arguments[place].name;
+    for (std::size_t i = 0; i < operation->arguments.size(); ++i)
+        if (name.empty() ? i == place : operation->arguments[i].name == name)
+            return &operation->arguments[i];
+    return nullptr;
+}
+
 bool waits(const Call& call) {
     if (call.operation == "wait_for" || call.operation == "wait_gone" || call.operation == "meet")
         return true;
-    const Operation* operation = find_operation(call.operation);
-    for (std::size_t i = 0; i < call.arguments.size(); ++i) {
-        const std::string& name = call.arguments[i].name;
-        if (name == "until" ||
-            (name.empty() && operation != nullptr && i < operation->arguments.size() &&
-             operation->arguments[i].name == "until"))
+    for (std::size_t i = 0; i < call.arguments.size(); ++i)
+        if (const Argument* argument = described(call, i);
+            argument != nullptr && argument->name == "until")
             return true;
-    }
     return false;
+}
+
+// The user site at which the step is; "": at none.
+std::string site_of(const Step& step) {
+    if (step.kind == Step::Kind::at)
+        return step.name;
+    for (std::size_t i = 0; i < step.call.arguments.size(); ++i)
+        if (const Argument* argument = described(step.call, i);
+            argument != nullptr && argument->type == Type::site)
+            return step.call.arguments[i].value.text;
+    return "";
 }
 
 bool any_waits(const std::vector<Step>& steps) {
@@ -381,8 +400,8 @@ Roles roles_of(const Plan& plan) {
         if (idle || any_waits(steps))
             roles.helpers.insert(name);
         for (const Step& step : steps)
-            if (step.kind == Step::Kind::at)
-                roles.sites[name].push_back(step.name);
+            if (const std::string site = site_of(step); !site.empty())
+                roles.sites[name].push_back(site);
     }
     add_asked_about(plan.judge, roles.asked_about);
     return roles;

@@ -28,7 +28,8 @@ struct Roles {
     // They cannot go alone, or have nothing to do: they wait for another ("until NAME",
     // "until=NAME", "wait_for(NAME)", "meet(GATE)"), or have no steps.
     std::set<std::string> helpers;
-    // By actor: its steps "at NAME", as it comes to them; none of a loop or a branch.
+    // By actor: its sites ("at NAME", "pte_read(.., at=NAME)"), as it comes to them; none of a loop
+    // or a branch.
     std::map<std::string, std::vector<std::string>> sites;
     // Functions at which judge asks when an actor was there: "collapser@enter:FUNCTION".
     std::vector<std::string> asked_about;

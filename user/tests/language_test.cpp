@@ -803,6 +803,7 @@ TEST(Roles, AreReadFromTheSteps) {
     EXPECT_EQ(roles("pgtable-shared", "storm").helpers,
               (Set{"reader", "first", "second", "third", "fourth", "fifth", "sixth"}));
     EXPECT_EQ(roles("pgtable-shared", "apart").helpers, (Set{"third", "fourth", "fifth", "sixth"}));
+    EXPECT_EQ(roles("pgtable-shared", "apart").sites.at("reader"), Names{"reading"});
     EXPECT_EQ(roles("hugetlb-walker", "mprotect").helpers, Set{"partner"});
     EXPECT_EQ(roles("pgtable-notifier", "retract").asked_about, Names{"pmdp_collapse_flush"});
     EXPECT_TRUE(roles("pgtable-notifier", "no such").sites.empty());
