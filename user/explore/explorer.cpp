@@ -397,15 +397,17 @@ bool Explorer::trace() {
     profiles.reserve(names.size());
     for (std::size_t actor = 0; actor < names.size(); ++actor) {
         std::vector<std::vector<Visit>> visits;
+        visits.reserve(std::max(traced[actor].size(), undisturbed[actor].size()));
         // An actor that is held goes first: behind another one it may have nothing left to do.
         const std::vector<TracedRun>& runs =
             undisturbed[actor].empty() ? traced[actor] : undisturbed[actor];
         for (const TracedRun& run : runs)
             visits.push_back(visits_of(run.calls, *symbols, ranges, run.from_ns, run.to_ns));
-        profiles.push_back(profile_of(names[actor], visits, options_.profile));
+        Profile& profile =
+            profiles.emplace_back(profile_of(names[actor], visits, options_.profile));
         if (actor >= actors_.size())
-            keep_single_calls(profiles.back());
-        profiles.back().user_places = user_places_of(runs, *symbols, ranges);
+            keep_single_calls(profile);
+        profile.user_places = user_places_of(runs, *symbols, ranges);
     }
     take_stops(std::move(profiles));
     return true;

@@ -586,7 +586,10 @@ class Interpreter final : public Experiment {
                                        unsigned table) -> Result<bool> {
             if (observing_ && !me.has_site(site))
                 return false; // explore asks for another order, without a reader at the table
-            return me.at_reading(site, tables, table);
+            Result<bool> broken = me.at_reading(site, tables, table);
+            if (observing_ && !broken && broken.error().number == ESTALE)
+                return false; // ...in which the table is gone before the reader comes to it
+            return broken;
         };
         Runner runner(plan_, doing, scope);
         runner.at = [&me](const std::string& site) { return me.at(site).ok(); };
