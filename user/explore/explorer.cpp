@@ -475,7 +475,7 @@ bool Explorer::take_actors(const Rig& rig) {
     if (actors_.size() + std::min<std::size_t>(threads_.size(), 1) >= 2 && !actors_.empty())
         return true;
     if (report_.free_runs != 0 || report_.wanted_without)
-        return false; // that was all there is to try
+        return false; // nothing else can be tried
     return !refused(Refusal{.verdict = Verdict::skip,
                             .why = actors_.empty() ? "each actor waits for another one"
                                                    : "one actor alone has one order"});
@@ -810,8 +810,8 @@ std::optional<Explorer::Ran> Explorer::run_again(const std::vector<Edge>& edges,
     return run_once(*rig_, seed);
 }
 
-// Does the order say nothing of the control, by how it ended without it? It ended so as well, or it
-// is not known whether it can be had, or another lock than that of the scenario excludes it.
+// The order without the control tells nothing of the control if it ended so as well, if it timed
+// out or was not reached, or if another lock than that of the scenario excluded it.
 bool Explorer::tells_nothing(const Ran& without) const {
     const Ending ending = ending_of(without.result, without.sites.size());
     const Exclusion& exclusion = subject_.all->exclusion;

@@ -191,7 +191,7 @@ class Explorer {
         std::vector<FunctionCall> calls;
         std::uint64_t from_ns;
         std::uint64_t to_ns;
-        // Of the actor's own sites: when it came there; 0: it did not.
+        // The actor's own sites, and the time at which it came to each; 0: it did not.
         std::vector<std::pair<std::string, std::uint64_t>> user_sites;
     };
     bool take_actors(const Rig& rig);

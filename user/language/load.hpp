@@ -23,7 +23,7 @@ struct LoadedFile {
 // `path` is for messages.
 LoadedFile load_scenario(const std::string& text, const std::string& path);
 
-// What the steps of a variant say of its actors, without its schedule.
+// The actors of a variant, by their steps, without its schedule.
 struct Roles {
     // They cannot go alone, or have nothing to do: they wait for another ("until NAME",
     // "until=NAME", "wait_for(NAME)", "meet(GATE)"), or have no steps.

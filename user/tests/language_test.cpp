@@ -782,7 +782,7 @@ TEST(Language, ASiteOfAReaderIsASiteOfTheSchedule) {
               std::string::npos);
 }
 
-// What explore needs to know of the actors, by the steps of a variant with its parameters.
+// By the steps of a variant with its parameters.
 TEST(Roles, AreReadFromTheSteps) {
     const auto roles = [](const std::string& name, const std::string& variant) {
         for (const Scenario* scenario : shipped_scenarios())

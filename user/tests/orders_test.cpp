@@ -238,7 +238,7 @@ TEST(Orders, OfAThreadOfTheKernelAreWindows) {
     EXPECT_TRUE(compile(all[0].edges, actors.names, {}, {.in_order = true}).ok());
 }
 
-// Of each stop there are 6 places with four actors; in any order there would be 36.
+// With four actors each stop has 6 places for the others; in any order there would be 36.
 TEST(Orders, OfManyActorsKeepTheOthersInTheirOrder) {
     const Actors actors({profile_with("a", {{"f", 1}}), profile_with("b", {}),
                          profile_with("c", {}), profile_with("d", {})});
