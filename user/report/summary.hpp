@@ -62,7 +62,8 @@ struct Summary {
 std::string bound_text(double bound);
 // "0 in 3000: < 0.1 %"
 std::string power_text(const VariantReport& report);
-// "not compared in 3 of 50 runs, as other programs ran (cron, systemd): machine meminfo Shmem, ...".
+// "not compared in 3 of 50 runs, as other programs ran (cron, systemd): machine meminfo Shmem,
+// ...".
 std::vector<std::string> not_compared_texts(const VariantReport& report);
 
 // The command that replays this run: a control is part of it.
