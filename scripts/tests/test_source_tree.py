@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -286,6 +287,19 @@ class DebianTest(unittest.TestCase):
         self.have("linux-source-7.2_7.2.13-1")
         self.assertIsNone(source_tree.cached("debian:6.12", X86))
         self.assertEqual(self.asked, [])
+
+
+class CompilerCacheTest(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("ccache") and shutil.which("gcc"), "no ccache")
+    def test_an_object_that_includes_another_file_by_incbin_is_never_an_older_one(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "piggy.S").write_text('.incbin "payload"\n')
+            environment = os.environ | {"CCACHE_DIR": f"{folder}/cache"} | source_tree.COMPILER_CACHE
+            for payload in ("an old kernel", "a newer one  "):
+                (folder / "payload").write_text(payload)
+                subprocess.run(["ccache", "gcc", "-Wp,-MMD,piggy.d", "-c", "-o", "piggy.o", "piggy.S"], cwd=folder, env=environment, check=True)
+                self.assertIn(payload.encode(), (folder / "piggy.o").read_bytes())
 
 
 class BuildTest(unittest.TestCase):
