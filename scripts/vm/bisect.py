@@ -240,7 +240,7 @@ def search(folder: Path, good: str, bad: str, script: Path = SCRIPT) -> Found:
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
                 assert running.stdout
                 for line in running.stdout:
-                    print(line, end="", flush=True)
+                    print(line, end="" if line.endswith("\n") else "\n", flush=True)
                     log.write(line)
             log.seek(0)
             found = _result(tree, log.read())
