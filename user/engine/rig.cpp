@@ -64,7 +64,7 @@ bool is_missing(const Error& error) { return error.number == ENOENT || error.num
 // applies, copies them all, as far as possible.
 void own_all_memory() {
     if (const Result<Geometry> found = geometry())
-        (void)copy_own_memory(found->huge_bytes);
+        (void)populate_own_memory(found->huge_bytes);
 }
 
 } // namespace

@@ -54,6 +54,8 @@ SetupRow read_setup(const Text& name, TableReader& table) {
                  .judge = table.text("judge").text,
                  .outcome = table.text("outcome").text,
                  .needs = plain(table.texts("needs"))};
+    if (row.judge.empty() != row.outcome.empty())
+        table.complain(table.at(), "judge and outcome go together: outcome names its results");
     table.finish();
     return row;
 }

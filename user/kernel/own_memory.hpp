@@ -7,9 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace faultline {
@@ -25,18 +23,13 @@ struct OwnMapping {
 // is left out from `most_other` bytes on: it may be memory under test. A line that is cut or has no
 // range is EPROTO.
 Result<std::vector<OwnMapping>> parse_own_mappings(std::string_view maps, std::size_t most_other);
+// Those of this process.
+Result<std::vector<OwnMapping>> own_mappings(std::size_t most_other);
 
 // Makes each of their pages present, writable ones for writing, and the stack near its pointer:
 // after a fork() each would fault at its first use, and wait for an mmap_lock that is held. Needs
 // Linux 5.14 (MADV_POPULATE_READ). A page that cannot be populated stays as it is.
 Result<void> populate_own_memory(std::size_t most_other);
-
-// Makes those of their pages that are present its own: after a fork() the first write to each would
-// copy it. Absent ones stay so: a large heap of which most is free takes no time.
-Result<void> copy_own_memory(std::size_t most_other);
-
-// The runs of present pages in words of /proc/PID/pagemap: the first page, and how many.
-std::vector<std::pair<std::size_t, std::size_t>> present_runs(std::span<const std::uint64_t> words);
 
 } // namespace faultline
 

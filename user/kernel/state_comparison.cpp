@@ -39,14 +39,14 @@ Result<TableMemory> TableMemory::take() {
                        reinterpret_cast<std::uintptr_t>(::sbrk(0))};
 }
 
-std::string more_tables(const TableMemory& first, const TableMemory& now, unsigned spare) {
+std::string more_tables(const TableMemory& first, const TableMemory& now) {
     // The smallest table is s390's: it maps 256 pages. It has half a page; a page is what others
     // have.
     constexpr std::uintptr_t least_pages = 256;
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const std::uintptr_t grown = now.heap_end > first.heap_end ? now.heap_end - first.heap_end : 0;
     const std::uintptr_t of_heap = (grown + least_pages * page - 1) / (least_pages * page);
-    if (now.kilobytes <= first.kilobytes + (of_heap + spare) * page / 1024)
+    if (now.kilobytes <= first.kilobytes + of_heap * page / 1024)
         return {};
     return fmt::format("VmPTE was {} kB at the first look and is {} kB, and the heap grew by {} kB",
                        first.kilobytes, now.kilobytes, grown / 1024);

@@ -22,8 +22,8 @@ struct TableMemory {
 };
 // Page tables come and go with mappings: without such a change, there must not be one more than at
 // the first look. "", or a sentence. Where the heap has grown, tables map it: as many may be more.
-// `spare` of them may be more, too: a stack that once grows beyond 2 MiB of addresses needs one.
-std::string more_tables(const TableMemory& first, const TableMemory& now, unsigned spare = 0);
+// Nothing else of the driver's was seen to need one more from the second run of a variant on.
+std::string more_tables(const TableMemory& first, const TableMemory& now);
 
 // A counter of the machine that has another value after a run in which other programs' tasks ran:
 // they may have changed it, so that it says nothing of the run.

@@ -39,10 +39,7 @@ bool overlap(const Range& one, const Range& other) {
 
 // The driver's own memory: private, writable and of no file, without `kept` and the caller's stack.
 Result<void> find_dropped(const Range& kept, Dropped& dropped) {
-    const Result<std::string> maps = read_text("/proc/self/maps");
-    if (!maps)
-        return maps.error();
-    const Result<std::vector<OwnMapping>> all = parse_own_mappings(*maps, SIZE_MAX);
+    const Result<std::vector<OwnMapping>> all = own_mappings(SIZE_MAX);
     if (!all)
         return all.error();
     char here = 0;

@@ -123,8 +123,11 @@ Result<Value> do_child_ends(Doing& doing, const Given& given) {
     auto& child = given.object<ChildObject>(0);
     for (std::int64_t waited = 0; waited < given.number(1) && !doing.stopping(); ++waited) {
         int status = 0;
+        if (child.pid == 0)
+            return Value::of_word("ended");
         if (::waitpid(child.pid, &status, WNOHANG) == child.pid) {
             child.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+            child.pid = 0; // another process may get it
             return Value::of_word("ended");
         }
         ::usleep(1000);

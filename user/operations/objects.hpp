@@ -141,7 +141,7 @@ struct TraceObject final : Object {
 };
 
 struct ChildObject final : Object {
-    pid_t pid = 0;
+    pid_t pid = 0; // 0: it has ended, and was waited for
     int status = 0;
     // SIGKILL. A child that the kernel does not let end stays, after a tenth of a second.
     ~ChildObject() override;

@@ -110,7 +110,7 @@ Result<std::string> count_tables(Doing& doing) {
         return now.error();
     const TableMemory first{doing.places.first_of("VmPTE", now->kilobytes),
                             doing.places.first_of("heap", now->heap_end)};
-    return more_tables(first, *now, 1); // one table is no leak of each run
+    return more_tables(first, *now);
 }
 
 Result<Value> make_state(Doing& doing, const Given& given) {

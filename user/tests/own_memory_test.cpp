@@ -2,11 +2,8 @@
 #include "kernel/own_memory.hpp"
 
 #include <cerrno>
-#include <csignal>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -38,45 +35,6 @@ TEST(OwnMemory, ABrokenLineIsEproto) {
         ASSERT_FALSE(all.ok()) << text;
         EXPECT_EQ(all.error().number, EPROTO);
     }
-}
-
-TEST(OwnMemory, RunsOfPresentPages) {
-    using Runs = std::vector<std::pair<std::size_t, std::size_t>>;
-    constexpr std::uint64_t present = 1ULL << 63;
-    const std::vector<std::uint64_t> words = {present | 7, present, 0, 1ULL << 62, present};
-    EXPECT_EQ(present_runs(words), (Runs{{0, 2}, {4, 1}}));
-    EXPECT_EQ(present_runs({}), Runs{});
-    EXPECT_EQ(present_runs(std::vector<std::uint64_t>{0}), Runs{});
-}
-
-// A child that writes first would have the copy, and this process the old page.
-TEST(OwnMemory, APresentPageIsCopiedAfterAForkAndAnAbsentOneStaysSo) {
-    const auto page = static_cast<std::size_t>(::getpagesize());
-    auto* guarded = static_cast<char*>(
-        ::mmap(nullptr, 4 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    ASSERT_NE(static_cast<void*>(guarded), MAP_FAILED);
-    char* memory = guarded + page;
-    ASSERT_EQ(::mprotect(memory, 2 * page, PROT_READ | PROT_WRITE), 0);
-    memory[0] = 1;
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-        ::pause();
-        ::_exit(0);
-    }
-    rusage before{};
-    rusage after{};
-    ASSERT_TRUE(copy_own_memory(3 * page).ok());
-    ::getrusage(RUSAGE_SELF, &before);
-    *static_cast<volatile char*>(memory) = 2;
-    ::getrusage(RUSAGE_SELF, &after);
-    EXPECT_EQ(after.ru_minflt, before.ru_minflt) << "no copy is left to make";
-    unsigned char resident = 1;
-    ASSERT_EQ(::mincore(memory + page, page, &resident), 0);
-    EXPECT_EQ(resident & 1, 0);
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-    ::munmap(guarded, 4 * page);
 }
 
 TEST(OwnMemory, APageIsPresentAfterwards) {

@@ -219,8 +219,6 @@ TEST(TableMemoryTest, AllowsTablesForTheHeapAlone) {
     EXPECT_EQ(more_tables(first, {26 * page / 1024, 1256 * page}), "");
     EXPECT_NE(more_tables(first, {27 * page / 1024, 1256 * page}), "");
     EXPECT_EQ(more_tables(first, {27 * page / 1024, 1257 * page}), "");
-    EXPECT_EQ(more_tables(first, {26 * page / 1024, 1000 * page}, 1), "");
-    EXPECT_NE(more_tables(first, {27 * page / 1024, 1000 * page}, 1), "");
 }
 
 TEST(TableMemoryTest, IsThisProcess) {

@@ -217,6 +217,8 @@ TEST(ExploreTableReader, EachErrorHasItsPlace) {
          "x.toml:17:19: there is no setup \"tow\": is it \"two\"?"},
         {"setups = [\"one\", \"two\"]", "setups = [\"one\", \"elsewhere\"]",
          "x.toml:17:19: there is no setup \"elsewhere\" (there are: one, two)"},
+        {"prepare = \"other = memfd(1)\"", "judge = \"now = load(near[0])\"",
+         "x.toml:3:1: judge and outcome go together"},
         {"setups = \"one\"", "", "x.toml:27:1: it is for no setup"},
         {"setups = \"one\"", "setups = []", "x.toml:27:1: it is for no setup"},
         {"steps = \"{me} = store(near[page-{me}])\"", "", "x.toml:15:1: \"first\" lacks \"steps\""},
